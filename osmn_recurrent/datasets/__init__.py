@@ -1,0 +1,1 @@
+"""Sources of clips: one file per data set, all handing out `Clip`s."""

@@ -1,0 +1,241 @@
+"""The two guides and the network's image, with the release's arithmetic.
+
+NumPy functions take one picture or mask and are used for loading and
+training data. The functions whose names end in `_tensor` do the same for a
+batch with `keras.ops`, so that the inference loop can stay on the device;
+both share one implementation of the moments and the Gaussian.
+"""
+
+import cv2
+import numpy as np
+from keras import ops
+from PIL import Image
+
+from osmn_recurrent.masks import bounding_box
+
+MEAN_BGR = (104.0, 117.0, 123.0)
+"""Mean image of the release, blue, green, red."""
+
+TEST_MARGIN = 0.03
+"""Share of the box's width or height added on each side at test time."""
+
+SMALLEST_SIGMA = 5.0
+"""Lower bound of the Gaussian's sigma in pixels."""
+
+MASK_GUIDE_RADIUS = 5
+"""Radius of the disc that dilates MaskTrack's mask guide, in pixels."""
+
+
+def network_image(frame_rgb, size=None):
+    """A frame as the networks read it.
+
+    Args:
+        frame_rgb: (H, W, 3) uint8 RGB.
+        size: `(height, width)` to resize to first (Pillow, bilinear with
+            antialiasing, as the release does), or None.
+
+    Returns:
+        (height, width, 3) float32 BGR minus `MEAN_BGR`.
+    """
+    if size is not None and tuple(size) != frame_rgb.shape[:2]:
+        image = Image.fromarray(frame_rgb).resize(
+            (size[1], size[0]), Image.Resampling.BILINEAR
+        )
+        frame_rgb = np.asarray(image)
+    return frame_rgb[..., ::-1].astype(np.float32) - np.float32(MEAN_BGR)
+
+
+def visual_guide(
+    frame_rgb,
+    mask,
+    size=224,
+    margins=(TEST_MARGIN,) * 4,
+    rotation=0.0,
+    flip=False,
+):
+    """The visual modulator's look at the object.
+
+    The box of the mask is cropped (half-open, see `masks.bounding_box`),
+    its sides are moved, the crop is resized (image bilinear, mask nearest),
+    rotated, flipped, and the background is set to zero (OSMN section 3.5;
+    release `dataset_davis.py`, `util.py: data_augmentation`). The defaults
+    are the release's at test time.
+
+    Args:
+        frame_rgb: (H, W, 3) uint8 RGB.
+        mask: (H, W) of the same size; non-zero pixels are the object. An
+            empty mask gives the whole frame as box, all background.
+        size: side of the square guide in pixels.
+        margins: shares of the box's width or height by which its left, top,
+            right and bottom sides move outwards (negative: inwards). What
+            lies outside of the crop is black. Training draws each from
+            U(-0.1, 0.1).
+        rotation: degrees, counter-clockwise, nearest neighbour. Training
+            draws it from U(-10, 10).
+        flip: mirror left and right.
+
+    Returns:
+        (size, size, 3) float32 BGR minus mean, background exactly 0.
+    """
+    mask = (np.asarray(mask) > 0).astype(np.uint8)
+    left, top, right, bottom = bounding_box(mask)
+    # A box one pixel wide is empty as a half-open crop; keep that pixel.
+    width, height = max(right - left, 1), max(bottom - top, 1)
+    box = (left, top, left + width, top + height)
+    moved = (
+        -int(width * margins[0]),
+        -int(height * margins[1]),
+        width + int(width * margins[2]),
+        height + int(height * margins[3]),
+    )
+
+    def cut(values, resampling):
+        # Two crops: the margin is black, not the picture around the box.
+        image = Image.fromarray(values).crop(box).crop(moved)
+        image = np.asarray(image.resize((size, size), resampling))
+        if rotation:
+            matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rotation, 1)
+            image = cv2.warpAffine(
+                image, matrix, (size, size), flags=cv2.INTER_NEAREST
+            )
+        return image[:, ::-1] if flip else image
+
+    image = network_image(cut(frame_rgb, Image.Resampling.BILINEAR))
+    image[cut(mask, Image.Resampling.NEAREST) == 0] = 0
+    return image
+
+
+def robust_moments(mask):
+    """Centre and spread of a mask by median and median absolute deviation.
+
+    Args:
+        mask: (H, W); non-zero pixels are the object.
+
+    Returns:
+        `(centre, sigma)`: float64 arrays `(x, y)` in pixels; sigma is
+        1.4826 * MAD, at least 5. Both zero-size safe: an empty mask gives
+        centre 0 (release `util.py: compute_robust_moments`).
+    """
+    centre, sigma = _moments(np, np.asarray(mask)[None] != 0, np.float64)
+    return centre[0], sigma[0]
+
+
+def spatial_guide(mask, shift=(0.0, 0.0), scale=(1.0, 1.0)):
+    """Heat map of where the object was: a Gaussian fitted to its mask.
+
+    exp(-sum((p - centre)^2 / (2 sigma^2))) with `robust_moments` (OSMN
+    section 3.4; release `util.py: get_gb_image`).
+
+    Args:
+        mask: (H, W); non-zero pixels are the object.
+        shift: moves the centre by this share of sigma, `(x, y)`. Training
+            draws each from U(-0.2, 0.2).
+        scale: factor of sigma, `(x, y)`. Training: U(1/1.4, 1.4).
+
+    Returns:
+        (H, W, 1) float32 in [0, 1]; all zeros for an empty mask.
+    """
+    heat = _gaussian(
+        np, np.asarray(mask)[None] != 0, np.float64, np.array([shift]), np.array([scale])
+    )
+    return heat[0].astype(np.float32)
+
+
+def spatial_guide_tensor(masks):
+    """`spatial_guide` of a batch, on the device, in float32.
+
+    Args:
+        masks: (N, H, W) or (N, H, W, 1) tensor; values above 0.5 are set.
+
+    Returns:
+        (N, H, W, 1) float32.
+    """
+    if len(masks.shape) == 4:
+        masks = ops.squeeze(masks, -1)
+    return _gaussian(ops, ops.cast(masks, "float32") > 0.5, "float32", 0.0, 1.0)
+
+
+def mask_guide(mask):
+    """MaskTrack's guide: the mask dilated by a disc of radius 5, times 255.
+
+    Args:
+        mask: (H, W); non-zero pixels are the object.
+
+    Returns:
+        (H, W, 1) float32 of 0 and 255.
+    """
+    mask = (np.asarray(mask) > 0).astype(np.uint8)
+    return cv2.dilate(mask, _disc())[..., None].astype(np.float32) * 255.0
+
+
+def mask_guide_tensor(masks):
+    """`mask_guide` of a batch, on the device.
+
+    Args:
+        masks: (N, H, W) or (N, H, W, 1) tensor; values above 0.5 are set.
+
+    Returns:
+        (N, H, W, 1) float32 of 0 and 255.
+    """
+    if len(masks.shape) == 3:
+        masks = ops.expand_dims(masks, -1)
+    masks = ops.cast(ops.cast(masks, "float32") > 0.5, "float32")
+    kernel = ops.convert_to_tensor(_disc()[:, :, None, None], "float32")
+    touched = ops.conv(masks, kernel, padding="same", data_format="channels_last")
+    return ops.cast(touched > 0.5, "float32") * 255.0
+
+
+def _disc(radius=MASK_GUIDE_RADIUS):
+    offsets = np.arange(-radius, radius + 1)
+    return (
+        offsets[:, None] ** 2 + offsets[None] ** 2 <= radius**2
+    ).astype(np.uint8)
+
+
+def _gaussian(xp, masks, dtype, shift, scale):
+    """(N, H, W, 1) heat maps of (N, H, W) bool masks; `xp`: np or ops."""
+    centre, sigma = _moments(xp, masks, dtype)
+    centre = centre + shift * sigma
+    sigma = scale * sigma
+    height, width = masks.shape[1], masks.shape[2]
+    if xp is ops:
+        _, height, width = ops.shape(masks)
+
+    def falloff(length, axis):
+        offset = xp.arange(length, dtype=dtype)[None] - centre[:, axis, None]
+        return xp.exp(-0.5 * xp.square(offset / sigma[:, axis, None]))
+
+    # The Gaussian is separable: H + W exponentials instead of H * W.
+    heat = falloff(height, 1)[:, :, None] * falloff(width, 0)[:, None, :]
+    present = xp.any(masks, axis=(1, 2))[:, None, None]
+    return xp.where(present, heat, xp.zeros_like(heat))[..., None]
+
+
+def _moments(xp, masks, dtype):
+    """Centre and sigma, both (N, 2) as (x, y), from row and column counts."""
+    counts = xp.cast(masks, "int32") if xp is ops else masks.astype(np.int32)
+    centres, sigmas = [], []
+    for axis in (1, 2):  # summing the rows away leaves columns: x first
+        along = xp.sum(counts, axis=axis)
+        positions = xp.arange(along.shape[1] if xp is np else ops.shape(along)[1], dtype=dtype)
+        positions = positions[None] + xp.zeros_like(along, dtype=dtype)
+        centre = _weighted_median(xp, positions, along)
+        spread = _weighted_median(xp, xp.abs(positions - centre[:, None]), along)
+        centres.append(centre)
+        sigmas.append(xp.maximum(1.4826 * spread, SMALLEST_SIGMA))
+    return xp.stack(centres, axis=1), xp.stack(sigmas, axis=1)
+
+
+def _weighted_median(xp, values, counts):
+    """Median of `values` (N, L), each occurring `counts` (N, L) times."""
+    order = xp.argsort(values, axis=-1)
+    values = xp.take_along_axis(values, order, axis=-1)
+    reached = xp.cumsum(xp.take_along_axis(counts, order, axis=-1), axis=-1)
+    total = reached[:, -1:]
+
+    def statistic(rank):  # the value of the rank-th of the sorted pixels
+        index = xp.sum(1 * (reached <= rank) if xp is np else ops.cast(reached <= rank, "int32"), axis=-1, keepdims=True)
+        index = xp.minimum(index, (values.shape[1] if xp is np else ops.shape(values)[1]) - 1)
+        return xp.take_along_axis(values, index, axis=-1)[:, 0]
+
+    return 0.5 * (statistic((total - 1) // 2) + statistic(total // 2))

@@ -1,0 +1,1 @@
+"""Networks as Keras 3 models: any backend, no TensorFlow calls."""

@@ -1,0 +1,186 @@
+"""The modulated convolutional LSTM of ReConvNet."""
+
+import keras
+from keras import ops
+
+MODULATE = ("output", "state")
+
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class GatewiseOrthogonal(keras.initializers.Initializer):
+    """Orthogonal initialisation of each gate's kernel on its own.
+
+    `keras.initializers.Orthogonal` flattens a kernel (k, k, F, 4F) over all
+    four gates, which then share one orthogonal matrix; here each (k, k, F, F)
+    gate kernel has orthonormal columns, as Saxe et al. (arXiv:1312.6120) mean.
+
+    Args:
+        gates: number of kernels side by side in the last axis.
+        seed: integer or None.
+    """
+
+    def __init__(self, gates=4, seed=None):
+        self.gates, self.seed = gates, seed
+
+    def __call__(self, shape, dtype=None):
+        """Draws a kernel of `shape` (..., gates * F)."""
+        seeds = keras.random.SeedGenerator(self.seed)
+        own = (*shape[:-1], shape[-1] // self.gates)
+        return ops.concatenate(
+            [
+                keras.initializers.Orthogonal(seed=seeds)(own, dtype=dtype)
+                for _ in range(self.gates)
+            ],
+            axis=-1,
+        )
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {"gates": self.gates, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class ModulatedConvLSTM2D(keras.layers.Layer):
+    """ConvLSTM whose output is scaled per channel by the visual modulator.
+
+    With * a convolution (SAME padding), o the element-wise product, x_t
+    (B, H, W, C), h_t and c_t (B, H, W, F):
+
+        i_t = sigmoid(W_i * x_t + U_i * h_{t-1} + b_i)
+        f_t = sigmoid(W_f * x_t + U_f * h_{t-1} + b_f)
+        g_t = tanh   (W_c * x_t + U_c * h_{t-1} + b_c)
+        o_t = sigmoid(W_o * x_t + U_o * h_{t-1} + b_o)
+        c_t = f_t o c_{t-1} + i_t o g_t
+        h_t = o_t o tanh(c_t)
+        y_t = gamma o h_t          (gamma: (B, F), one scale per channel)
+
+    (Shi et al. 2015 without peepholes; ReConvNet section 2.) The four
+    kernels lie side by side, in the order i, f, c, o, as in
+    `keras.layers.ConvLSTM2D`: `kernel` (k, k, C, 4F), `recurrent_kernel`
+    (k, k, F, 4F), `bias` (4F). Unlike that layer it takes any image size, a
+    single frame or a clip, and hands the state out. c_t is kept in float32
+    whatever the compute type, because small updates are added to it over the
+    whole video.
+
+    Initial values: `kernel` as the other new convolutions, `recurrent_kernel`
+    orthogonal (ReConvNet section 3, "Experimental setting"), gate by gate;
+    biases zero, those of f_t one.
+
+    Args:
+        filters: F. The paper gives none; a block's own channels keep the
+            shapes of OSMN's next layer, whose weights are loaded.
+        kernel_size: k, odd. The paper gives none; 3 is VGG's.
+        modulate: where gamma applies. "output" (default) scales what leaves
+            the layer and keeps the memory unscaled, since the paper says the
+            coefficients are "multiplied to the feature maps"; "state" also
+            feeds the scaled h back into the next step.
+        kernel_initializer: initialiser of `kernel`.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=3,
+        modulate="output",
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if modulate not in MODULATE:
+            raise ValueError(
+                f"modulate must be one of {MODULATE}. Received: {modulate!r}"
+            )
+        self.filters, self.kernel_size = filters, kernel_size
+        self.modulate = modulate
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        """Makes the variables; only the channels of `input_shape` matter."""
+        side, gates = self.kernel_size, 4 * self.filters
+        self.kernel = self.add_weight(
+            shape=(side, side, input_shape[-1], gates),
+            initializer=self.kernel_initializer,
+            name="kernel",
+        )
+        self.recurrent_kernel = self.add_weight(
+            shape=(side, side, self.filters, gates),
+            initializer=GatewiseOrthogonal(),
+            name="recurrent_kernel",
+        )
+        self.bias = self.add_weight(
+            shape=(gates,), initializer=self._initial_bias, name="bias"
+        )
+
+    def _initial_bias(self, shape, dtype=None):
+        ones = ops.ones((self.filters,), dtype)
+        zeros = ops.zeros((self.filters,), dtype)
+        return ops.concatenate([zeros, ones, zeros, zeros])
+
+    def initial_state(self, batch, height, width):
+        """Zero state.
+
+        Args:
+            batch: number of sequences B.
+            height: rows H of the feature map.
+            width: columns W of the feature map.
+
+        Returns:
+            `(h, c)`, both (B, H, W, F); c is float32.
+        """
+        shape = (batch, height, width, self.filters)
+        return ops.zeros(shape, self.compute_dtype), ops.zeros(shape, "float32")
+
+    def call(self, x, gamma=None, state=None):
+        """Runs over a clip.
+
+        Args:
+            x: (B, T, H, W, C), T static.
+            gamma: (B, F) scales, or None for ones.
+            state: `(h, c)` to go on from, or None for zeros.
+
+        Returns:
+            `(y, state)`: (B, T, H, W, F) and the state after the last frame.
+        """
+        batch, length, height, width, channels = ops.shape(x)
+        if state is None:
+            state = self.initial_state(batch, height, width)
+        if gamma is not None:
+            gamma = gamma[:, None, None, :]
+        # What comes from the input needs no state: one convolution for all T.
+        merged = ops.reshape(x, (-1, height, width, channels))
+        inputs = self._conv(merged, self.kernel) + self.bias
+        inputs = ops.reshape(
+            inputs, (batch, length, height, width, 4 * self.filters)
+        )
+        outputs = []
+        for t in range(length):
+            output, state = self._step(inputs[:, t], gamma, state)
+            outputs.append(output)
+        return ops.stack(outputs, axis=1), state
+
+    def _step(self, inputs, gamma, state):
+        hidden, cell = state
+        gates = inputs + self._conv(hidden, self.recurrent_kernel)
+        i, f, g, o = ops.split(gates, 4, axis=-1)
+        update = ops.sigmoid(i) * ops.tanh(g)
+        cell = ops.cast(ops.sigmoid(f), "float32") * cell + ops.cast(
+            update, "float32"
+        )
+        hidden = ops.sigmoid(o) * ops.cast(ops.tanh(cell), self.compute_dtype)
+        output = hidden if gamma is None else gamma * hidden
+        return output, (output if self.modulate == "state" else hidden, cell)
+
+    def _conv(self, x, kernel):
+        return ops.conv(x, kernel, padding="same", data_format="channels_last")
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "modulate": self.modulate,
+            "kernel_initializer": keras.initializers.serialize(
+                self.kernel_initializer
+            ),
+        }

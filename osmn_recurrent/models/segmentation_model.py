@@ -1,0 +1,179 @@
+"""What every network answers, so that nothing outside knows one by name."""
+
+import keras
+from keras import ops
+
+from osmn_recurrent.models import vgg
+
+
+class SegmentationModel(keras.Model):
+    """Base of all networks: two calls for a video, one for training.
+
+    For N objects, P gammas, B pictures or clips, T frames:
+
+    - `adapt(visual_guide) -> modulation`, once per object;
+    - `encode(image) -> frame`: all that does not depend on the object;
+    - `initial_state(objects, height, width) -> state`;
+    - `step(frame, guide, modulation, state) -> (logits, state)`;
+    - `call({"image", "visual_guide", "spatial_guide"}) -> logits`.
+
+    What a network does not use is an empty structure `()`.
+
+    Attributes:
+        guide_kind: how the loop makes the guide of a frame from the object's
+            mask in the frame before: "gaussian" (`guides.spatial_guide`),
+            "mask" (`guides.mask_guide`) or "none".
+        use_visual_modulator: whether `adapt` gives a modulation.
+        modulator: the `VisualModulator`, or None.
+
+    Args:
+        size: "full" (the papers' widths) or "compact".
+        **kwargs: `name` and `dtype` of `keras.Model`.
+    """
+
+    guide_kind = "gaussian"
+    use_visual_modulator = True
+    modulator = None
+
+    def __init__(self, size="full", **kwargs):
+        # Without autocast the image reaches the first convolution, and the
+        # heat map the pooling, in float32; layers cast for themselves.
+        super().__init__(autocast=False, **kwargs)
+        self.size = size
+        self.width = vgg.width_of(size)
+
+    def gamma_layout(self):
+        """Where each layer's gammas lie in the modulation vector.
+
+        Returns:
+            List of `(layer name, start, end)` in vector order.
+        """
+        raise NotImplementedError
+
+    def adapt(self, visual_guide, training=False):
+        """Modulation of the objects, computed once per object.
+
+        Args:
+            visual_guide: (N, 224, 224, 3) BGR minus mean, background 0.
+            training: whether dropout is active.
+
+        Returns:
+            (N, P) float32, or `()` without a visual modulator.
+        """
+        if self.modulator is None:
+            return ()
+        return self.modulator(visual_guide, training=training)
+
+    def encode(self, image):
+        """What all objects share of a frame.
+
+        Args:
+            image: (B, H, W, 3) BGR minus mean.
+
+        Returns:
+            A structure of tensors for `step`.
+        """
+        raise NotImplementedError
+
+    def initial_state(self, objects, height, width):
+        """State before the first frame, `()` where nothing is carried.
+
+        Args:
+            objects: N.
+            height: rows H of the image.
+            width: columns W of the image.
+        """
+        return ()
+
+    def step(self, frame, guide, modulation, state, training=False):
+        """Segments one frame.
+
+        Args:
+            frame: of `encode`, batch 1 for all N objects or batch N.
+            guide: (N, H, W, 1) of the kind `guide_kind`, `()` for "none".
+            modulation: (N, P) of `adapt`, or `()`.
+            state: of `initial_state` or the frame before.
+            training: whether dropout and batch statistics are active.
+
+        Returns:
+            `(logits, state)`: (N, H, W, 1) float32 (batch 1 for a network
+            without guide and modulation) and the state for the next frame.
+        """
+        raise NotImplementedError
+
+    def call(self, inputs, training=False):
+        """Segments stills or clips, for training.
+
+        Args:
+            inputs: dict of "image" (B, H, W, 3) or (B, T, H, W, 3) BGR minus
+                mean, "visual_guide" (B, 224, 224, 3), and "spatial_guide",
+                the image's shape with one channel. What the network does not
+                use may be missing.
+            training: whether dropout and batch statistics are active.
+
+        Returns:
+            Logits (B, H, W, 1) or (B, T, H, W, 1), float32.
+        """
+        image, guide = inputs["image"], inputs.get("spatial_guide", ())
+        if self.guide_kind == "none":
+            guide = ()
+        modulation = ()
+        if self.use_visual_modulator:
+            modulation = self.adapt(inputs["visual_guide"], training)
+        if len(image.shape) == 4:
+            return self._clip_logits(image, guide, modulation, 1, training)
+        length = image.shape[1]
+        if length is None:
+            raise ValueError(
+                "the number of frames of a clip must be static. "
+                f"Received: image.shape={tuple(image.shape)}"
+            )
+        if self.use_visual_modulator:
+            modulation = ops.repeat(modulation, length, axis=0)
+        guide = _merge_time(guide) if self.guide_kind != "none" else ()
+        logits = self._clip_logits(
+            _merge_time(image), guide, modulation, length, training
+        )
+        _, height, width, _ = ops.shape(logits)
+        return ops.reshape(logits, (-1, length, height, width, 1))
+
+    def _clip_logits(self, image, guide, modulation, length, training):
+        """Logits of `length` frames per clip, time merged into the batch."""
+        del length  # Nothing is carried from frame to frame.
+        return self.step(self.encode(image), guide, modulation, (), training)[0]
+
+    def build(self, input_shape=None):
+        """Makes all variables; no input shape is needed."""
+        raise NotImplementedError
+
+    def get_build_config(self):
+        """Nothing: `build` needs no shapes."""
+        return {}
+
+    def build_from_config(self, config):
+        """Makes the variables when a saved model is loaded."""
+        self.build()
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+            "size": self.size,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the model that `get_config` describes."""
+        config = dict(config)
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.saving.deserialize_keras_object(
+                config["dtype"]
+            )
+        return cls(**config)
+
+
+def _merge_time(x):
+    """(B, T, H, W, C) to (B*T, H, W, C)."""
+    _, _, height, width, channels = ops.shape(x)
+    return ops.reshape(x, (-1, height, width, channels))

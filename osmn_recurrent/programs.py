@@ -1,52 +1,85 @@
 """Starting a command-line program: flags, one-sentence errors, exit codes."""
 
+import inspect
 import os
+import re
 import sys
 
-from absl import app, flags, logging
+from absl import flags
 
 from osmn_recurrent.errors import InputError
 
+HELP = ("--help", "-help", "-h", "--helpfull")
 
-def run(main):
-    """Runs `main()` as an absl program.
 
-    Exit codes: 0 when done; 2 with one sentence and no traceback when a flag
-    or an input is bad (`InputError`); 130 after Ctrl-C. Any other exception
-    is a fault of ours and keeps its traceback.
+def run(main, flag_values=flags.FLAGS):
+    """Runs a program with the command line's arguments, and exits.
 
     Args:
-        main: function without arguments; flags are parsed when it is called.
+        main: function without arguments, called when the flags are parsed.
+        flag_values: the program's own `absl.flags.FlagValues`. Programs share
+            flag names, so each one has its own.
+    """
+    sys.exit(call(main, flag_values, sys.argv))
+
+
+def call(main, flag_values, argv):
+    """Parses `argv` and calls `main()`.
+
+    Args:
+        main: see `run`.
+        flag_values: see `run`.
+        argv: list of str, the program's name first.
+
+    Returns:
+        Exit code: 0 when done; 2, after one sentence on stderr, when a flag
+        or an input is bad (`InputError`); 130 after Ctrl-C. Any other
+        exception is a fault of ours and keeps its traceback.
     """
     # Must be set before TensorFlow is imported, which programs do in main.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.set_verbosity(logging.WARNING)
-    app.run(lambda argv: _guarded(main), flags_parser=_parse_flags)
-
-
-def _parse_flags(argv):
+    if any(argument in HELP for argument in argv[1:]):
+        print(_help(main, flag_values))
+        return 0
     try:
-        rest = flags.FLAGS(argv)
+        rest = flag_values(argv)
     except flags.Error as error:
-        _fail(f"{error}; --help lists the flags.")
+        return _fail(_flag_error(error))
     if len(rest) > 1:
-        _fail(
+        return _fail(
             f"unexpected argument {rest[1]!r}: flags are written "
             "--name=value; --help lists them."
         )
-    return rest
-
-
-def _guarded(main):
     try:
         main()
     except InputError as error:
-        _fail(error)
+        return _fail(error)
     except KeyboardInterrupt:
         print("stopped; what was finished is kept.", file=sys.stderr)
-        sys.exit(130)
+        return 130
+    return 0
+
+
+def _help(main, flag_values):
+    document = inspect.getdoc(inspect.getmodule(main)) or ""
+    listed = "\n".join(
+        f"  {_help_line(flag_values[name])}" for name in sorted(flag_values)
+    )
+    return f"{document}\n\nFlags:\n{listed}"
+
+
+def _help_line(flag):
+    return f"--{flag.name}: {flag.help} (default: {flag.default_as_str or 'none'})"
+
+
+def _flag_error(error):
+    """One sentence for a bad or missing flag."""
+    missing = re.findall(r"Flag (--\w+) must have a value other than None", str(error))
+    if missing:
+        return f"{' and '.join(missing)} must be given; --help lists the flags."
+    return f"{error}; --help lists the flags."
 
 
 def _fail(message):
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    return 2

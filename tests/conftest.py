@@ -3,7 +3,9 @@
 import os
 import pathlib
 
+import numpy as np
 import pytest
+from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -15,3 +17,82 @@ def test_data():
     if not folder:
         pytest.skip("OSMN_TEST_DATA is unset: no data outside the project")
     return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory):
+    """`{name: file}` of compact networks with random weights."""
+    import keras
+
+    from osmn_recurrent.models import presets
+
+    folder = tmp_path_factory.mktemp("weights")
+    found = {}
+    for name, options in (
+        ("osmn", {}),
+        ("reconvnet", {"coupling": "residual"}),
+    ):
+        keras.utils.set_random_seed(1)
+        model = presets.build_model(name, "compact", **options)
+        found[f"{name}.weights.h5"] = folder / f"{name}.weights.h5"
+        found[f"{name}.keras"] = folder / f"{name}.keras"
+        for path in (folder / f"{name}.weights.h5", folder / f"{name}.keras"):
+            (model.save if path.suffix == ".keras" else model.save_weights)(path)
+    return found
+
+
+@pytest.fixture
+def boxes(tmp_path):
+    """Folder with `JPEGImages/boxes` (6 JPEGs) and `Annotations/boxes`.
+
+    The masks have the ids 1, 5 and 200 and a palette that is not DAVIS'.
+    """
+    from osmn_recurrent import masks
+
+    rng = np.random.default_rng(0)
+    background = rng.integers(0, 120, (64, 96, 3), dtype=np.uint8)
+    texture = rng.integers(80, 256, (18, 26, 3), dtype=np.uint8)
+    palette = tuple(reversed(masks.davis_palette()))
+    frames = tmp_path / "JPEGImages" / "boxes"
+    frames.mkdir(parents=True)
+    for t in range(6):
+        frame, ids = background.copy(), np.zeros((64, 96), np.uint8)
+        for i, top, left in ((1, 8, 10), (5, 34, 50), (200, 40, 8)):
+            rows, columns = slice(top + t, top + t + 18), slice(left, left + 26)
+            ids[rows, columns] = i
+            frame[rows, columns] = texture[: ids[rows, columns].shape[0]]
+        Image.fromarray(frame).save(frames / f"{t:05d}.jpg", quality=95)
+        path = tmp_path / "Annotations" / "boxes" / f"{t:05d}.png"
+        masks.write_mask(path, ids, palette)
+    return tmp_path
+
+
+@pytest.fixture
+def segment_program(boxes, capsys):
+    """Runs experiments.segment in this process.
+
+    Takes flags as keywords; video, mask and out have defaults in `boxes`.
+    Gives `(exit code, stdout, lines of stderr that begin with "error:")`.
+    """
+    from experiments import segment as program
+    from osmn_recurrent import programs
+
+    def run(**given):
+        given = {
+            "video": boxes / "JPEGImages" / "boxes",
+            "mask": boxes / "Annotations" / "boxes" / "00000.png",
+            "out": boxes / "out",
+            "overlay": False,
+            **given,
+        }
+        for name in program.FLAGS:
+            program.FLAGS[name].unparse()
+        arguments = [f"--{key}={value}" for key, value in given.items()]
+        capsys.readouterr()
+        code = programs.call(program.main, program.FLAGS, ["segment", *arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        errors = [x for x in captured.err.splitlines() if x.startswith("error:")]
+        return code, captured.out, errors
+
+    return run

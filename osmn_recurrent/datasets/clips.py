@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -16,11 +17,13 @@ def read_frame(path):
     """Reads a picture as (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: the file is missing, truncated or no picture.
+        InputError: the file is missing, truncated, no picture, or has more
+            than 8 bits per channel.
     """
     try:
         with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+            deep = image.mode[0] in "IF"
+            frame = None if deep else np.array(image.convert("RGB"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such frame.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
@@ -28,19 +31,106 @@ def read_frame(path):
             f"frame {path} cannot be decoded ({error}); replace or re-encode "
             "this file."
         ) from None
+    if deep:  # Pillow would clip its values, not scale them
+        raise InputError(
+            f"frame {path} has more than 8 bits per channel; save it as an "
+            "8-bit picture."
+        )
+    return frame
 
 
 def image_size(path):
-    """(height, width) of a picture file, from its header alone."""
+    """(height, width) of a picture file, from its header alone.
+
+    Raises:
+        InputError: the file is missing or no picture.
+    """
     try:
         with Image.open(path) as image:
             return image.height, image.width
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InputError(
             f"{path} is not a picture that can be read ({error})."
         ) from None
+
+
+def picture_paths(folder, suffixes=FRAME_SUFFIXES):
+    """Picture files of a folder in natural order: frame2 before frame10.
+
+    Hidden files (temporary ones, those of macOS) and other kinds of file are
+    left out.
+
+    Args:
+        folder: an existing folder.
+        suffixes: lower-case file endings.
+
+    Returns:
+        list of `pathlib.Path`, empty if there is none.
+
+    Raises:
+        InputError: two files that differ only in their ending, so that a
+            mask could belong to either.
+    """
+    paths = [
+        path
+        for path in pathlib.Path(folder).iterdir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    ]
+    paths.sort(key=lambda path: (_natural_key(path.stem), path.name))
+    by_stem = {}
+    for path in paths:
+        other = by_stem.setdefault(path.stem, path)
+        if other is not path:
+            raise InputError(
+                f"{folder} holds both {other.name} and {path.name}; keep one "
+                "picture per frame there, and masks in a folder of their own."
+            )
+    return paths
+
+
+def _natural_key(stem):
+    # re.split puts text at even and digits at odd places, so that keys of
+    # different files compare text with text and number with number.
+    parts = re.split(r"(\d+)", stem)
+    parts[1::2] = map(int, parts[1::2])
+    return parts
+
+
+def masks_by_frame(mask_paths, frame_names, clip):
+    """Assigns mask files to the frames whose names they bear.
+
+    Args:
+        mask_paths: files whose stems are names of frames.
+        frame_names: stems of the clip's frames, in order.
+        clip: where the frames are, for the error message.
+
+    Returns:
+        `{frame index: mask path}`, in order of frames.
+
+    Raises:
+        InputError: a mask that names no frame, or two for one frame.
+    """
+    index = {name: i for i, name in enumerate(frame_names)}
+    strays = [path for path in mask_paths if path.stem not in index]
+    if strays:
+        names = ", ".join(path.name for path in strays[:3])
+        raise InputError(
+            f"{len(strays)} of the {len(mask_paths)} masks in "
+            f"{strays[0].parent} belong to no frame of {clip} ({names}"
+            f"{', ...' if len(strays) > 3 else ''}); name a mask like its "
+            f"frame, {frame_names[0]}.png to {frame_names[-1]}.png."
+        )
+    found = {}
+    for path in mask_paths:
+        other = found.setdefault(index[path.stem], path)
+        if other is not path:
+            raise InputError(
+                f"{other} and {path} are both masks of frame {path.stem} of "
+                f"{clip}; give one of them."
+            )
+    return dict(sorted(found.items()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,22 +189,37 @@ class Clip:
     def check(self):
         """Refuses, before work starts, a clip that cannot be segmented.
 
-        Looks at the headers of all pictures: they must exist, be readable
-        and have one size, and so must the masks.
+        Looks at the headers of all pictures and reads all masks: they must
+        exist, be readable and have one size, and the first mask must hold
+        an object.
 
         Raises:
             InputError: naming the file, what was found and expected.
         """
-        if not self.frame_paths:
+        if not len(self):
             raise InputError(f"clip {self.name} has no frames.")
-        height, width = self.size
-        files = [*self.frame_paths, *self.mask_paths.values()]
-        for path in files:
-            found = image_size(path)
-            if found != (height, width):
+        if not self.mask_paths:
+            raise InputError(
+                f"clip {self.name} has no mask; give at least the one of the "
+                "frame in which its objects first appear."
+            )
+        size = self.size
+        for path in self.frame_paths:
+            self._check_size(path, image_size(path), size)
+        for index in sorted(self.mask_paths):
+            path, ids = self.mask_paths[index], self.mask(index)
+            self._check_size(path, ids.shape, size)
+            if index == min(self.mask_paths) and not masks.object_ids(ids):
                 raise InputError(
-                    f"{path} is {found[1]}x{found[0]}, but "
-                    f"{self.frame_paths[0]} is {width}x{height}; all frames "
-                    "and masks of a clip must have the same size, resize one "
-                    "of them."
+                    f"{path} is empty: no object to follow; mark the objects "
+                    "in it with ids from 1 on."
                 )
+
+    def _check_size(self, path, found, size):
+        if found != size:
+            raise InputError(
+                f"{path} is {found[1]}x{found[0]}, but frame "
+                f"{self.frame_names[0]} of {self.name} is {size[1]}x{size[0]}; "
+                "all frames and masks of a clip must have the same size, "
+                "resize one of them (masks: nearest neighbour)."
+            )

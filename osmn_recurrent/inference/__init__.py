@@ -1,0 +1,1 @@
+"""From frames and a first mask to masks of every frame."""

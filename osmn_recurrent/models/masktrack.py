@@ -88,6 +88,7 @@ class MaskTrack(SegmentationModel):
         size = image_size(image)
         # Adding zeros of the guide's shape pairs one frame with N guides.
         x = ops.concatenate([guide, image + ops.zeros_like(guide)], axis=-1)
+        x = x * self.width.input_scale
         if self.aligned_size:
             x, offset = self._pad(x, size)
         gammas = {}

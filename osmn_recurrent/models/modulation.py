@@ -96,7 +96,9 @@ class VisualModulator(keras.layers.Layer):
                 "visual_guide must have the shape (N, 224, 224, 3). "
                 f"Received: shape={tuple(guide.shape)}"
             )
-        x = vgg.average_pool(guide) if self.width.guide_stride == 2 else guide
+        x = guide * self.width.input_scale
+        if self.width.guide_stride == 2:
+            x = vgg.average_pool(x)
         for block in self.blocks:
             x = vgg.max_pool(block(x))
         x = self.dropout6(self.fc6(x), training=training)
@@ -128,11 +130,17 @@ class SpatialModulator(keras.layers.Layer):
     Args:
         size: "full" or "compact".
         blocks: numbers of the modulated blocks, (3, 4, 5) for OSMN.
+
+    Attributes:
+        freeze_statistics: True normalises by the moving averages even in
+            training and keeps them (the release's `fix_bn`); scale and centre
+            are still trained.
     """
 
     def __init__(self, size, blocks, **kwargs):
         super().__init__(**kwargs)
         self.size, self.blocks = size, tuple(blocks)
+        self.freeze_statistics = False
         self.width = vgg.width_of(size)
         self.convs, self.norms = [], []
         for number in self.blocks:
@@ -172,6 +180,7 @@ class SpatialModulator(keras.layers.Layer):
         Returns:
             `{block number: (N, ceil(H/s), ceil(W/s), L*C)}`, s = 2^(block-1).
         """
+        training = training and not self.freeze_statistics
         shifts, scale = {}, 1
         for number, conv, norm in zip(
             self.blocks, self.convs, self.norms, strict=True

@@ -115,6 +115,7 @@ class OSMN(SegmentationModel):
 
     def encode(self, image):
         """conv1, conv2 and their side output, unless they are modulated."""
+        image = image * self.width.input_scale
         if self.mod_early_conv:
             return {"image": image}
         conv1, conv2 = self.seg.blocks[:2]

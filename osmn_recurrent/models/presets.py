@@ -4,6 +4,8 @@ import json
 import pathlib
 import zipfile
 
+import keras
+
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.masktrack import MaskTrack, MaskTrackM
 from osmn_recurrent.models.osmn import OSMN
@@ -68,6 +70,85 @@ def with_dtype(model, dtype):
     return twin
 
 
+def start_from(model, source):
+    """Copies the weights of a network into a larger one, OSMN into ReConvNet.
+
+    Args:
+        model: a built `SegmentationModel`; variables that `source` lacks
+            keep their values.
+        source: a built one, every variable of which must be in `model`.
+
+    Returns:
+        Paths of the variables of `model` that stayed as they were.
+
+    Raises:
+        ValueError: a variable of `source` is not in `model` or has another
+            shape; `model` is unchanged.
+    """
+    own = {_path(variable): variable for variable in weights_of(model)}
+    given = {_path(variable): variable for variable in weights_of(source)}
+    wrong = [
+        path
+        for path, variable in given.items()
+        if path not in own or own[path].shape != variable.shape
+    ]
+    if wrong:
+        raise ValueError(
+            f"{source.name} does not fit into {model.name} (size {model.size}): "
+            f"{', '.join(wrong[:5])}"
+        )
+    for path, variable in given.items():
+        own[path].assign(variable)
+    return sorted(set(own) - set(given))
+
+
+def weights_of(model):
+    """Variables of a network without the dropout generators' states."""
+    return [v for v in model.variables if "seed_generator" not in v.path]
+
+
+def _path(variable):
+    """Path without the model's own name."""
+    return variable.path.split("/", 1)[1]
+
+
+def load_model(path):
+    """Loads a network, settings and weights, from a `.keras` file.
+
+    Nothing in the file is executed (Keras' safe mode), and only this
+    package's networks are accepted.
+
+    Args:
+        path: a file that a network's `save` wrote.
+
+    Returns:
+        A built `SegmentationModel`.
+
+    Raises:
+        InputError: missing or damaged file, or another kind of model.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file() or path.suffix != ".keras":
+        raise InputError(
+            f"{path} is not a .keras file, which holds a network with its "
+            "settings; give one, or name the model for a .weights.h5 file."
+        )
+    try:
+        saved = _saved_class(path)
+        if saved in [network.__name__ for network in MODELS.values()]:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # zipfile, json, h5py and Keras raise many kinds
+        reason = " ".join(str(error).split())[:300].rstrip(".")
+        raise InputError(
+            f"{path} cannot be read as a saved network ({reason}); save or "
+            "copy it again."
+        ) from None
+    raise InputError(
+        f"{path} holds a {saved}, expected one of this package's networks "
+        f"({', '.join(sorted(MODELS))})."
+    )
+
+
 def load_weights(model, path):
     """Loads a `.weights.h5` or `.keras` file, all of it or nothing.
 
@@ -111,11 +192,15 @@ def load_weights(model, path):
 
 
 def _check_saved_class(model, path):
-    with zipfile.ZipFile(path) as archive:
-        saved = json.loads(archive.read("config.json"))["class_name"]
+    saved = _saved_class(path)
     if saved != type(model).__name__:
         raise InputError(
             f"{path} holds a {saved}, not a {type(model).__name__}; choose "
             "the model that it was saved from."
         )
 
+
+def _saved_class(path):
+    """Name of the class that a `.keras` file holds."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("config.json"))["class_name"]

@@ -85,7 +85,8 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         kernel_initializer="glorot_uniform",
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Autocast would round the float32 cell state to the compute type.
+        super().__init__(**{**kwargs, "autocast": False})
         if modulate not in MODULATE:
             raise ValueError(
                 f"modulate must be one of {MODULATE}. Received: {modulate!r}"
@@ -141,14 +142,16 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         Returns:
             `(y, state)`: (B, T, H, W, F) and the state after the last frame.
         """
+        x = ops.cast(x, self.compute_dtype)
         batch, length, height, width, channels = ops.shape(x)
         if state is None:
             state = self.initial_state(batch, height, width)
         if gamma is not None:
-            gamma = gamma[:, None, None, :]
+            gamma = ops.cast(gamma[:, None, None, :], self.compute_dtype)
         # What comes from the input needs no state: one convolution for all T.
         merged = ops.reshape(x, (-1, height, width, channels))
-        inputs = self._conv(merged, self.kernel) + self.bias
+        inputs = self._conv(merged, self.kernel)
+        inputs = inputs + ops.cast(self.bias, self.compute_dtype)
         inputs = ops.reshape(
             inputs, (batch, length, height, width, 4 * self.filters)
         )
@@ -171,6 +174,7 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         return output, (output if self.modulate == "state" else hidden, cell)
 
     def _conv(self, x, kernel):
+        kernel = ops.cast(kernel, self.compute_dtype)
         return ops.conv(x, kernel, padding="same", data_format="channels_last")
 
     def get_config(self):

@@ -147,8 +147,8 @@ class SegmentationModel(keras.Model):
         raise NotImplementedError
 
     def get_build_config(self):
-        """Nothing: `build` needs no shapes."""
-        return {}
+        """No shapes are needed, but Keras ignores an empty dict."""
+        return {"input_shape": None}
 
     def build_from_config(self, config):
         """Makes the variables when a saved model is loaded."""

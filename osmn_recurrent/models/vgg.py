@@ -26,6 +26,10 @@ class Width:
             kernels are drawn that VGG16 does not have. The release's 0.001
             suits the large activations of ImageNet weights; None draws them
             by Glorot's rule, for networks trained from scratch.
+        input_scale: factor of images and visual guides. The release has 1
+            for VGG16 and 0.00787 for its MobileNet; networks trained from
+            scratch need inputs of about that size, or the first steps throw
+            the gammas far from one.
     """
 
     blocks: tuple
@@ -34,6 +38,7 @@ class Width:
     atrous: int
     guide_stride: int
     new_stddev: float | None
+    input_scale: float
 
     def new_kernel(self):
         """Initialiser of kernels that VGG16 does not have."""
@@ -44,10 +49,10 @@ class Width:
 
 SIZES = {
     # The papers' widths.
-    "full": Width((64, 128, 256, 512, 512), 4096, 16, 1024, 1, 0.001),
+    "full": Width((64, 128, 256, 512, 512), 4096, 16, 1024, 1, 0.001, 1.0),
     # Trains from scratch on a laptop. The visual guide is halved first,
     # because at these widths it would cost more than the frame.
-    "compact": Width((16, 32, 64, 96, 128), 256, 16, 64, 2, None),
+    "compact": Width((16, 32, 64, 96, 128), 256, 16, 64, 2, None, 0.00787),
 }
 
 

@@ -1,0 +1,317 @@
+"""Segments the objects of a video, given their masks in its first frame.
+
+Example:
+
+    python -m experiments.segment --model=reconvnet --weights=W.weights.h5 \\
+        --video=clip.mp4 --mask=first.png --out=runs/mine
+
+A .keras file knows its model: leave out --model, --size and --model_option.
+Writes OUT/CLIP/FRAME.png (palette masks under the frames' names), beside them
+run.json (settings, versions, seconds per frame), and OUT/CLIP.mp4, the masks
+over the frames. A run that broke off goes on when it is started again.
+"""
+
+import ast
+import pathlib
+import sys
+
+from absl import flags
+
+from osmn_recurrent import programs
+from osmn_recurrent.errors import InputError
+
+FLAGS = flags.FlagValues()
+
+DEFAULT_FPS = 24.0
+"""Frames per second of DAVIS, for folders of frames."""
+
+flags.DEFINE_enum(
+    "model",
+    None,
+    ["osmn", "reconvnet", "osvos", "osvos_m", "masktrack", "masktrack_m"],
+    "Network; needed with a .weights.h5 file.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "size",
+    None,
+    ["full", "compact"],
+    "Channel counts: the papers' (full) or small. Default: full, or what a "
+    ".keras file says.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_multi_string(
+    "model_option",
+    [],
+    "KEY=VALUE of the network's class, such as coupling=residual; repeat it "
+    "for several.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "weights",
+    None,
+    "A .keras or .weights.h5 file; TensorFlow 1 checkpoints go through "
+    "checkpoints_tools.import_osmn.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "video",
+    None,
+    "Video file or folder of frames.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "mask",
+    None,
+    "Mask PNG of the first frame; or several, or a folder of them, named like "
+    "their frames, where objects appear later.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "out", None, "Folder for the results.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ["float32", "bfloat16", "float16"],
+    "Type that layers compute in (papers: float32).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "merge",
+    "argmax",
+    ["argmax", "soft"],
+    "Merge of several objects: OSMN's arg-max over a background of 0.5, or "
+    "STM's soft aggregation.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "working_size",
+    None,
+    "Size at which the network sees the frames: shorter side (480) or "
+    "HEIGHTxWIDTH (480x854). Default: the frames' own, as in the papers.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool("overlay", True, "Write OUT/CLIP.mp4.", flag_values=FLAGS)
+flags.DEFINE_float(
+    "opacity",
+    0.5,
+    "Opacity of the masks in the overlay.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "fps",
+    None,
+    "Frames per second of the overlay. Default: the video file's, or "
+    f"{DEFAULT_FPS:g} for a folder.",
+    lower_bound=0.1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "overwrite",
+    False,
+    "Replace results that are there instead of going on.",
+    flag_values=FLAGS,
+)
+
+
+def main():
+    """Segments; see the module's text."""
+    from osmn_recurrent.datasets.video_files import open_clip
+
+    working_size = parse_working_size(FLAGS.working_size)
+    options = parse_model_options(FLAGS.model_option)
+    mask = FLAGS.mask[0] if len(FLAGS.mask) == 1 else FLAGS.mask
+    clip = open_clip(FLAGS.video, mask)
+    clip.check()
+    out = pathlib.Path(FLAGS.out)
+
+    from osmn_recurrent.inference import output
+    from osmn_recurrent.inference.segmenter import VideoSegmenter
+
+    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
+    segmenter = VideoSegmenter(model, FLAGS.precision, FLAGS.merge, working_size)
+    folder = out / clip.name
+    try:
+        outcome = output.segment_clip(segmenter, clip, folder, FLAGS.overwrite)
+    except KeyboardInterrupt:
+        paths = output.mask_files(clip, folder)
+        print(
+            f"{output.count_done(paths)} of {len(clip)} masks are in {folder}; "
+            "the same command goes on from there.",
+            file=sys.stderr,
+        )
+        raise
+    if FLAGS.overlay:
+        overlay = write_overlay(clip, outcome, out / f"{clip.name}.mp4")
+        print(f"overlay: {overlay}")
+    print(_summary(clip, outcome))
+
+
+def parse_working_size(text):
+    """`"480"` to 480, `"480x854"` to (480, 854), None to None.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text is None:
+        return None
+    try:
+        lengths = [int(part) for part in text.lower().split("x")]
+    except ValueError:
+        lengths = []
+    if len(lengths) not in (1, 2) or min(lengths) < 16:
+        raise InputError(
+            f"--working_size={text} is no size, expected the shorter side or "
+            "HEIGHTxWIDTH, at least 16 pixels each, such as 480 or 480x854."
+        )
+    return lengths[0] if len(lengths) == 1 else tuple(lengths)
+
+
+def parse_model_options(texts):
+    """`["coupling=residual"]` to `{"coupling": "residual"}`.
+
+    Values are Python literals (True, 64, (4, 5)), or else text.
+
+    Raises:
+        InputError: an entry without "=".
+    """
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(
+                f"--model_option={text} has no '=', expected KEY=VALUE such as "
+                "coupling=residual."
+            )
+        try:
+            options[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[key] = value
+    return options
+
+
+def load_network(weights, name, size, options):
+    """The network of `--weights`.
+
+    Args:
+        weights: a `.keras` file, which knows its network, or a `.weights.h5`.
+        name: the network's name; may be None with a `.keras` file.
+        size: "full", "compact" or None.
+        options: further settings of the network. With a `.keras` file all
+            of these must agree with what it holds.
+
+    Returns:
+        A built `SegmentationModel`.
+
+    Raises:
+        InputError: unusable weights, unknown or contradicting settings.
+    """
+    from osmn_recurrent.models import presets
+
+    weights = pathlib.Path(weights)
+    if weights.suffix == ".keras" and weights.is_file():
+        model = presets.load_model(weights)
+        wanted = dict(options)
+        if size:
+            wanted["size"] = size
+        if name:
+            wanted["model"] = presets.MODELS[name].__name__
+        held = {"model": type(model).__name__, **model.get_config()}
+        wrong = [k for k, v in wanted.items() if k not in held or held[k] != v]
+        if wrong:
+            raise InputError(
+                f"{weights} holds a network with "
+                + ", ".join(f"{k}={held.get(k)}" for k in wrong)
+                + ", not what the flags say; leave out --model, --size and "
+                "--model_option, which a .keras file knows by itself."
+            )
+        return model
+    if name is None:
+        raise InputError(
+            f"{weights} does not say which network it belongs to; give --model "
+            "(and --size), or a .keras file."
+        )
+    try:
+        model = presets.build_model(name, size or "full", **options)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"--model_option: {' '.join(str(error).split()).rstrip('.')}; see "
+            f"the options of {presets.MODELS[name].__name__}."
+        ) from None
+    presets.load_weights(model, weights)
+    return model
+
+
+def write_overlay(clip, outcome, path):
+    """Writes the masks of a segmented clip over its frames as a video.
+
+    Args:
+        clip: the clip.
+        outcome: `inference.output.Outcome` of its segmentation.
+        path: the .mp4 file; kept if it is there and no mask is new.
+
+    Returns:
+        `path`.
+    """
+    from tqdm import tqdm
+
+    from osmn_recurrent import masks
+    from osmn_recurrent.inference import output
+    from osmn_recurrent.reports.overlays import OverlayVideoWriter
+
+    if path.exists() and not outcome.computed and not FLAGS.overwrite:
+        return path
+    fps = FLAGS.fps or _own_fps(clip)
+    paths = output.mask_files(clip, outcome.folder)
+    with OverlayVideoWriter(path, fps, clip.size, FLAGS.opacity) as writer:
+        for frame, mask in zip(
+            tqdm(clip.frames(), total=len(clip), desc="overlay", unit="frame"),
+            paths,
+            strict=True,
+        ):
+            writer.write(frame, masks.read_mask(mask))
+    return path
+
+
+def _own_fps(clip):
+    """Frames per second of a video file, `DEFAULT_FPS` for a folder."""
+    path = getattr(clip, "video_path", None)
+    if path is None:
+        return DEFAULT_FPS
+    import cv2
+
+    capture = cv2.VideoCapture(str(path))
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    capture.release()
+    return fps if fps > 0 else DEFAULT_FPS
+
+
+def _summary(clip, outcome):
+    frames = "1 frame" if outcome.frames == 1 else f"{outcome.frames} frames"
+    objects = len(outcome.objects)
+    speed = ""
+    if outcome.seconds is not None:
+        speed = (
+            f"{outcome.seconds:.3f} s a frame ({outcome.network_seconds:.3f} "
+            "without reading and writing), "
+        )
+    done = f"{outcome.computed} new" if outcome.computed else "none new"
+    return (
+        f"{clip.name}: {frames} ({done}), {objects} "
+        f"object{'' if objects == 1 else 's'}, {speed}masks in {outcome.folder}"
+    )
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,68 @@
+"""The work of one frame, from the last masks to the next, on the device."""
+
+import tensorflow as tf
+from keras import ops
+
+from osmn_recurrent import guides
+
+GUIDES = {
+    "gaussian": guides.spatial_guide_tensor,
+    "mask": guides.mask_guide_tensor,
+    "none": lambda object_masks: (),
+}
+"""How guides are made from the last masks, by a model's `guide_kind`."""
+
+
+def make_frame_function(model, merge, resized):
+    """Compiles guide, network, threshold and merge into one function.
+
+    It is traced once: object count and sizes are left open.
+
+    Args:
+        model: a built `SegmentationModel`.
+        merge: a function of `merging.MERGES`.
+        resized: whether images may have another size than masks.
+
+    Returns:
+        `tf.function` of image (1, h, w, 3) float32 BGR minus mean, the last
+        frame's ids (H, W) uint8, the objects' ids (N,) uint8 in ascending
+        order, modulation and state; gives the ids (H, W) uint8 and the state.
+    """
+    make_guide = GUIDES[model.guide_kind]
+
+    def segment_frame(image, last_ids, objects, modulation, state):
+        object_masks = ops.equal(last_ids[None], objects[:, None, None])
+        size, own_size = ops.shape(image)[1:3], ops.shape(last_ids)
+        if resized:
+            object_masks = tf.image.resize(
+                ops.cast(object_masks, "uint8")[..., None], size, "nearest"
+            )
+        guide = make_guide(object_masks)
+        logits, state = model.step(model.encode(image), guide, modulation, state)
+        probabilities = ops.sigmoid(logits)
+        if resized:
+            probabilities = tf.image.resize(probabilities, own_size, "bilinear")
+        # A network that knows no objects gives one map for all of them.
+        count = ops.shape(objects)[0]
+        probabilities = ops.broadcast_to(probabilities[..., 0], (count, *own_size))
+        values = ops.concatenate([ops.zeros((1,), "uint8"), objects], axis=0)
+        return ops.take(values, merge(probabilities)), state
+
+    modulation = ()
+    if model.use_visual_modulator:
+        modulation = tf.TensorSpec((None, model.gamma_layout()[-1][2]), tf.float32)
+    return tf.function(
+        segment_frame,
+        input_signature=(
+            tf.TensorSpec((1, None, None, 3), tf.float32),
+            tf.TensorSpec((None, None), tf.uint8),
+            tf.TensorSpec((None,), tf.uint8),
+            modulation,
+            tf.nest.map_structure(_any_size, model.initial_state(1, 16, 16)),
+        ),
+    )
+
+
+def _any_size(state):
+    """Specification of a state tensor, of which the channels are fixed."""
+    return tf.TensorSpec((None, None, None, state.shape[-1]), state.dtype)

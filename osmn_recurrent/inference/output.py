@@ -1,0 +1,220 @@
+"""A clip's masks as files, and going on where a run broke off."""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import pathlib
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from osmn_recurrent import files, masks, provenance
+from osmn_recurrent.errors import InputError
+
+RUN_FILE = "run.json"
+"""Lies beside the masks: how they were made, and whether all are there."""
+
+WARM_UP = 2
+"""Computed frames that are not timed; the first one traces the network."""
+
+TIMED = 1000
+"""Frames that count for the timing, the last ones."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What `segment_clip` did.
+
+    Attributes:
+        folder: where the masks are.
+        frames: number of frames of the clip.
+        computed: number of masks made now; the others were there already.
+        objects: ids that were followed, ascending.
+        seconds: median wall-clock seconds per frame, with reading the frame
+            and writing the mask, or None if there are too few frames after
+            the first `WARM_UP` (or, with nothing computed, that of the run
+            that made the masks).
+        network_seconds: the same without reading and writing.
+    """
+
+    folder: pathlib.Path
+    frames: int
+    computed: int
+    objects: tuple
+    seconds: float | None
+    network_seconds: float | None
+
+
+def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
+    """Segments a clip and writes one palette PNG per frame.
+
+    Masks are named after the frames and have the palette of the clip's first
+    mask; `run.json` beside them holds the settings. A run that broke off goes
+    on after the last mask and writes the same masks as an unbroken one, bit
+    for bit (on the same machine): guides come from the masks that are there.
+    The state of a recurrent network is not stored (86 MB per object at full
+    width) but recomputed, by running the network over the frames before;
+    other networks only read those frames.
+
+    Args:
+        segmenter: `VideoSegmenter`.
+        clip: `Clip` with a mask for its first frame.
+        folder: where the masks go, made if missing.
+        overwrite: replace masks that are there instead of going on.
+        later_masks: whether masks of later frames bring new objects; False
+            uses the first frame's alone.
+
+    Returns:
+        `Outcome`.
+
+    Raises:
+        InputError: before work starts, if the clip cannot be used (see
+            `Clip.check`) or `folder` holds masks made in another way; later,
+            if a frame cannot be decoded or a mask not written. Masks written
+            until then stay.
+    """
+    folder = pathlib.Path(folder)
+    clip.check()
+    paths = mask_files(clip, folder)
+    record = {
+        "settings": json.loads(
+            json.dumps(
+                {
+                    **segmenter.settings(),
+                    "later_masks": later_masks,
+                    "clip": _identity(clip, later_masks),
+                }
+            )
+        ),
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
+    }
+    stored = _prepare(clip, folder, paths, record, overwrite)
+    if "finished" in stored and count_done(paths) == len(paths):
+        outcome = {**stored["finished"], "computed": 0}
+    else:
+        files.write_json(folder / RUN_FILE, record)
+        outcome = _write_masks(segmenter, clip, paths, later_masks)
+        files.write_json(folder / RUN_FILE, {**record, "finished": outcome})
+    return Outcome(folder, **{**outcome, "objects": tuple(outcome["objects"])})
+
+
+def mask_files(clip, folder):
+    """The mask file of each frame of `clip` in `folder`, in order."""
+    return [pathlib.Path(folder) / f"{name}.png" for name in clip.frame_names]
+
+
+def count_done(paths):
+    """How many of `paths` exist before the first that does not."""
+    return next((k for k, path in enumerate(paths) if not path.exists()), len(paths))
+
+
+def _identity(clip, later_masks):
+    """What tells this clip from another, without reading all of it."""
+    digest = hashlib.sha256(json.dumps(clip.frame_names).encode())
+    digest.update(np.ascontiguousarray(clip.frame(0)))
+    given = sorted(clip.mask_paths) if later_masks else [0]
+    for index in given:
+        digest.update(np.ascontiguousarray(clip.mask(index)))
+    return {
+        "name": clip.name,
+        "frames": len(clip),
+        "size": clip.size,
+        "masks_of_frames": given,
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _prepare(clip, folder, paths, record, overwrite):
+    """Sees to it that masks in `folder` are of this run.
+
+    Returns:
+        The `run.json` of the run to go on with, or an empty dict.
+    """
+    inputs = [*clip.frame_paths, *clip.mask_paths.values()]
+    if folder.resolve() in {pathlib.Path(path).resolve().parent for path in inputs}:
+        raise InputError(
+            f"{folder} is where the clip's own frames or masks lie; name "
+            "another place for the results."
+        )
+    run_file = folder / RUN_FILE
+    if overwrite:
+        for path in (run_file, *paths):
+            path.unlink(missing_ok=True)
+    present = any(path.exists() for path in paths)
+    if not run_file.exists():
+        if present:
+            raise InputError(
+                f"{folder} holds masks but no {RUN_FILE}, so what made them is "
+                "unknown; give --overwrite to replace them or name another "
+                "place."
+            )
+        return {}
+    try:
+        stored = json.loads(run_file.read_text(encoding="utf-8"))
+        before = stored["settings"]
+    except (ValueError, TypeError, KeyError):
+        stored, before = {}, {}
+    changed = [k for k, v in record["settings"].items() if before.get(k) != v]
+    if present and changed:
+        raise InputError(
+            f"{folder} holds masks of another run ({', '.join(changed)} "
+            f"{'differs' if len(changed) == 1 else 'differ'} from its "
+            f"{RUN_FILE}); give --overwrite to replace them or name another "
+            "place."
+        )
+    return {} if changed else stored
+
+
+def _write_masks(segmenter, clip, paths, later_masks):
+    """Goes through the clip; fields of `Outcome` but the folder."""
+    done, palette, objects = count_done(paths), clip.palette(), set()
+    seconds = collections.deque(maxlen=TIMED)
+    finished = done
+    with tqdm(total=len(paths), desc=clip.name, unit="frame") as progress:
+        try:
+            before = time.perf_counter()
+            for index, frame in enumerate(clip.frames()):
+                mask = clip.mask(index) if later_masks or index == 0 else None
+                started = time.perf_counter()
+                if index == 0:
+                    ids = segmenter.start(frame, mask)
+                elif index < done:
+                    segmenter.replay(frame, masks.read_mask(paths[index]), mask)
+                else:
+                    ids = segmenter.step(frame, mask)
+                stepped = time.perf_counter()
+                objects.update(segmenter.objects)
+                if index >= done:
+                    _write(paths[index], ids, palette)
+                    finished = index + 1
+                now = time.perf_counter()
+                if index >= max(done, 1) + WARM_UP:
+                    seconds.append((now - before, stepped - started))
+                before = now
+                progress.update()
+        except InputError as error:
+            raise InputError(
+                f"{str(error).rstrip('.')}; the {finished} masks before it are "
+                f"kept in {paths[0].parent}."
+            ) from None
+    medians = np.median(seconds, axis=0).tolist() if seconds else (None, None)
+    return {
+        "frames": len(paths),
+        "computed": len(paths) - done,
+        "objects": sorted(objects),
+        "seconds": medians[0],
+        "network_seconds": medians[1],
+    }
+
+
+def _write(path, ids, palette):
+    try:
+        masks.write_mask(path, ids, palette)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror or error}); make room "
+            "or name another place, and run again to go on"
+        ) from None

@@ -1,0 +1,395 @@
+"""Frame by frame through a video: the loop around a network."""
+
+import copy
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from osmn_recurrent import guides, masks
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference.frame_function import make_frame_function
+from osmn_recurrent.inference.merging import MERGES
+from osmn_recurrent.models import presets
+
+PRECISIONS = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
+"""Names that users give, and the Keras policies they stand for."""
+
+
+class VideoSegmenter:
+    """Segments the objects of a video, one frame at a time.
+
+    The loop is OSMN's (section 3; release `osmn_eval.py`): the visual
+    modulator looks at each object once, in the frame that its mask came with;
+    frame t is steered by a guide made from the object's mask in frame t - 1
+    (at first the given mask); the network's probabilities are cut at 0.5.
+    With several objects the guide is made from the merged id map, that is,
+    from the masks that are handed out, in which no two objects overlap. An
+    object that is lost has an empty mask and from then on a guide of zeros,
+    as released; a recurrent network or a purely visual one may find it again.
+
+    All objects share one `encode` per frame and go through the rest of the
+    network as one batch. What a network carries from frame to frame is kept
+    per object over the whole video and starts at zero with the object's
+    first mask. Guide, network and merge are one `tf.function`, traced once
+    for any number of objects and any frame size; masks come off the device
+    only to be handed out. Memory does not grow with the length of the video.
+
+    A video from any iterable of frames:
+
+        for ids in VideoSegmenter(model).segment(frames, first_mask): ...
+
+    or live:
+
+        ids = segmenter.start(frame, mask)     # (H, W) uint8
+        ids = segmenter.step(frame)            # every further frame
+        ids = segmenter.step(frame, mask)      # a frame that brings objects
+        ids = segmenter.add(frame, mask)       # new objects, last frame
+        ids = segmenter.correct(frame, mask)   # better masks, last frame
+        segmenter.drop(3)                      # object 3 is of no interest
+
+    Args:
+        model: a built `SegmentationModel`. In its own precision its variables
+            are used as they are, and later changes to them take effect; in
+            another precision they are copied now.
+        precision: "float32", "bfloat16" or "float16", the type that layers
+            compute in. Images, guides, cell states, logits and probabilities
+            are float32 all the same.
+        merge: "argmax" or "soft", see `merging`.
+        working_size: size at which the network sees the frames: `(height,
+            width)`, or the length of the shorter side, or None for the
+            frames' own. Frames are resized with Pillow (bilinear, with
+            antialiasing), probabilities are brought back bilinearly and cut
+            at full size. The visual guide is cut from the full frame.
+
+    Raises:
+        ValueError: unknown `precision` or `merge`, or a bad `working_size`.
+    """
+
+    def __init__(self, model, precision="float32", merge="argmax", working_size=None):
+        if precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {sorted(PRECISIONS)}. "
+                f"Received: {precision!r}"
+            )
+        if merge not in MERGES:
+            raise ValueError(
+                f"merge must be one of {sorted(MERGES)}. Received: {merge!r}"
+            )
+        if working_size is not None and np.min(working_size) < 16:
+            raise ValueError(
+                "working_size must be at least 16 pixels, the coarsest scale "
+                f"of the networks. Received: {working_size}"
+            )
+        if model.dtype_policy.name != PRECISIONS[precision]:
+            model = presets.with_dtype(model, PRECISIONS[precision])
+        self.model = model
+        self.precision, self.merge = precision, merge
+        self.working_size = working_size
+        self._frame_function = make_frame_function(
+            model, MERGES[merge], resized=working_size is not None
+        )
+        self._ids = None  # device, (H, W) uint8: the id map of the last frame
+        self._forget_objects()
+
+    @property
+    def objects(self):
+        """Ids of the objects that are followed, ascending."""
+        return tuple(int(i) for i in self._objects)
+
+    @property
+    def carries_state(self):
+        """Whether the network is recurrent."""
+        return bool(tf.nest.flatten(self.model.initial_state(1, 16, 16)))
+
+    def settings(self):
+        """What the masks depend on, apart from the video, as JSON values.
+
+        Returns:
+            Dict with the network's class and configuration, a digest of its
+            weights (SHA-256), and this segmenter's settings.
+        """
+        digest = hashlib.sha256()
+        for weight in presets.weights_of(self.model):
+            digest.update(np.ascontiguousarray(weight.value.numpy()))
+        size = self.working_size
+        return {
+            "model": type(self.model).__name__,
+            "model_config": self.model.get_config(),
+            "weights_sha256": digest.hexdigest(),
+            "precision": self.precision,
+            "merge": self.merge,
+            "working_size": size if size is None else np.array(size).tolist(),
+        }
+
+    def segment(self, frames, first_mask, later_masks=None):
+        """Goes through a video.
+
+        Runs on its own, whatever else this segmenter is doing, and holds one
+        frame at a time.
+
+        Args:
+            frames: iterable of (H, W, 3) uint8 RGB.
+            first_mask: (H, W) uint8 ids of the first frame, see `start`.
+            later_masks: `{frame index: (H, W) uint8 ids}`, see `step`.
+
+        Yields:
+            (H, W) uint8 ids, one map per frame; the first is `first_mask`.
+
+        Raises:
+            InputError: as `start` and `step` do.
+        """
+        video, later_masks = copy.copy(self), later_masks or {}
+        for index, frame in enumerate(frames):
+            if index == 0:
+                yield video.start(frame, first_mask)
+            else:
+                yield video.step(frame, later_masks.get(index))
+
+    def start(self, frame, mask):
+        """Begins a video; what was followed before is forgotten.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            mask: (H, W) uint8 (or integers, or bool for one object): ids 1
+                to 254. 255, "void" in DAVIS, counts as background.
+
+        Returns:
+            (H, W) uint8 ids of this frame: `mask` without void.
+
+        Raises:
+            InputError: arrays of another kind or size, or an empty mask.
+        """
+        frame = _checked_frame(frame)
+        mask = _checked_mask(mask, frame)
+        if not masks.object_ids(mask):
+            raise InputError(
+                "the first frame's mask is empty, expected at least one object "
+                "(pixels from 1 to 254); start with the first frame in which "
+                "there is one."
+            )
+        self._forget_objects()
+        self._ids = tf.zeros(mask.shape, tf.uint8)
+        return self.add(frame, mask)
+
+    def step(self, frame, mask=None):
+        """Segments the next frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB, of the first frame's size.
+            mask: (H, W) uint8 ids, for objects that appear in this frame, or
+                None. Only ids that are not followed yet are taken from it,
+                and their pixels win over what was predicted there. The other
+                objects stay as predicted; `correct` replaces them too.
+
+        Returns:
+            (H, W) uint8 ids; zeros while no object is followed.
+
+        Raises:
+            InputError: arrays of another kind or size.
+        """
+        frame = self._next_frame(frame)
+        if mask is not None:
+            mask = _checked_mask(mask, frame)
+        self._ids = self._run(frame)
+        return self._ids.numpy() if mask is None else self.add(frame, mask)
+
+    def replay(self, frame, ids, mask=None):
+        """Goes over a frame whose result is known, to resume behind it.
+
+        A recurrent network is run for its state's sake, any other is not.
+        Afterwards everything is, bit for bit, as after the `step` that gave
+        `ids`.
+
+        Args:
+            frame: as of `step`.
+            ids: (H, W) uint8, what `step(frame, mask)` gave.
+            mask: as of `step`.
+        """
+        frame = self._next_frame(frame)
+        if self.carries_state:
+            self._run(frame)
+        if mask is not None:
+            self.add(frame, mask)
+        self._ids = tf.constant(_checked_mask(ids, frame))
+
+    def add(self, frame, mask):
+        """Follows new objects from the last frame on.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB, the last frame (again).
+            mask: (H, W) uint8 ids. Those that are followed already, and the
+                background, are left alone.
+
+        Returns:
+            (H, W) uint8 ids of this frame with the new objects in it.
+
+        Raises:
+            InputError: arrays of another kind or size.
+        """
+        frame = self._next_frame(frame)
+        mask = _checked_mask(mask, frame)
+        new = [i for i in masks.object_ids(mask) if i not in self.objects]
+        return self._paint(frame, mask, new)
+
+    def correct(self, frame, mask):
+        """Replaces masks of the last frame by better ones.
+
+        Every object in `mask` gets exactly this mask (its old pixels become
+        background), its modulation is made anew from this look at it, and its
+        state is kept. Ids that are not followed yet are added; objects that
+        are not in `mask` stay as they are, apart from pixels that they lose.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB, the last frame (again).
+            mask: (H, W) uint8 ids.
+
+        Returns:
+            (H, W) uint8 ids of this frame after the correction.
+
+        Raises:
+            InputError: arrays of another kind or size.
+        """
+        frame = self._next_frame(frame)
+        mask = _checked_mask(mask, frame)
+        return self._paint(frame, mask, masks.object_ids(mask))
+
+    def drop(self, object_id):
+        """Follows an object no longer; its pixels become background.
+
+        Raises:
+            InputError: no such object.
+        """
+        if object_id not in self.objects:
+            raise InputError(
+                f"object {object_id} is not followed, expected one of {self.objects}."
+            )
+        self._keep([k for k, i in enumerate(self.objects) if i != object_id])
+        gone = self._ids == np.uint8(object_id)
+        self._ids = tf.where(gone, np.uint8(0), self._ids)
+
+    def _forget_objects(self):
+        self._objects = np.zeros(0, np.uint8)
+        self._modulation = self._state = None
+
+    def _next_frame(self, frame):
+        """`frame`, checked against the frame that the video began with."""
+        if self._ids is None:
+            raise InputError(
+                "no video has been started; call start(frame, mask) first."
+            )
+        frame = _checked_frame(frame)
+        expected = tuple(self._ids.shape)
+        if frame.shape[:2] != expected:
+            raise InputError(
+                f"this frame is {frame.shape[1]}x{frame.shape[0]}, but the "
+                f"video began with {expected[1]}x{expected[0]}; all frames "
+                "must have one size."
+            )
+        return frame
+
+    def _network_size(self, height, width):
+        size = self.working_size
+        if size is None:
+            return height, width
+        if np.ndim(size) == 1:
+            return tuple(int(length) for length in size)
+        scale = size / min(height, width)
+        return round(height * scale), round(width * scale)
+
+    def _run(self, frame):
+        """The id map of `frame`, on the device; the state moves on."""
+        if not self.objects:
+            return tf.zeros(frame.shape[:2], tf.uint8)
+        image = guides.network_image(frame, self._network_size(*frame.shape[:2]))
+        ids, self._state = self._frame_function(
+            image[None], self._ids, self._objects, self._modulation, self._state
+        )
+        return ids
+
+    def _paint(self, frame, mask, painted):
+        """Gives the objects `painted` (ids) the pixels they have in `mask`."""
+        if not painted:
+            return self._ids.numpy()
+        looks = [guides.visual_guide(frame, mask == i) for i in painted]
+        modulation = ()
+        if self.model.use_visual_modulator:
+            modulation = self.model.adapt(ops.convert_to_tensor(np.stack(looks)))
+        known = [i for i in painted if i in self.objects]
+        if known:  # their rows are replaced, their states go on
+            rows = np.searchsorted(self._objects, known)[:, None]
+            own = np.searchsorted(painted, known)
+            self._modulation = tf.nest.map_structure(
+                lambda old, new: tf.tensor_scatter_nd_update(
+                    old, rows, tf.gather(new, own)
+                ),
+                self._modulation,
+                modulation,
+            )
+        new = [k for k, i in enumerate(painted) if i not in self.objects]
+        if new:
+            self._append(
+                np.array(painted, np.uint8)[new],
+                tf.nest.map_structure(lambda m: tf.gather(m, new), modulation),
+            )
+        ids = self._ids.numpy()
+        ids[np.isin(ids, known)] = 0
+        chosen = np.isin(mask, painted)
+        ids[chosen] = mask[chosen]
+        self._ids = tf.constant(ids)
+        return ids
+
+    def _append(self, objects, modulation):
+        """Adds objects, their state zero, and keeps all sorted by id."""
+        size = self._network_size(*self._ids.shape)
+        state = self.model.initial_state(len(objects), *size)
+        if self.objects:
+            modulation, state = tf.nest.map_structure(
+                lambda old, new: tf.concat([old, new], 0),
+                (self._modulation, self._state),
+                (modulation, state),
+            )
+        self._objects = np.concatenate([self._objects, objects])
+        self._modulation, self._state = modulation, state
+        self._keep(np.argsort(self._objects))
+
+    def _keep(self, rows):
+        """Keeps the objects at `rows`, in this order."""
+        rows = np.array(rows, np.int32)
+        self._objects = self._objects[rows]
+        self._modulation, self._state = tf.nest.map_structure(
+            lambda kept: tf.gather(kept, rows), (self._modulation, self._state)
+        )
+
+
+def _checked_frame(frame):
+    frame = np.asarray(frame)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise InputError(
+            f"a frame is {frame.dtype} of shape {frame.shape}, expected uint8 "
+            "RGB of shape (height, width, 3)."
+        )
+    return frame
+
+
+def _checked_mask(mask, frame):
+    """`mask` as uint8 without void."""
+    mask = np.asarray(mask)
+    if mask.shape != frame.shape[:2]:
+        raise InputError(
+            f"a mask has the shape {mask.shape} and its frame "
+            f"{frame.shape[:2]}; resize one of them, masks by nearest "
+            "neighbour."
+        )
+    numbers = mask.dtype.kind in "bui"
+    if not numbers or mask.size and (mask.min() < 0 or mask.max() > masks.VOID):
+        raise InputError(
+            f"a mask is {mask.dtype} with values outside of 0 to 255, expected "
+            "object ids in uint8."
+        )
+    return np.where(mask == masks.VOID, 0, mask).astype(np.uint8)

@@ -1,0 +1,187 @@
+"""experiments.segment from flags to files."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from experiments import segment as program
+from osmn_recurrent import masks
+from osmn_recurrent.inference import merging, segmenter
+from osmn_recurrent.models import presets, vgg
+
+
+def results(folder):
+    return [masks.read_mask(path) for path in sorted(folder.glob("*.png"))]
+
+
+def test_masks_palette_and_summary(segment_program, boxes, random_weights):
+    code, said, errors = segment_program(
+        model="osmn", size="compact", weights=random_weights["osmn.weights.h5"]
+    )
+    assert (code, errors) == (0, [])
+    assert said.splitlines()[-1].startswith("boxes: 6 frames (6 new), 3 objects, 0.")
+    assert said.rstrip().endswith(f"masks in {boxes / 'out' / 'boxes'}")
+    found = results(boxes / "out" / "boxes")
+    assert len(found) == 6
+    given, palette = masks.read_mask_with_palette(
+        boxes / "Annotations" / "boxes" / "00000.png"
+    )
+    assert np.array_equal(found[0], given)
+    assert all(set(np.unique(ids)) <= {0, 1, 5, 200} for ids in found)
+    last = masks.read_mask_with_palette(boxes / "out" / "boxes" / "00005.png")
+    assert last[1] == palette
+
+
+def test_keras_file_knows_its_network(segment_program, boxes, random_weights):
+    """A .keras file alone, and .weights.h5 with all flags, give the same."""
+    code, _, errors = segment_program(
+        weights=random_weights["reconvnet.keras"], out=boxes / "a"
+    )
+    assert (code, errors) == (0, [])
+    code, _, errors = segment_program(
+        weights=random_weights["reconvnet.weights.h5"],
+        model="reconvnet",
+        size="compact",
+        model_option="coupling=residual",
+        out=boxes / "b",
+    )
+    assert (code, errors) == (0, [])
+    assert np.array_equal(
+        results(boxes / "a" / "boxes"), results(boxes / "b" / "boxes")
+    )
+    code, _, errors = segment_program(
+        weights=random_weights["reconvnet.keras"], model="osmn", out=boxes / "c"
+    )
+    assert code == 2
+    assert "holds a network with model=ReConvNet" in errors[0]
+    code, _, errors = segment_program(
+        weights=random_weights["reconvnet.keras"],
+        model_option="coupling=sequential",
+        out=boxes / "c",
+    )
+    assert code == 2
+    assert "holds a network with coupling=residual" in errors[0]
+    assert not (boxes / "c").exists()
+
+
+def test_settings_reach_the_segmenter(segment_program, boxes, random_weights):
+    code, _, _ = segment_program(
+        weights=random_weights["osmn.keras"],
+        precision="bfloat16",
+        merge="soft",
+        working_size="32x48",
+    )
+    assert code == 0
+    record = json.loads((boxes / "out" / "boxes" / "run.json").read_text())
+    settings = record["settings"]
+    assert settings["precision"] == "bfloat16"
+    assert settings["merge"] == "soft"
+    assert settings["working_size"] == [32, 48]
+    # Other settings do not go on in the same folder.
+    code, _, errors = segment_program(weights=random_weights["osmn.keras"])
+    assert code == 2
+    assert "(precision, merge, working_size differ" in errors[0]
+    assert segment_program(weights=random_weights["osmn.keras"], overwrite=True)[0] == 0
+
+
+def test_objects_that_appear_later(segment_program, boxes, random_weights):
+    """A folder of masks: new ids are followed from their frame on."""
+    folder = boxes / "Annotations" / "some"
+    for t, id_ in ((0, 1), (3, 200)):
+        ids = masks.read_mask(boxes / "Annotations" / "boxes" / f"{t:05d}.png")
+        masks.write_mask(folder / f"{t:05d}.png", np.where(ids == id_, id_, 0))
+    code, said, _ = segment_program(weights=random_weights["osmn.keras"], mask=folder)
+    assert code == 0
+    assert "2 objects" in said
+    found = results(boxes / "out" / "boxes")
+    assert all(200 not in ids for ids in found[:3])
+    given = masks.read_mask(folder / "00003.png")
+    assert np.array_equal(found[3] == 200, given == 200)
+
+
+def test_overlay_plays(segment_program, boxes, random_weights):
+    code, said, _ = segment_program(
+        weights=random_weights["osmn.keras"], overlay=True, fps=10
+    )
+    assert code == 0
+    video = boxes / "out" / "boxes.mp4"
+    assert f"overlay: {video}" in said
+    capture = cv2.VideoCapture(str(video))
+    assert capture.get(cv2.CAP_PROP_FPS) == 10
+    frames = 0
+    while True:
+        read, frame = capture.read()
+        if not read:
+            break
+        assert frame.shape == (64, 96, 3)
+        frames += 1
+    assert frames == 6
+    # Started again with nothing to do, it keeps the video.
+    before = video.stat().st_mtime_ns
+    code, said, _ = segment_program(
+        weights=random_weights["osmn.keras"], overlay=True, fps=10
+    )
+    assert (code, video.stat().st_mtime_ns) == (0, before)
+    assert "(none new)" in said
+
+
+def test_interrupted(segment_program, boxes, random_weights, monkeypatch, capsys):
+    """Ctrl-C: whole files only, where it stopped, and on from there."""
+    step = segmenter.VideoSegmenter.step
+    calls = []
+
+    def interrupted(self, frame, mask=None):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return step(self, frame, mask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segmenter.VideoSegmenter, "step", interrupted)
+        assert segment_program(weights=random_weights["reconvnet.keras"])[0] == 130
+    folder = boxes / "out" / "boxes"
+    assert len(results(folder)) == 3
+    assert len(list(folder.iterdir())) == 4  # and run.json
+    code, said, _ = segment_program(weights=random_weights["reconvnet.keras"])
+    assert code == 0
+    assert "6 frames (3 new)" in said
+    segment_program(weights=random_weights["reconvnet.keras"], out=boxes / "whole")
+    whole = sorted((boxes / "whole" / "boxes").glob("*.png"))
+    assert [p.read_bytes() for p in whole] == [
+        (folder / p.name).read_bytes() for p in whole
+    ]
+
+
+def test_flags_know_all_names():
+    """Lists in flags are literal (no TensorFlow for --help); they agree."""
+    flags = program.FLAGS
+    assert flags["model"].parser.enum_values == list(presets.MODELS)
+    assert flags["size"].parser.enum_values == list(vgg.SIZES)
+    assert flags["merge"].parser.enum_values == list(merging.MERGES)
+    assert flags["precision"].parser.enum_values == list(segmenter.PRECISIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clip", ["judo", "bike"])
+def test_own_video(segment_program, random_weights, test_data, tmp_path, clip):
+    """Real clips with the first mask only: count, ids and palette."""
+    data = test_data / "data" / "clips"
+    video = data / "JPEGImages" / clip
+    mask = sorted((data / "Annotations" / clip).iterdir())[0]
+    code, _, errors = segment_program(
+        weights=random_weights["reconvnet.keras"],
+        video=video,
+        mask=mask,
+        out=tmp_path / "o",
+    )
+    assert (code, errors) == (0, [])
+    paths = sorted((tmp_path / "o" / clip).glob("*.png"))
+    assert [p.stem for p in paths] == sorted(p.stem for p in video.iterdir())
+    given, palette = masks.read_mask_with_palette(mask)
+    found, own_palette = masks.read_mask_with_palette(paths[0])
+    assert np.array_equal(found, np.where(given == 255, 0, given))
+    assert own_palette == palette
+    for path in paths:
+        assert set(np.unique(masks.read_mask(path))) <= {0, *masks.object_ids(given)}

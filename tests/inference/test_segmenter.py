@@ -1,0 +1,300 @@
+"""The loop against a slow re-enactment of the released one, and its edges."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from osmn_recurrent import guides, masks
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference.segmenter import VideoSegmenter
+from osmn_recurrent.models import presets
+
+NETWORKS = [
+    ("osmn", {}),
+    ("osmn", {"mod_early_conv": True}),
+    ("osmn", {"use_visual_modulator": False}),
+    ("reconvnet", {}),
+    ("reconvnet", {"coupling": "residual", "modulate": "none"}),
+    ("osvos", {}),
+    ("osvos_m", {}),
+    ("masktrack", {}),
+    ("masktrack_m", {}),
+]
+
+
+def reenact(model, frames, first_mask):
+    """The released loop: one object at a time, NumPy guides, nothing shared.
+
+    Returns (T, H, W) ids, the first of which are `first_mask`.
+    """
+    make_guide = {
+        "gaussian": guides.spatial_guide,
+        "mask": guides.mask_guide,
+        "none": lambda mask: None,
+    }[model.guide_kind]
+    objects = masks.object_ids(first_mask)
+    height, width = first_mask.shape
+    looks = {
+        i: model.adapt(guides.visual_guide(frames[0], first_mask == i)[None])
+        for i in objects
+    }
+    states = {i: model.initial_state(1, height, width) for i in objects}
+    results = [first_mask]
+    for frame in frames[1:]:
+        image = guides.network_image(frame)[None]
+        probabilities = {}
+        for i in objects:
+            guide = make_guide(results[-1] == i)
+            guide = () if guide is None else guide[None]
+            logits, states[i] = model.step(
+                model.encode(image), guide, looks[i], states[i]
+            )
+            probabilities[i] = ops.sigmoid(logits).numpy()[0, ..., 0]
+        ids = np.zeros((height, width), np.uint8)
+        best = np.full((height, width), 0.5)
+        for i in objects:
+            wins = probabilities[i] > best
+            ids[wins], best[wins] = i, probabilities[i][wins]
+        results.append(ids)
+    return np.stack(results)
+
+
+def overlap(first, second):
+    union = np.sum(first | second)
+    return np.sum(first & second) / union if union else 1.0
+
+
+@pytest.mark.parametrize(("name", "options"), NETWORKS)
+def test_equals_the_released_loop(segmenters, scene, name, options):
+    frames, ids = scene
+    loop = segmenters(name, **options)
+    expected = reenact(loop.model, frames, ids[0])
+    found = list(loop.segment(iter(frames), ids[0]))
+    assert len(found) == len(frames)
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine.dtype == np.uint8
+        for i in (1, 5, 200):
+            assert overlap(mine == i, theirs == i) >= 0.999
+    # The comparison means something only if there is something to see.
+    assert 0.01 < np.mean(expected[-1] > 0) < 0.99
+
+
+def test_masks_of_objects_differ(segmenters, scene):
+    """Each object is segmented by its own look, place and state."""
+    frames, ids = scene
+    for name in ("osmn", "reconvnet"):
+        *_, last = segmenters(name).segment(frames, ids[0])
+        assert np.unique(last).size > 2
+
+
+def test_one_trace_for_all_sizes_and_object_counts(network, scene):
+    frames, ids = scene
+    for name, size in (("reconvnet", None), ("osmn", 40)):
+        segmenter = VideoSegmenter(network(name), working_size=size)
+        list(segmenter.segment(frames[:3], ids[0]))
+        list(segmenter.segment(frames[:3], ids[0] == 5))
+        list(segmenter.segment(frames[:3, :50, :70], ids[0, :50, :70]))
+        list(segmenter.segment(frames[:3], ids[0] == 1, {1: ids[1]}))
+        assert segmenter._frame_function.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("name", ["osmn", "reconvnet"])
+def test_object_that_appears_later(segmenters, scene, name):
+    """It is as if a video of its own began there."""
+    frames, ids = scene
+    segmenter = segmenters(name)
+    first = np.where(ids[0] == 200, 200, 0)
+    later = {2: np.where(ids[2] == 5, 5, ids[2])}  # 200 is in it as well
+    found = list(segmenter.segment(frames, first, later))
+    alone = list(segmenter.segment(frames, first))
+    assert all(np.array_equal(a, b) for a, b in zip(found[:2], alone[:2], strict=True))
+    assert np.array_equal(found[2] == 1, ids[2] == 1)
+    assert np.array_equal(found[2] == 5, ids[2] == 5)
+    # An id that is followed keeps its prediction.
+    rest = np.isin(ids[2], (1, 5), invert=True)
+    assert np.array_equal(found[2][rest], alone[2][rest])
+
+    # With only the newcomers, the rest of the video is a video.
+    segmenter.start(frames[0], first)
+    segmenter.step(frames[1])
+    segmenter.step(frames[2], later[2])
+    segmenter.drop(200)
+    assert segmenter.objects == (1, 5)
+    rest = [segmenter.step(frame) for frame in frames[3:]]
+    newcomers = np.where(np.isin(ids[2], (1, 5)), ids[2], 0)
+    expected = list(segmenter.segment(frames[2:], newcomers))[1:]
+    assert np.array_equal(rest, expected)
+
+
+def test_correct_replaces_masks_and_looks(segmenters, scene):
+    frames, ids = scene
+    segmenter = segmenters("osmn")
+    segmenter.start(frames[0], np.where(ids[0] == 5, 1, 0))
+    segmenter.step(frames[1])
+    better = np.where(ids[1] == 1, 1, 0)
+    assert np.array_equal(segmenter.correct(frames[1], better), better)
+    rest = [segmenter.step(frame) for frame in frames[2:]]
+    # OSMN carries nothing: from here on it is a video begun at frame 1.
+    expected = list(segmenter.segment(frames[1:], better))[1:]
+    assert np.array_equal(rest, expected)
+
+
+def test_drop_keeps_the_others(segmenters, scene):
+    """Dropped objects leave the others' rows where they belong."""
+    frames, ids = scene
+    segmenter = segmenters("reconvnet")
+    segmenter.start(frames[0], ids[0])
+    segmenter.drop(5)
+    found = [segmenter.step(frame) for frame in frames[1:]]
+    without = np.where(ids[0] == 5, 0, ids[0])
+    expected = list(segmenter.segment(frames, without))[1:]
+    assert np.array_equal(found, expected)
+    segmenter.drop(1)
+    segmenter.drop(200)
+    assert not segmenter.step(frames[0]).any()
+    assert segmenter.add(frames[0], ids[0]).max() == 200
+    with pytest.raises(InputError, match="object 7 is not followed"):
+        segmenter.drop(7)
+
+
+def test_videos_side_by_side(segmenters, scene):
+    """Generators of one segmenter do not disturb each other."""
+    frames, ids = scene
+    segmenter = segmenters("reconvnet")
+    backwards = frames[::-1]
+    pairs = list(
+        zip(
+            segmenter.segment(frames, ids[0]),
+            segmenter.segment(backwards, ids[-1] == 1),
+            strict=True,
+        )
+    )
+    one, other = zip(*pairs, strict=True)
+    assert np.array_equal(one, list(segmenter.segment(frames, ids[0])))
+    assert np.array_equal(other, list(segmenter.segment(backwards, ids[-1] == 1)))
+
+
+def test_lost_object(segmenters, scene):
+    """An empty mask gives a guide of zeros, and the loop goes on."""
+    frames, ids = scene
+    segmenter = segmenters("osmn")
+    segmenter.start(frames[0], ids[0] == 5)
+    segmenter.replay(frames[1], np.zeros_like(ids[0]))
+    found = segmenter.step(frames[2])
+    look = guides.visual_guide(frames[0], ids[0] == 5)
+    probabilities = one_step(
+        segmenter.model, frames[2], np.zeros((64, 96, 1), np.float32), look
+    )
+    assert overlap(found == 1, probabilities[0, ..., 0] > 0.5) >= 0.999
+
+
+def one_step(model, frame, guide, look, size=None):
+    """Probabilities (1, h, w, 1) of one frame and object, nothing carried."""
+    image = guides.network_image(frame, size)[None]
+    logits, _ = model.step(
+        model.encode(image), guide[None], model.adapt(look[None]), ()
+    )
+    return ops.sigmoid(logits).numpy()
+
+
+def test_working_size(network, segmenters, scene):
+    """The network sees small frames; masks are cut at full size."""
+    frames, ids = scene
+    model, given = presets.with_dtype(network("osmn"), "float32"), ids[0] == 1
+    # Nearest neighbour at half size takes the odd rows and columns.
+    inputs = (
+        frames[1],
+        guides.spatial_guide(given[1::2, 1::2]),
+        guides.visual_guide(frames[0], given),
+        (32, 48),
+    )
+    bias = model.seg.decoder.fusion.bias
+    middle = np.median(one_step(model, *inputs))
+    bias.assign(bias - np.log(middle / (1 - middle)))
+    enlarged = ops.image.resize(one_step(model, *inputs), (64, 96))
+    expected = enlarged.numpy()[0, ..., 0] > 0.5
+    assert 0.4 < expected.mean() < 0.6
+    small = VideoSegmenter(model, working_size=32)
+    found = list(small.segment(frames, given))
+    assert np.array_equal(found[0], given)
+    assert overlap(found[1] > 0, expected) >= 0.999
+    same = VideoSegmenter(model, working_size=(32, 48))
+    assert np.array_equal(found, list(same.segment(frames, given)))
+    # At the frames' own size nothing changes.
+    own = VideoSegmenter(network("osmn"), working_size=64).segment(frames, ids[0])
+    assert np.array_equal(list(own), list(segmenters("osmn").segment(frames, ids[0])))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_precision(segmenters, scene, precision):
+    frames, ids = scene
+    exact = segmenters("reconvnet")
+    model = exact.model
+    segmenter = VideoSegmenter(model, precision=precision)
+    assert segmenter.model.dtype_policy.compute_dtype == precision
+    assert model.dtype_policy.name == "float32"
+    half = list(segmenter.segment(frames[:2], ids[0]))[1]
+    full = list(exact.segment(frames[:2], ids[0]))[1]
+    assert 0.9 < np.mean(half == full)
+    back = VideoSegmenter(segmenter.model, precision="float32").settings()
+    assert back == exact.settings()
+
+
+def test_later_changes_of_the_weights_count(scene):
+    frames, ids = scene
+    model = presets.build_model("osmn", "compact")
+    segmenter = VideoSegmenter(model)
+    before = segmenter.settings()
+    for bias, expected in ((100.0, 1), (-100.0, 0)):
+        model.seg.decoder.fusion.bias.assign([bias])
+        found = list(segmenter.segment(frames[:2], ids[0] == 1))[1]
+        assert np.all(found == expected)
+    assert before["weights_sha256"] != segmenter.settings()["weights_sha256"]
+
+
+def test_void_is_background(segmenters, scene):
+    frames, ids = scene
+    mask = ids[0].copy()
+    mask[:4] = 255
+    segmenter = segmenters("osmn")
+    assert segmenter.start(frames[0], mask).max() == 200
+    assert segmenter.objects == (1, 5, 200)
+
+
+def test_bad_arrays(network, scene):
+    frames, ids = scene
+    segmenter = VideoSegmenter(network("osmn"))
+    with pytest.raises(InputError, match="call start"):
+        segmenter.step(frames[0])
+    cases = [
+        (frames[0], np.zeros_like(ids[0]), "mask is empty"),
+        (frames[0], ids[0, :50], "resize one of them"),
+        (frames[0], ids[0] * 1.0, "float64"),
+        (frames[0], ids[0].astype(int) * 2, "outside of 0 to 255"),
+        (frames[0] / 255, ids[0], "expected uint8 RGB"),
+        (frames[0, ..., 0], ids[0], "expected uint8 RGB"),
+    ]
+    for frame, mask, message in cases:
+        with pytest.raises(InputError, match=message):
+            segmenter.start(frame, mask)
+    segmenter.start(frames[0], ids[0])
+    with pytest.raises(InputError, match="must have one size"):
+        segmenter.step(frames[1, :50])
+    with pytest.raises(InputError, match="resize one of them"):
+        segmenter.step(frames[1], ids[1, :50])
+
+
+def test_bad_settings(network):
+    for options in ({"precision": "int8"}, {"merge": "mean"}, {"working_size": 8}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
+            VideoSegmenter(network("osmn"), **options)
+
+
+def test_soft_merge_is_used(network, segmenters, scene):
+    """Where objects are weak together the two merges differ."""
+    frames, ids = scene[0][:2], scene[1][0]
+    _, hard = segmenters("osmn").segment(frames, ids)
+    _, soft = VideoSegmenter(network("osmn"), merge="soft").segment(frames, ids)
+    assert not np.array_equal(hard, soft)
+    # Soft aggregation only ever takes pixels from the background.
+    assert np.all(soft[hard > 0] > 0)

@@ -117,10 +117,15 @@ class VideoSegmenter:
         digest = hashlib.sha256()
         for weight in presets.weights_of(self.model):
             digest.update(np.ascontiguousarray(weight.value.numpy()))
-        size = self.working_size
+        size, config = self.working_size, self.model.get_config()
         return {
             "model": type(self.model).__name__,
-            "model_config": self.model.get_config(),
+            "model_config": {
+                # The type is `precision`; a name changes nothing.
+                k: v
+                for k, v in config.items()
+                if k not in {"dtype", "name"}
+            },
             "weights_sha256": digest.hexdigest(),
             "precision": self.precision,
             "merge": self.merge,

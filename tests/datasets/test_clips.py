@@ -103,7 +103,7 @@ def test_unreadable_jpeg_in_the_middle_is_named_when_its_turn_comes(clip):
     noisy = Image.fromarray(rng.integers(0, 255, (*SHAPE, 3), dtype=np.uint8))
     noisy.save(clip.frame_paths[2])
     data = clip.frame_paths[2].read_bytes()
-    clip.frame_paths[2].write_bytes(data[: len(data) // 2])
+    clip.frame_paths[2].write_bytes(data[:-200])
     clip.check()  # the header is whole, so this frame fails only when decoded
     frames = clip.frames()
     assert int(next(frames).mean()) == 0 and int(next(frames).mean()) == 40

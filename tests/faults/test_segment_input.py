@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,7 @@ BAD_CLIPS = {
     ),
     "mask of another size": (
         save(lambda ids: ids[:50, :70]),
-        r"00000.png is 70x50, .*00000.jpg is 96x64; .*same size",
+        r"00000.png is 70x50, .*frame 00000 of boxes is 96x64; .*same size",
     ),
     "frame of another size": (smaller_frame, r"00002.jpg is 48x32, .*96x64"),
     "RGB mask": (
@@ -106,8 +107,6 @@ def assert_clear(error, message):
     """One sentence on one line that matches `message`."""
     assert error.endswith(".")
     assert error.count(". ") == 0
-    import re
-
     assert re.search(message, error), error
 
 
@@ -211,15 +210,15 @@ def test_bad_weights_and_settings(case, segment_program, boxes, random_weights):
     flags = {**flags, "weights": random_weights[flags["weights"]]}
     code, _, errors = segment_program(**flags)
     assert (code, len(errors)) == (2, 1)
-    import re
-
     assert re.search(message, errors[0]), errors[0]
     assert not (boxes / "out").exists()
 
 
 def test_missing_weights(segment_program, boxes):
     for name in ("none.keras", "none.weights.h5"):
-        code, _, errors = segment_program(weights=boxes / name, model="osmn")
+        code, _, errors = segment_program(
+            weights=boxes / name, model="osmn", size="compact"
+        )
         assert code == 2
         assert_clear(errors[0], f"{name}: no such weights file")
 

@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine: make demo, make test.
+# Both set up .venv once and work offline from then on.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then echo $$p; break; fi; done)
+RUN := .venv/bin/python
+STAMP := .venv/.installed
+
+.PHONY: help demo test test-slow lint format clean
+
+help:
+	@echo "make demo       set up, make videos, train both networks, compare them"
+	@echo "make test       set up, run the fast tests"
+	@echo "make test-slow  set up, run all tests"
+	@echo "make lint       check style"
+	@echo "make format     mend style"
+	@echo "make clean      remove .venv and caches (results stay)"
+
+demo: $(STAMP)
+	$(RUN) -m experiments.demo --out=runs/demo
+
+test: $(STAMP)
+	$(RUN) -m pytest -m "not slow"
+
+test-slow: $(STAMP)
+	$(RUN) -m pytest
+
+lint: $(STAMP)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: $(STAMP)
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+
+$(STAMP): setup.py
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or later was found; install one, or name it:" \
+		"make PYTHON=/path/to/python3.12 demo"; exit 1; fi
+	@if [ ! -x $(RUN) ]; then \
+		$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "$(PYTHON) cannot make a virtual environment; install its venv" \
+		"module (Debian and Ubuntu: apt install python3-venv)."; exit 1; }; fi
+	@echo "Installing into .venv (about two minutes, once) ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[dev]" || { \
+		echo "The packages could not be installed. The first set-up needs the" \
+		"package index (network, or pip's settings for a mirror) and about 4 GB" \
+		"of disk; run the same command again when they are there."; exit 1; }
+	@$(RUN) -c "import cv2" || { \
+		echo "OpenCV cannot be loaded: it needs the system libraries named" \
+		"above (Debian and Ubuntu: apt install libgl1 libglib2.0-0)."; exit 1; }
+	@touch $@

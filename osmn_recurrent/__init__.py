@@ -1,0 +1,40 @@
+"""Semi-supervised video object segmentation with OSMN and ReConvNet.
+
+The public names are loaded when they are first used, so that importing this
+package is quick and does not load TensorFlow.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "InputError": "errors",
+    "VideoSegmenter": "inference.segmenter",
+    "balanced_cross_entropy": "losses",
+    "build_model": "models.presets",
+    "contour_accuracy": "measures.boundary",
+    "load_model": "models.presets",
+    "lovasz_hinge": "losses",
+    "network_image": "guides",
+    "open_clip": "datasets.video_files",
+    "read_mask": "masks",
+    "region_similarity": "measures.region",
+    "segment_clip": "inference.output",
+    "spatial_guide": "guides",
+    "visual_guide": "guides",
+    "write_mask": "masks",
+}
+
+__all__ = sorted(["__version__", *_MODULES])
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    return getattr(module, name)
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,101 @@
+"""The house rules hold, and the test that says so can fail."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from architecture import faults_of_tree
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def test_the_house_rules_hold():
+    assert faults_of_tree(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "fault"),
+    [
+        (
+            "osmn_recurrent/models/vgg.py",
+            "import tensorflow as tf",
+            "osmn_recurrent.models.vgg: 1: tensorflow in a room that is Keras only",
+        ),
+        (
+            "osmn_recurrent/models/vgg.py",
+            "from ..training import pipeline",
+            "osmn_recurrent.models.vgg: 1: osmn_recurrent.models imports "
+            "osmn_recurrent.training",
+        ),
+        (
+            "osmn_recurrent/inference/segmenter.py",
+            "def late():\n    '''.'''\n    import osmn_recurrent.measures.davis",
+            "osmn_recurrent.inference.segmenter: 3: osmn_recurrent.inference imports "
+            "osmn_recurrent.measures",
+        ),
+        (
+            "checkpoints_tools/names.py",
+            "from experiments import train",
+            "checkpoints_tools.names: 1: imports experiments",
+        ),
+        (
+            "osmn_recurrent/guides.py",
+            "from absl import flags",
+            "osmn_recurrent.guides: 1: flags are read in experiments only",
+        ),
+        (
+            "osmn_recurrent/utils.py",
+            "",
+            "osmn_recurrent.utils: a name that says nothing",
+        ),
+        ("osmn_recurrent/a.py", "\n" * 401, "osmn_recurrent.a: 401 lines"),
+        (
+            "osmn_recurrent/a.py",
+            "def _f():\n" + "    pass\n" * 60,
+            "osmn_recurrent.a: 1: _f has 61 lines of code",
+        ),
+        (
+            "osmn_recurrent/a.py",
+            "def f(): pass",
+            "osmn_recurrent.a: 1: f has no docstring",
+        ),
+        (
+            "osmn_recurrent/a.py",
+            "X = '" + "/home/me'",
+            "osmn_recurrent.a: 1: a path of one machine",
+        ),
+    ],
+)
+def test_a_broken_rule_is_found(tmp_path, path, text, fault):
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(text)
+    assert fault in faults_of_tree(tmp_path)
+
+
+def test_a_circle_is_found(tmp_path):
+    room = tmp_path / "osmn_recurrent" / "models"
+    room.mkdir(parents=True)
+    (room / "a.py").write_text("from osmn_recurrent.models import b")
+    (room / "b.py").write_text("from osmn_recurrent.models.a import x")
+    assert faults_of_tree(tmp_path) == [
+        "circle: osmn_recurrent.models.a > osmn_recurrent.models.b > "
+        "osmn_recurrent.models.a"
+    ]
+
+
+def test_importing_the_package_is_light():
+    code = (
+        "import osmn_recurrent, checkpoints_tools, osmn_recurrent.measures.davis, sys;"
+        "assert not {'tensorflow', 'keras', 'jax'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_every_public_name_exists():
+    import osmn_recurrent
+
+    for name in osmn_recurrent.__all__:
+        assert getattr(osmn_recurrent, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        osmn_recurrent.nothing  # noqa: B018

@@ -296,7 +296,7 @@ def _is_written(data_dir, settings, overwrite):
         except ValueError:
             found = None
         if found == settings:
-            return True
+            return all((data_dir / part).is_dir() for part in _FOLDERS)
         if not overwrite:
             raise InputError(
                 f"{data_dir} holds moving shapes made with {found}, expected "

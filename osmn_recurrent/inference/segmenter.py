@@ -392,7 +392,7 @@ def _checked_mask(mask, frame):
             "neighbour."
         )
     numbers = mask.dtype.kind in "bui"
-    if not numbers or mask.size and (mask.min() < 0 or mask.max() > masks.VOID):
+    if not numbers or mask.min() < 0 or mask.max() > masks.VOID:
         raise InputError(
             f"a mask is {mask.dtype} with values outside of 0 to 255, expected "
             "object ids in uint8."

@@ -1,149 +1,101 @@
-"""DAVIS scores of masks: J and F per frame and object, and the summary."""
+"""The DAVIS 2016 and 2017 evaluations of a clip in memory.
 
-import dataclasses
-import math
-import pathlib
+DAVIS 2017, semi-supervised: the objects are the ids of the first annotated
+frame; the first frame (it is given) and the last are not scored; 255, void,
+counts as background. DAVIS 2016 is the same with one object, every non-zero
+pixel. Statistics are taken per object, then averaged over the objects.
+"""
+
+import itertools
 
 import numpy as np
 
-from osmn_recurrent import files, masks
-from osmn_recurrent.measures.boundary import contour_accuracy
-from osmn_recurrent.measures.region import region_similarity
-from osmn_recurrent.measures.statistics import mean_recall_decay
-
-COLUMNS = (
-    "J&F-Mean",
-    "J-Mean",
-    "J-Recall",
-    "J-Decay",
-    "F-Mean",
-    "F-Recall",
-    "F-Decay",
+from osmn_recurrent import masks
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.measures.boundary import (
+    contour_accuracy,
+    crop_to_objects,
+    tolerance,
 )
-"""Names of the figures, in the order of the official tables."""
+from osmn_recurrent.measures.region import region_similarity
+from osmn_recurrent.measures.statistics import ObjectScores
+
+SKIP = (1, 1)
+"""Frames at the beginning and the end of a clip that DAVIS does not score."""
 
 
-@dataclasses.dataclass(frozen=True)
-class ObjectScores:
-    """Scores of one object, a value per scored frame.
-
-    Attributes:
-        j: (T,) float64 region similarity.
-        f: (T,) float64 contour accuracy.
-    """
-
-    j: np.ndarray
-    f: np.ndarray
-
-    def figures(self):
-        """Dict of the official figures (`COLUMNS`) of this object."""
-        j, f = mean_recall_decay(self.j), mean_recall_decay(self.f)
-        names = ("Mean", "Recall", "Decay")
-        figures = {"J&F-Mean": (j[0] + f[0]) / 2}
-        figures |= {f"J-{name}": value for name, value in zip(names, j, strict=True)}
-        figures |= {f"F-{name}": value for name, value in zip(names, f, strict=True)}
-        return figures
-
-
-def score_frame(true, predicted, objects):
-    """J and F of each object in one frame.
+def evaluate_masks(truth, predicted, objects=None, skip=SKIP):
+    """Scores a clip's masks; frames are read one at a time.
 
     Args:
-        true: (H, W) uint8 ids; 255 (void) counts as background.
-        predicted: (H, W) uint8 ids.
-        objects: ids to score, N of them.
+        truth: iterable of (H, W) uint8 object ids, one per frame. 255 is
+            background, unless it is the one value above 0 in the first
+            frame: then masks are 0/255 and the object is 1.
+        predicted: iterable of (H, W) ids, the same number and size. Where
+            the truth is 0/255, any non-zero pixel is the object.
+        objects: ids to score, by default those of the first true frame. For
+            DAVIS 2016 give masks `> 0`.
+        skip: frames left out at the beginning and the end: (1, 1) in DAVIS,
+            (1, 0) for YouTube-Objects.
 
     Returns:
-        (N, 2) float64: J and F.
-    """
-    return np.array(
-        [
-            (
-                region_similarity(true == i, predicted == i),
-                contour_accuracy(true == i, predicted == i),
-            )
-            for i in objects
-        ]
-    ).reshape(-1, 2)
-
-
-def evaluate_masks(true, predicted, objects=None):
-    """Scores a clip as the semi-supervised DAVIS benchmarks do.
-
-    The first frame (given) and the last one are left out.
-
-    Args:
-        true: sequence of (H, W) uint8 ids, one per frame (a list, or an
-            object with `len` and indexing).
-        predicted: as `true`.
-        objects: ids to score; default: those of the first true mask.
-
-    Returns:
-        `{id: ObjectScores}`; a clip of two frames or less has no scored
-        frame and its figures are NaN.
+        `{object id: ObjectScores}`. A clip of no more frames than `skip`
+        has none to score (the official evaluation breaks off): its arrays
+        are empty, their statistics NaN, and `summarise` leaves it out.
 
     Raises:
-        ValueError: the numbers of frames differ.
+        InputError: different numbers of frames, or masks that differ in
+            size.
     """
-    if len(true) != len(predicted):
-        raise ValueError(
-            "true and predicted must have as many frames. Received: "
-            f"{len(true)} and {len(predicted)}"
-        )
-    objects = masks.object_ids(true[0]) if objects is None else tuple(objects)
-    scores = [
-        score_frame(true[t], predicted[t], objects) for t in range(1, len(true) - 1)
-    ]
-    scores = np.array(scores).reshape(-1, len(objects), 2)
+    first, last = skip
+    binary, rows, count = False, [], 0
+    pairs = itertools.zip_longest(truth, predicted)
+    for count, (true, found) in enumerate(pairs, 1):
+        if true is None or found is None:
+            side = "truth" if true is None else "prediction"
+            raise InputError(
+                f"the {side} ends after {count - 1} frames and the other goes "
+                "on; give one mask per frame of both."
+            )
+        if count == 1:
+            objects, binary = _objects(true, objects)
+        if count > first:
+            rows.append(score_frame(true, found, objects, binary))
+    scores = np.reshape(rows[: max(count - first - last, 0)], (-1, len(objects or ()), 2))
     return {
-        i: ObjectScores(scores[:, k, 0], scores[:, k, 1])
-        for k, i in enumerate(objects)
+        each: ObjectScores(scores[:, i, 0], scores[:, i, 1])
+        for i, each in enumerate(objects or ())
     }
 
 
-def summarise(scores):
-    """The benchmark's figures over all objects of all sequences.
+def _objects(ids, objects):
+    present = masks.object_ids(ids)
+    binary = not present and bool(np.any(ids))
+    if objects is None:
+        objects = (1,) if binary else present
+    return tuple(objects), binary
+
+
+def score_frame(true, predicted, objects, binary=False):
+    """J and F of every object in one frame.
 
     Args:
-        scores: iterable of `ObjectScores`, one per object.
+        true: (H, W) object ids.
+        predicted: (H, W) object ids.
+        objects: N ids.
+        binary: the one object is every non-zero pixel.
 
     Returns:
-        Dict of `COLUMNS`: means over the objects; "J&F-Mean" is the mean of
-        the two means. Objects without a scored frame are left out.
+        List of N pairs of float, (J, F).
+
+    Raises:
+        InputError: the masks differ in size.
     """
-    rows = [score.figures() for score in scores]
-    rows = [row for row in rows if not math.isnan(row["J-Mean"])]
-    if not rows:
-        return dict.fromkeys(COLUMNS, float("nan"))
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in COLUMNS}
-    mean["J&F-Mean"] = (mean["J-Mean"] + mean["F-Mean"]) / 2
-    return mean
-
-
-def write_csv(folder, set_name, scores):
-    """Writes the two CSV files that the community reads.
-
-    `global_results-<set>.csv` (`COLUMNS`) and
-    `per-sequence_results-<set>.csv` (Sequence, J-Mean, F-Mean), figures with
-    three decimals.
-
-    Args:
-        folder: where they go; files that exist are replaced.
-        set_name: such as "val".
-        scores: `{"<sequence>_<object>": ObjectScores}`.
-
-    Returns:
-        The two paths.
-    """
-    folder = pathlib.Path(folder)
-    total = summarise(scores.values())
-    rows = [",".join(COLUMNS), ",".join(f"{total[name]:.3f}" for name in COLUMNS)]
-    overall = folder / f"global_results-{set_name}.csv"
-    files.write_text(overall, "\n".join(rows) + "\n")
-    rows = ["Sequence,J-Mean,F-Mean"]
-    for name, score in scores.items():
-        figures = score.figures()
-        rows.append(f"{name},{figures['J-Mean']:.3f},{figures['F-Mean']:.3f}")
-    single = folder / f"per-sequence_results-{set_name}.csv"
-    files.write_text(single, "\n".join(rows) + "\n")
-    return overall, single
+    radius = tolerance(np.shape(true))
+    pairs = []
+    for each in objects:
+        a, b = (m != 0 if binary else m == each for m in (true, predicted))
+        if a.shape == b.shape:
+            a, b = crop_to_objects(a, b)
+        pairs.append((region_similarity(a, b), contour_accuracy(a, b, radius)))
+    return pairs

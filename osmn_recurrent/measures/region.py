@@ -1,36 +1,36 @@
-"""Region similarity J: intersection over union."""
+"""Region similarity J: how much of the object two masks share."""
 
-import cv2
 import numpy as np
+
+from osmn_recurrent.errors import InputError
 
 
 def region_similarity(true, predicted):
-    """Jaccard index of two masks (DAVIS "J").
+    """Intersection over union of two masks, J = |P & G| / |P | G|.
+
+    DAVIS 2016 (Perazzi et al.), section 5.1. Symmetric.
 
     Args:
-        true: (H, W), non-zero pixels are the object.
-        predicted: (H, W), likewise.
+        true: (H, W) of any dtype; non-zero pixels are the object.
+        predicted: the same shape.
 
     Returns:
-        float in [0, 1]; 1 where both are empty.
+        float in [0, 1]; 1 where both masks are empty.
+
+    Raises:
+        InputError: the masks are not (H, W) or differ in shape.
     """
     true, predicted = as_binary(true, predicted)
-    union = cv2.countNonZero(cv2.bitwise_or(true, predicted))
-    if union == 0:
-        return 1.0
-    return cv2.countNonZero(cv2.bitwise_and(true, predicted)) / union
+    union = np.count_nonzero(true | predicted)
+    return np.count_nonzero(true & predicted) / union if union else 1.0
 
 
 def as_binary(true, predicted):
-    """Both masks as (H, W) uint8 of 0 and 1.
-
-    Raises:
-        ValueError: they are not two-dimensional or differ in size.
-    """
+    """Two masks as (H, W) bool, or `InputError` if they do not fit together."""
     true, predicted = np.asarray(true), np.asarray(predicted)
-    if true.ndim != 2 or true.shape != predicted.shape:
-        raise ValueError(
-            "true and predicted must be (H, W) masks of the same size. "
-            f"Received: {true.shape} and {predicted.shape}"
+    if true.ndim != 2 or not true.size or true.shape != predicted.shape:
+        raise InputError(
+            f"masks of shapes {true.shape} and {predicted.shape} cannot be "
+            "compared; expected twice the same (height, width)."
         )
-    return (true != 0).view(np.uint8), (predicted != 0).view(np.uint8)
+    return true.astype(bool, copy=False), predicted.astype(bool, copy=False)

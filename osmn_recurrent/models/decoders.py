@@ -80,12 +80,11 @@ class ScaleFusion(keras.layers.Layer):
         self.bias = self.add_weight(shape=(1,), initializer="zeros", name="bias")
 
     def call(self, side, index):
-        """(B, h, w, side) to (B, h, w, 1); scale 0 carries the bias."""
+        """(B, h, w, side) to (B, h, w, 1), without the bias."""
         own = slice(index * self.side, (index + 1) * self.side)
-        score = ops.conv(
+        return ops.conv(
             side, self.kernel[:, :, own], padding="valid", data_format="channels_last"
         )
-        return score + self.bias if index == 0 else score
 
     def get_config(self):
         """Constructor arguments."""
@@ -154,11 +153,14 @@ class HypercolumnDecoder(keras.layers.Layer):
             size: `(H, W)` of the image.
 
         Returns:
-            (B, H, W, 1) float32; the logits are the sum over the blocks.
+            (B, H, W, 1) float32; the logits are the sum over the blocks (the
+            first one carries the bias).
         """
         index = self.BLOCKS.index(number)
         score = self.fusion(self.sides[index](features), index=index)
-        return upsample(score, 2 ** (number - 1), size, self.alignment)
+        score = upsample(score, 2 ** (number - 1), size, self.alignment)
+        # Once, and after the enlargement, which weakens values at the border.
+        return score + self.fusion.bias if index == 0 else score
 
     def get_config(self):
         """Constructor arguments."""

@@ -1,6 +1,7 @@
 """The generator of clips against geometry, its promises and the loader."""
 
 import dataclasses
+import shutil
 
 import cv2
 import numpy as np
@@ -82,7 +83,7 @@ def test_colours_are_those_of_the_shape_the_ids_name(monkeypatch):
 
     def plain_scene(*args):
         return [
-            dataclasses.replace(s, texture=np.zeros_like(s.texture) + paint[s.object_id])
+            dataclasses.replace(s, texture=np.full_like(s.texture, paint[s.object_id]))
             for s in draw_scene(*args)
         ]
 
@@ -159,7 +160,9 @@ def test_a_seed_fixes_the_clip():
     assert (first[0] != other[0]).mean() > 0.5
 
 
-@pytest.mark.parametrize("frames, size", [(1, (40, 33)), (3, (32, 200)), (30, (97, 61))])
+@pytest.mark.parametrize(
+    "frames, size", [(1, (40, 33)), (3, (32, 200)), (30, (97, 61))]
+)
 def test_any_length_and_size(frames, size):
     pictures, ids = render_clip(1, frames, size, 2)
     assert pictures.shape == (frames, *size, 3)
@@ -211,6 +214,14 @@ def test_a_finished_data_set_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(moving_shapes, "render_clip", None)  # a call would fail
     small(tmp_path)
     small(tmp_path, overwrite=True)
+    assert files(tmp_path) == before
+
+
+def test_a_data_set_that_lost_a_folder_is_made_again(tmp_path):
+    small(tmp_path)
+    before = files(tmp_path)
+    shutil.rmtree(tmp_path / "Annotations")
+    small(tmp_path)
     assert files(tmp_path) == before
 
 

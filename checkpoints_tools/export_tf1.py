@@ -1,0 +1,64 @@
+"""Our weights as a checkpoint that the OSMN release restores."""
+
+import pathlib
+
+import numpy as np
+
+from checkpoints_tools.release_names import fixed_kernels, release_variables
+from osmn_recurrent import files
+from osmn_recurrent.errors import InputError
+
+
+def export_osmn_checkpoint(model, path, global_step=0, overwrite=False):
+    """Writes a TF1 V2-format checkpoint with the release's names.
+
+    Holds every variable that the released graph restores: weights, the fixed
+    bilinear kernels and `global_step`.
+
+    Args:
+        model: a built OSMN, OSVOS or MaskTrack network (any of its variants).
+        path: checkpoint prefix; `<path>.index` and
+            `<path>.data-00000-of-00001` are written.
+        global_step: int, number of training steps to record.
+        overwrite: replace a checkpoint of that name.
+
+    Returns:
+        `path`, as str.
+
+    Raises:
+        InputError: the network has variables that the release does not know
+            (ReConvNet), or the checkpoint exists.
+    """
+    named, own = release_variables(model)
+    if own:
+        raise InputError(
+            f"{model.name} has {len(own)} variables that the OSMN release does not "
+            f"have ({own[0]}, ...), so it cannot be exported; save it as "
+            ".weights.h5 or .keras."
+        )
+    files.refuse_to_overwrite(f"{path}.index", overwrite)
+    tensors = {name: variable.numpy() for name, variable in named.items()}
+    tensors |= fixed_kernels(model)
+    tensors["global_step"] = np.int64(global_step)
+    write_checkpoint(path, tensors)
+    return str(path)
+
+
+def write_checkpoint(path, tensors):
+    """Writes a TF1 V2-format checkpoint.
+
+    Args:
+        path: checkpoint prefix.
+        tensors: dict of variable name to array.
+    """
+    import tensorflow as tf
+
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    names = sorted(tensors)
+    # SaveV2 writes under temporary names and moves the files when done.
+    tf.raw_ops.SaveV2(
+        prefix=str(path),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(tensors[name]) for name in names],
+    )

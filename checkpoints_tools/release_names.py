@@ -1,0 +1,97 @@
+"""The OSMN release's variable names and ours: the one place that knows both.
+
+Release names are those of the TF1 graph without ":0", for example
+`osmn/seg/conv3/conv3_1/weights`. Ours are Keras variable paths without the
+model's own name, for example `seg/conv3/conv3_1/kernel`. Shapes are the same,
+so arrays go over untransposed.
+"""
+
+import re
+
+import numpy as np
+
+from osmn_recurrent.models import presets
+from osmn_recurrent.models.decoders import HypercolumnDecoder, bilinear_kernel
+from osmn_recurrent.models.masktrack import MaskTrack
+
+SCOPE = "osmn"
+"""Scope of all variables of the release."""
+
+OPTIMIZER = re.compile(r"/Adam(_1)?$|^(\w+/)*beta[12]_power(_\d+)?$|^global_step$")
+"""Adam's moments and bias corrections, and the step counter."""
+
+FIXED = re.compile(r"/score-(multi[2-5]-)?up/weights$")
+"""The bilinear kernels, never trained and rebuilt when the release loads."""
+
+RECURRENT = re.compile(r"^convlstm\d|/fc8_convlstm/")
+"""Our variables that OSMN does not have: ReConvNet's ConvLSTMs and gammas."""
+
+
+def release_name(path):
+    """The release's name of one of our variables.
+
+    Args:
+        path: Keras path without the model's name.
+
+    Returns:
+        str, or None for ReConvNet's own variables.
+    """
+    if RECURRENT.search(path):
+        return None
+    part, rest = path.split("/", 1)
+    rest = rest.removeprefix("decoder/").replace("_BatchNorm/", "/BatchNorm/")
+    scope, _, leaf = rest.rpartition("/")
+    if not scope.endswith("BatchNorm"):
+        leaf = {"kernel": "weights", "bias": "biases"}[leaf]
+    return f"{SCOPE}/{part}/{scope}/{leaf}"
+
+
+def release_variables(model):
+    """Our variables by their release name.
+
+    Args:
+        model: a built `SegmentationModel`.
+
+    Returns:
+        `(named, own)`: dict of release name to Keras variable, and the list
+        of paths that the release does not have.
+    """
+    named, own = {}, []
+    for variable in presets.weights_of(model):
+        path = variable.path.split("/", 1)[1]
+        name = release_name(path)
+        if name is None:
+            own.append(path)
+        else:
+            named[name] = variable
+    return named, own
+
+
+def fixed_kernels(model):
+    """The bilinear kernels that the release keeps as variables.
+
+    Args:
+        model: a `SegmentationModel`.
+
+    Returns:
+        Dict of release name to float32 array (2s, 2s, C, C), the identity
+        over the channels.
+    """
+    if isinstance(model, MaskTrack):
+        scales, channels = {"score-up": 8}, 1
+    else:
+        channels = model.width.side
+        scales = {
+            f"score-multi{number}-up": 2 ** (number - 1)
+            for number in HypercolumnDecoder.BLOCKS
+        }
+    eye = np.eye(channels, dtype=np.float32)
+    return {
+        f"{SCOPE}/seg/{name}/weights": bilinear_kernel(stride)[:, :, None, None] * eye
+        for name, stride in scales.items()
+    }
+
+
+def is_left_out(name):
+    """Whether a checkpoint's variable is known and not a weight of ours."""
+    return bool(OPTIMIZER.search(name) or FIXED.search(name))

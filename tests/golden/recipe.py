@@ -1,0 +1,81 @@
+"""Weights and inputs of the golden cases, rebuilt from their recipe."""
+
+import json
+import zlib
+
+import numpy as np
+
+from osmn_recurrent.guides import MEAN_BGR
+
+CASES = {
+    "osmn_64x96_seed7": ("osmn", {}),
+    "osmn_75x101_seed11": ("osmn", {}),
+    "osmn_modearly_48x64_seed13": ("osmn", {"mod_early_conv": True}),
+    "osmn_novisual_64x96_seed7": ("osmn", {"use_visual_modulator": False}),
+    "osmn_nospatial_64x96_seed7": ("osmn", {"use_spatial_modulator": False}),
+    "masktrackm_65x97_seed7": ("masktrack_m", {}),
+}
+
+
+def variables_of(folder, case):
+    """`{release name: shape}` of a case's graph."""
+    listed = json.loads((folder / f"{case}.variables.json").read_text())
+    return {name: tuple(shape) for name, shape in listed.items()}
+
+
+def seed_of(case):
+    """The seed in a case's name."""
+    return int(case.rpartition("seed")[2])
+
+
+def weight(name, shape, seed):
+    """Values of the variable `name`, float32."""
+    rs = np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2**32)
+    fan, leaf = np.prod(shape[:-1]), name.rpartition("/")[2]
+    if leaf == "weights":
+        values = rs.standard_normal(shape)
+        if "modulator_sp" in name:
+            pass
+        elif "/modulator/fc8" in name:
+            values = values * 0.15 / np.sqrt(fan)
+        else:
+            values = values * np.sqrt(2 / fan)
+            if name.endswith("conv1/conv1_1/weights"):
+                values = values / 70
+    elif leaf == "biases":
+        values = rs.standard_normal(shape) * 0.05
+        if "/modulator/fc8" in name:
+            values = values + 1
+    elif leaf == "beta":
+        values = 0.5 * rs.standard_normal(shape)
+    elif leaf == "gamma":
+        values = 1 + 0.2 * rs.standard_normal(shape)
+    elif leaf == "moving_mean":
+        values = 0.3 * rs.standard_normal(shape)
+    elif leaf == "moving_variance":
+        values = 0.5 + rs.uniform(size=shape)
+    else:
+        raise ValueError(name)
+    return values.astype(np.float32)
+
+
+def inputs(height, width, seed):
+    """Image, visual guide and spatial guide, as networks take them."""
+    rs, mean = np.random.RandomState(seed), np.array(MEAN_BGR)
+    guide = rs.uniform(0, 255, (1, 224, 224, 3)) - mean
+    guide[:, :40] = 0
+    guide[:, :, 190:] = 0
+    image = rs.uniform(0, 255, (1, height, width, 3)) - mean
+    yy, xx = np.mgrid[:height, :width]
+    heat = np.exp(
+        -(
+            ((xx - 0.4 * width) / (0.2 * width)) ** 2
+            + ((yy - 0.6 * height) / (0.15 * height)) ** 2
+        )
+        / 2
+    )
+    return {
+        "image": image.astype(np.float32),
+        "visual_guide": guide.astype(np.float32),
+        "spatial_guide": heat[None, ..., None].astype(np.float32),
+    }

@@ -1,0 +1,98 @@
+"""The released graph's outputs, through a checkpoint of the release's format."""
+
+import gc
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from recipe import CASES, inputs, seed_of, variables_of, weight
+
+from checkpoints_tools import load_osmn_checkpoint
+from checkpoints_tools.export_tf1 import write_checkpoint
+from checkpoints_tools.release_names import FIXED, fixed_kernels, release_variables
+from osmn_recurrent.losses import balanced_cross_entropy
+from osmn_recurrent.models.presets import build_model
+
+SLOTS = ("osmn/seg/upscore-fuse/weights", "osmn/modulator/fc7/biases")
+"""Variables that get Adam slots; slots of all would be 1.3 GB more."""
+
+
+def write_release_checkpoint(path, model, shapes, seed):
+    """Writes what a training of the release leaves behind."""
+    tensors = {
+        name: weight(name, shape, seed)
+        for name, shape in shapes.items()
+        if name != "global_step" and not FIXED.search(name)
+    }
+    fixed = fixed_kernels(model)
+    assert {n: v.shape for n, v in fixed.items()} == {
+        n: s for n, s in shapes.items() if FIXED.search(n)
+    }
+    tensors |= fixed
+    for name in SLOTS:
+        if name in tensors:
+            tensors[f"{name}/Adam"] = np.ones_like(tensors[name])
+            tensors[f"{name}/Adam_1"] = np.ones_like(tensors[name])
+    tensors["beta1_power"] = np.float32(0.9)
+    tensors["beta2_power"] = np.float32(0.999)
+    tensors["global_step"] = np.int64(50_000)
+    write_checkpoint(path, tensors)
+
+
+def gradient_norms(model, given):
+    """Logits, loss and `{release name: 2-norm of its gradient}`."""
+    named, _ = release_variables(model)
+    trained = {n: v for n, v in named.items() if v.trainable}
+    label = tf.cast(given["spatial_guide"] > 0.5, tf.float32)
+    with tf.GradientTape() as tape:
+        logits = model(given, training=False)
+        loss = balanced_cross_entropy(label, logits)
+    gradients = tape.gradient(loss, [v.value for v in trained.values()])
+    norms = {
+        name: float(tf.norm(gradient))
+        for name, gradient in zip(trained, gradients, strict=True)
+    }
+    return logits.numpy(), float(loss), norms
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=() if "75x101" in case else pytest.mark.slow)
+        for case in CASES
+    ],
+)
+def test_released_outputs(case, test_data, tmp_path):
+    folder = test_data / "golden"
+    golden = np.load(folder / f"{case}.npz")
+    shapes, seed = variables_of(folder, case), seed_of(case)
+    name, options = CASES[case]
+    model = build_model(name, **options)
+    path = tmp_path / "train_davis.ckpt-50000"
+    write_release_checkpoint(path, model, shapes, seed)
+    report = load_osmn_checkpoint(model, path)
+    assert {"global_step", "beta1_power", "beta2_power"} <= set(report.left_out)
+    assert sum("/Adam" in name for name in report.left_out) >= 2
+    assert not report.faults()
+
+    height, width = golden["logits"].shape[1:3]
+    given = inputs(height, width, seed)
+    logits, loss, norms = gradient_norms(model, given)
+    assert np.abs(logits - golden["logits"]).max() < 1e-3
+    if "visual_params" in golden:
+        gammas = keras.ops.convert_to_numpy(model.adapt(given["visual_guide"]))
+        assert np.abs(gammas - golden["visual_params"]).max() < 1e-4
+    assert loss == pytest.approx(float(golden["loss"]), rel=1e-5)
+    expected = {
+        key.removeprefix("gradnorm:").replace("|", "/"): float(golden[key])
+        for key in golden.files
+        if key.startswith("gradnorm:")
+    }
+    expected = {n: v for n, v in expected.items() if not FIXED.search(n)}
+    assert expected
+    for variable, value in expected.items():
+        assert norms[variable] == pytest.approx(value, rel=1e-3), variable
+    del model
+    keras.utils.clear_session()
+    gc.collect()

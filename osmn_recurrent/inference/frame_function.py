@@ -1,5 +1,6 @@
 """The work of one frame, from the last masks to the next, on the device."""
 
+import keras
 import tensorflow as tf
 from keras import ops
 
@@ -27,7 +28,15 @@ def make_frame_function(model, merge, resized):
         `tf.function` of image (1, h, w, 3) float32 BGR minus mean, the last
         frame's ids (H, W) uint8, the objects' ids (N,) uint8 in ascending
         order, modulation and state; gives the ids (H, W) uint8 and the state.
+
+    Raises:
+        RuntimeError: Keras runs on another backend than TensorFlow.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "segmenting videos needs Keras' TensorFlow backend; set "
+            f"KERAS_BACKEND=tensorflow, not {keras.backend.backend()}."
+        )
     make_guide = GUIDES[model.guide_kind]
 
     def segment_frame(image, last_ids, objects, modulation, state):

@@ -9,6 +9,7 @@ from keras import ops
 
 from osmn_recurrent import guides, masks
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference.arrays import checked_frame, checked_mask
 from osmn_recurrent.inference.frame_function import make_frame_function
 from osmn_recurrent.inference.merging import MERGES
 from osmn_recurrent.models import presets
@@ -170,8 +171,8 @@ class VideoSegmenter:
         Raises:
             InputError: arrays of another kind or size, or an empty mask.
         """
-        frame = _checked_frame(frame)
-        mask = _checked_mask(mask, frame)
+        frame = checked_frame(frame)
+        mask = checked_mask(mask, frame)
         if not masks.object_ids(mask):
             raise InputError(
                 "the first frame's mask is empty, expected at least one object "
@@ -200,7 +201,7 @@ class VideoSegmenter:
         """
         frame = self._next_frame(frame)
         if mask is not None:
-            mask = _checked_mask(mask, frame)
+            mask = checked_mask(mask, frame)
         self._ids = self._run(frame)
         return self._ids.numpy() if mask is None else self.add(frame, mask)
 
@@ -221,7 +222,7 @@ class VideoSegmenter:
             self._run(frame)
         if mask is not None:
             self.add(frame, mask)
-        self._ids = tf.constant(_checked_mask(ids, frame))
+        self._ids = tf.constant(checked_mask(ids, frame))
 
     def add(self, frame, mask):
         """Follows new objects from the last frame on.
@@ -238,7 +239,7 @@ class VideoSegmenter:
             InputError: arrays of another kind or size.
         """
         frame = self._next_frame(frame)
-        mask = _checked_mask(mask, frame)
+        mask = checked_mask(mask, frame)
         new = [i for i in masks.object_ids(mask) if i not in self.objects]
         return self._paint(frame, mask, new)
 
@@ -261,7 +262,7 @@ class VideoSegmenter:
             InputError: arrays of another kind or size.
         """
         frame = self._next_frame(frame)
-        mask = _checked_mask(mask, frame)
+        mask = checked_mask(mask, frame)
         return self._paint(frame, mask, masks.object_ids(mask))
 
     def drop(self, object_id):
@@ -288,7 +289,7 @@ class VideoSegmenter:
             raise InputError(
                 "no video has been started; call start(frame, mask) first."
             )
-        frame = _checked_frame(frame)
+        frame = checked_frame(frame)
         expected = tuple(self._ids.shape)
         if frame.shape[:2] != expected:
             raise InputError(
@@ -370,31 +371,3 @@ class VideoSegmenter:
         self._modulation, self._state = tf.nest.map_structure(
             lambda kept: tf.gather(kept, rows), (self._modulation, self._state)
         )
-
-
-def _checked_frame(frame):
-    frame = np.asarray(frame)
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise InputError(
-            f"a frame is {frame.dtype} of shape {frame.shape}, expected uint8 "
-            "RGB of shape (height, width, 3)."
-        )
-    return frame
-
-
-def _checked_mask(mask, frame):
-    """`mask` as uint8 without void."""
-    mask = np.asarray(mask)
-    if mask.shape != frame.shape[:2]:
-        raise InputError(
-            f"a mask has the shape {mask.shape} and its frame "
-            f"{frame.shape[:2]}; resize one of them, masks by nearest "
-            "neighbour."
-        )
-    numbers = mask.dtype.kind in "bui"
-    if not numbers or mask.min() < 0 or mask.max() > masks.VOID:
-        raise InputError(
-            f"a mask is {mask.dtype} with values outside of 0 to 255, expected "
-            "object ids in uint8."
-        )
-    return np.where(mask == masks.VOID, 0, mask).astype(np.uint8)

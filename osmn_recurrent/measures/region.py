@@ -26,11 +26,17 @@ def region_similarity(true, predicted):
 
 
 def as_binary(true, predicted):
-    """Two masks as (H, W) bool, or `InputError` if they do not fit together."""
+    """Two masks as (H, W) bool; `InputError` if they differ in size."""
+    true, predicted = as_same_size(true, predicted)
+    return true.astype(bool, copy=False), predicted.astype(bool, copy=False)
+
+
+def as_same_size(true, predicted):
+    """Two masks as (H, W) arrays; `InputError` if they differ in size."""
     true, predicted = np.asarray(true), np.asarray(predicted)
     if true.ndim != 2 or not true.size or true.shape != predicted.shape:
         raise InputError(
             f"masks of shapes {true.shape} and {predicted.shape} cannot be "
-            "compared; expected twice the same (height, width)."
+            "compared; expected the same size, (height, width), twice."
         )
-    return true.astype(bool, copy=False), predicted.astype(bool, copy=False)
+    return true, predicted

@@ -1,13 +1,22 @@
 """Statistics of J and F over a clip, and their averages over objects.
 
-The figures and names of the official DAVIS evaluation: M, O and D in DAVIS
-2016 (Perazzi et al.), section 5.2.
+Names and figures are those of the official DAVIS evaluation: M, O and D of
+DAVIS 2016 (Perazzi et al.), section 5.2.
 """
 
 import dataclasses
 
 import numpy as np
 
+GLOBAL_NAMES = (
+    "J&F-Mean",
+    "J-Mean",
+    "J-Recall",
+    "J-Decay",
+    "F-Mean",
+    "F-Recall",
+    "F-Decay",
+)
 _BINS = 4
 
 
@@ -18,83 +27,69 @@ class ObjectScores:
     Attributes:
         j: (T,) float64, region similarity of each scored frame.
         f: (T,) float64, contour accuracy.
+        frames: names of the T frames, or () if they have none.
     """
 
     j: np.ndarray
     f: np.ndarray
+    frames: tuple = ()
 
     def __len__(self):
         return len(self.j)
 
+    def figures(self):
+        """The official figures of this object; all NaN if T is 0.
 
-def mean(values):
-    """Mean of (T,) float; NaN if T is 0."""
-    return float(np.mean(values)) if len(values) else float("nan")
+        Returns:
+            dict of float: J-Mean, J-Recall, J-Decay, F-Mean, F-Recall and
+            F-Decay.
+        """
+        values = (*mean_recall_decay(self.j), *mean_recall_decay(self.f))
+        return dict(zip(GLOBAL_NAMES[1:], values, strict=True))
 
 
-def recall(values):
-    """Share of (T,) float above 0.5; NaN if T is 0."""
-    return mean(np.asarray(values) > 0.5)
+def mean_recall_decay(values):
+    """Mean, recall and decay of one measure over a clip.
 
-
-def decay(values):
-    """Mean of the first quarter less mean of the last; NaN if T is 0.
-
-    The quarters share the frames between them, as the official bins do: both
-    ends of a bin belong to it. With fewer than four frames the "quarters"
-    are single frames, and with one frame the decay is 0. Official releases
-    keep the bins' ends in 8 bits, so that their decay is wrong beyond 256
-    scored frames; this one is not.
+    Recall is the share of frames above 0.5, decay the mean of the first
+    quarter less that of the last. The official bins share their ends: a
+    frame at the border of two quarters belongs to both; with less than four
+    frames a quarter is one frame, and with one frame the decay is 0. The
+    official code keeps the bins' ends in 8 bits, so that beyond 256 scored
+    frames its decay is that of other frames; this one is not.
 
     Args:
         values: (T,) float.
 
     Returns:
-        float.
+        `(mean, recall, decay)`, floats; NaN if T is 0.
     """
+    values = np.asarray(values, np.float64)
     ends = np.round(np.linspace(1, len(values), _BINS + 1) + 1e-10).astype(int) - 1
-    return mean(values[: ends[1] + 1]) - mean(values[ends[-2] :])
+    first, last = values[: ends[1] + 1], values[ends[-2] :]
+    return _mean(values), _mean(values > 0.5), _mean(first) - _mean(last)
 
 
-def object_statistics(scores):
-    """The six figures of one object.
-
-    Args:
-        scores: `ObjectScores`.
-
-    Returns:
-        dict of float: J-Mean, J-Recall, J-Decay, F-Mean, F-Recall, F-Decay;
-        all NaN if no frame was scored.
-    """
-    return {
-        f"{measure}-{name}": function(values)
-        for measure, values in (("J", scores.j), ("F", scores.f))
-        for name, function in (("Mean", mean), ("Recall", recall), ("Decay", decay))
-    }
+def _mean(values):
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
-def summarise(objects):
-    """The official figures of many objects.
+def summarise(scores):
+    """The official figures of a set of objects.
 
     Every object counts the same, however long its clip and however many
     other objects are in it.
 
     Args:
-        objects: iterable of `ObjectScores`, or a mapping with such values
-            (as `evaluate_masks` returns). Objects without a scored frame
-            are left out.
+        scores: iterable of `ObjectScores`, or a mapping with such values (as
+            `evaluate_masks` returns). Those without a frame are left out.
 
     Returns:
         dict of float: J&F-Mean, J-Mean, J-Recall, J-Decay, F-Mean, F-Recall
         and F-Decay, in this order; all NaN if there is no object.
     """
-    if hasattr(objects, "values"):
-        objects = objects.values()
-    return average([object_statistics(scores) for scores in objects if len(scores)])
-
-
-def average(statistics):
-    """Averages dicts of `object_statistics`; see `summarise`."""
-    names = object_statistics(ObjectScores(np.empty(0), np.empty(0)))
-    figures = {name: mean([each[name] for each in statistics]) for name in names}
+    if hasattr(scores, "values"):
+        scores = scores.values()
+    rows = [each.figures() for each in scores if len(each)]
+    figures = {name: _mean([row[name] for row in rows]) for name in GLOBAL_NAMES[1:]}
     return {"J&F-Mean": (figures["J-Mean"] + figures["F-Mean"]) / 2, **figures}

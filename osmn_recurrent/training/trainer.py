@@ -1,12 +1,14 @@
 """Training a network on clips with Keras' `fit`."""
 
 import dataclasses
+import functools
 import pathlib
 
 import keras
 
 from osmn_recurrent import files, provenance
 from osmn_recurrent.losses import LOSSES
+from osmn_recurrent.models import presets
 from osmn_recurrent.training import callbacks, optimizers, pipeline
 from osmn_recurrent.training.samples import ClipSamples, SampleSettings
 
@@ -21,11 +23,16 @@ class TrainSettings:
     Attributes:
         samples: `SampleSettings`.
         loss: "balanced_cross_entropy" (OSMN) or "lovasz_hinge" (ReConvNet).
+        reduction: of the balanced cross-entropy: "sum" as released, or
+            "image_mean", whose scale does not depend on batch and image size
+            (gradient clipping needs that).
         steps: optimiser steps (rounded down to whole rows of `loss.csv`).
         batch_size: samples per step.
         learning_rate: of the non-recurrent variables.
         recurrent_learning_rate: of the ConvLSTMs and their gammas
             (ReConvNet: ten times the other).
+        warmup_steps: the rates rise linearly over these first steps; 0 as in
+            the papers, which start from trained weights.
         final_rate: the rates fall along a cosine to this share of their
             value; 1 keeps them as the papers do.
         freeze_batch_norm: the spatial modulator normalises with its moving
@@ -38,10 +45,12 @@ class TrainSettings:
 
     samples: SampleSettings = dataclasses.field(default_factory=SampleSettings)
     loss: str = "balanced_cross_entropy"
+    reduction: str = "sum"
     steps: int = 50_000
     batch_size: int = 4
     learning_rate: float = 1e-6
     recurrent_learning_rate: float = 1e-5
+    warmup_steps: int = 0
     final_rate: float = 1.0
     freeze_batch_norm: bool = True
     clip_norm: float | None = None
@@ -80,7 +89,7 @@ def train(model, clips, settings, workdir, description="training"):
     if hasattr(model, "modulator_sp"):
         model.modulator_sp.freeze_statistics = settings.freeze_batch_norm
     optimizer = make_optimizer(settings)
-    model.compile(optimizer=optimizer, loss=LOSSES[settings.loss], jit_compile=False)
+    model.compile(optimizer=optimizer, loss=make_loss(settings), jit_compile=False)
     epochs = max(1, settings.steps // STEPS_PER_ROW)
     per_epoch = settings.steps // epochs
     model.fit(
@@ -96,17 +105,31 @@ def train(model, clips, settings, workdir, description="training"):
     )
     path = workdir / "model.keras"
     with files.replace_when_done(path) as temporary:
-        model.save(temporary)
+        # A copy: the file is for use, without loss and Adam's moments.
+        presets.with_dtype(model, model.dtype_policy).save(temporary)
     write_run(workdir, model, settings, samples, optimizer)
     return path
+
+
+def make_loss(settings):
+    """The loss of `TrainSettings`, a function of labels and logits."""
+    if settings.loss == "balanced_cross_entropy":
+        return functools.partial(
+            LOSSES[settings.loss], reduction=settings.reduction
+        )
+    return LOSSES[settings.loss]
 
 
 def make_optimizer(settings):
     """The `GroupedAdam` of `TrainSettings`."""
     rate = settings.learning_rate
-    if settings.final_rate != 1.0:
+    if settings.final_rate != 1.0 or settings.warmup_steps:
         rate = keras.optimizers.schedules.CosineDecay(
-            rate, settings.steps, alpha=settings.final_rate
+            initial_learning_rate=0.0 if settings.warmup_steps else rate,
+            decay_steps=settings.steps - settings.warmup_steps,
+            alpha=settings.final_rate,
+            warmup_target=rate if settings.warmup_steps else None,
+            warmup_steps=settings.warmup_steps,
         )
     factor = settings.recurrent_learning_rate / settings.learning_rate
     return optimizers.GroupedAdam(

@@ -109,16 +109,7 @@ def test_overlay_plays(segment_program, boxes, random_weights):
     assert code == 0
     video = boxes / "out" / "boxes.mp4"
     assert f"overlay: {video}" in said
-    capture = cv2.VideoCapture(str(video))
-    assert capture.get(cv2.CAP_PROP_FPS) == 10
-    frames = 0
-    while True:
-        read, frame = capture.read()
-        if not read:
-            break
-        assert frame.shape == (64, 96, 3)
-        frames += 1
-    assert frames == 6
+    assert frame_count_and_rate(video) == (6, 10.0)
     # Started again with nothing to do, it keeps the video.
     before = video.stat().st_mtime_ns
     code, said, _ = segment_program(
@@ -126,6 +117,34 @@ def test_overlay_plays(segment_program, boxes, random_weights):
     )
     assert (code, video.stat().st_mtime_ns) == (0, before)
     assert "(none new)" in said
+
+
+def test_video_file(segment_program, boxes, random_weights):
+    """A video file as input; the overlay has its frame rate."""
+    video = boxes / "own.mp4"
+    writer = cv2.VideoWriter(
+        str(video), cv2.VideoWriter_fourcc(*"mp4v"), 12.0, (96, 64)
+    )
+    for path in sorted((boxes / "JPEGImages" / "boxes").iterdir()):
+        writer.write(cv2.imread(str(path)))
+    writer.release()
+    code, said, _ = segment_program(
+        weights=random_weights["osmn.keras"], video=video, overlay=True
+    )
+    assert code == 0
+    assert "own: 6 frames (6 new), 3 objects" in said
+    names = sorted(path.name for path in (boxes / "out" / "own").glob("*.png"))
+    assert names == [f"{t:05d}.png" for t in range(6)]
+    assert frame_count_and_rate(boxes / "out" / "own.mp4") == (6, 12.0)
+
+
+def frame_count_and_rate(path):
+    """By decoding the whole video."""
+    capture = cv2.VideoCapture(str(path))
+    frames = 0
+    while capture.read()[0]:
+        frames += 1
+    return frames, capture.get(cv2.CAP_PROP_FPS)
 
 
 def test_interrupted(segment_program, boxes, random_weights, monkeypatch, capsys):

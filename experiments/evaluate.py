@@ -1,0 +1,222 @@
+"""Scores a folder of masks: J and F, exactly the official figures.
+
+    python -m experiments.evaluate --results=DIR --dataset=davis2016 \\
+        --data_dir=DAVIS --set=val
+
+Expects RESULTS/SEQUENCE/FRAME.png, palette masks or 0/255. First everything
+is checked - names, sizes, ids, completeness - and all faults are listed;
+with a fault nothing is scored (exit code 2). Writes the official files
+global_results-SET.csv and per-sequence_results-SET.csv, and scores.json with
+every frame; scores are always computed anew and replace those in OUT.
+
+Sets without public truth (DAVIS test-dev and challenge, YouTube-VOS valid and
+test) get the check alone, for the whole submission.
+"""
+
+import math
+import pathlib
+import time
+
+from absl import flags
+
+from osmn_recurrent import programs
+from osmn_recurrent.errors import InputError
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "results",
+    None,
+    "Folder of masks, one folder per sequence in it.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "dataset",
+    None,
+    ["davis2016", "davis2017", "youtube_objects", "youtube_vos"],
+    "Data set, and its rules.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "data_dir", None, "Folder of the data set.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "set",
+    "val",
+    "List of sequences in the data set; YouTube-Objects without lists: all.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "resolution",
+    "480p",
+    "Folder under Annotations; DAVIS only.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "out",
+    None,
+    "Folder for the scores. Default: the results folder.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "processes",
+    None,
+    "Processes that work at a time. Default: one per core.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+
+
+def main():
+    """Checks and scores; see the module's text."""
+    from osmn_recurrent.measures import result_folder
+
+    start = time.perf_counter()
+    sequences, categories = list_sequences()
+    out = pathlib.Path(FLAGS.out or FLAGS.results)
+    hidden = [each.name for each in sequences if each.hidden]
+    try:
+        if hidden:
+            result_folder.check_folder(FLAGS.results, sequences, FLAGS.processes)
+        else:
+            scores = result_folder.evaluate_folder(
+                FLAGS.results, sequences, FLAGS.processes
+            )
+    except result_folder.ResultFolderError as error:
+        if (out / "scores.json").exists():
+            raise InputError(
+                f"{error}\n{out / 'scores.json'} is from an earlier run."
+            ) from None
+        raise
+    if hidden:
+        masks = sum(len(each.frames) for each in sequences)
+        print(
+            f"complete: {masks} masks of {len(sequences)} sequences have the right "
+            f"names, sizes and ids. Not scored: the truth of {len(hidden)} "
+            "sequences is not public."
+        )
+        return
+    report = write_scores(out, scores, categories)
+    print_scores(report, scores, time.perf_counter() - start)
+    print(f"scores: {out}")
+
+
+def list_sequences():
+    """The sequences of the set that the flags name.
+
+    Returns:
+        `(sequences, categories)`; categories is None but for
+        YouTube-Objects.
+    """
+    from osmn_recurrent.measures import davis, youtube
+
+    name, data_dir, split = FLAGS.dataset, FLAGS.data_dir, FLAGS.set
+    if name == "youtube_objects":
+        return youtube.youtube_objects_sequences(data_dir, split)
+    if name == "youtube_vos":
+        return youtube.youtube_vos_sequences(data_dir, split), None
+    year = int(name.removeprefix("davis"))
+    return davis.davis_sequences(data_dir, year, split, FLAGS.resolution), None
+
+
+def write_scores(out, scores, categories=None):
+    """Writes the official CSV files and scores.json.
+
+    Args:
+        out: folder; files of an earlier run are replaced.
+        scores: `{sequence: {object id: ObjectScores}}`.
+        categories: `{sequence: category}`, or None.
+
+    Returns:
+        The contents of scores.json.
+
+    Raises:
+        InputError: no object has a frame that counts.
+    """
+    from osmn_recurrent import files
+    from osmn_recurrent.measures import davis, youtube
+    from osmn_recurrent.measures.statistics import summarise
+
+    counted = {
+        f"{name}_{i}": each
+        for name, objects in scores.items()
+        for i, each in objects.items()
+        if len(each)
+    }
+    if not counted:
+        raise InputError(
+            f"{FLAGS.data_dir} has no frame to score in {FLAGS.set}: the first (and, "
+            "in DAVIS, the last) masks do not count."
+        )
+    report = {
+        "dataset": FLAGS.dataset,
+        "set": FLAGS.set,
+        "results": FLAGS.results,
+        "global": summarise(counted),
+    }
+    if categories:
+        table, mean = youtube.by_category(scores, categories)
+        report |= {"category_mean": mean, "categories": table}
+        davis.write_table(
+            out / f"per-category_results-{FLAGS.set}.csv",
+            ("Category", "J-Mean", "F-Mean"),
+            [[name, row["J-Mean"], row["F-Mean"]] for name, row in table.items()],
+        )
+    report["sequences"] = {
+        name: {str(i): object_report(each) for i, each in objects.items()}
+        for name, objects in scores.items()
+    }
+    davis.write_csv(out, FLAGS.set, counted)
+    files.write_json(out / "scores.json", report)
+    return report
+
+
+def object_report(scores):
+    """One object's `ObjectScores` for scores.json: figures, then every frame."""
+    figures = {
+        name: None if math.isnan(value) else value
+        for name, value in scores.figures().items()
+    }
+    return {
+        **figures,
+        "frames": scores.frames,
+        "J": scores.j.tolist(),
+        "F": scores.f.tolist(),
+    }
+
+
+def print_scores(report, scores, seconds):
+    """Prints the averages and what they are taken over."""
+    rows = {"all": report["global"]}
+    if "categories" in report:
+        rows = {"per video": report["global"]}
+        rows["per category"] = report["category_mean"]
+        rows |= report["categories"]
+    names = list(report["global"])
+    print(" " * 13 + "".join(f"{name:>10}" for name in names))
+    for label, figures in rows.items():
+        print(f"{label:<13}" + "".join(f"{figures[name]:10.3f}" for name in names))
+    objects = [each for found in scores.values() for each in found.values()]
+    frames = sum(
+        max((len(each) for each in found.values()), default=0)
+        for found in scores.values()
+    )
+    print(
+        f"{len(scores)} sequences, {len(objects)} objects, {frames} scored frames, "
+        f"{seconds:.1f} s"
+    )
+    empty = [
+        name for name, found in scores.items() if not any(map(len, found.values()))
+    ]
+    if empty:
+        print(f"not in the averages, no frame of it counts: {', '.join(empty)}")
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,172 @@
+"""YouTube-Objects: 126 videos of 10 categories with one object each.
+
+Masks by Jain and Grauman (2014), about every tenth frame. Two layouts:
+
+As published (masks are JPEGs named by the frame's number)
+
+    <category>/data/<video>/shots/<shot>/labels/00001.jpg
+    <category>/data/<video>/shots/<shot>/images/frame0001.jpg
+
+One folder per video, as in the OSMN release's scripts, under `Images` and
+`Labels` or under `JPEGImages` and `Annotations`; masks bear the frames' names
+
+    Labels/<video>/frame0001.png
+    Images/<video>/frame0001.jpg
+    <list>.txt                      names of videos, one per line; optional
+
+There the name of a video begins with its category: aeroplane_0001 or
+aeroplane/0001. In the published layout a video is called the same way,
+aeroplane_0001 (and aeroplane_0001_002 if it has several shots).
+"""
+
+import dataclasses
+import pathlib
+import re
+
+import numpy as np
+from PIL import Image
+
+from osmn_recurrent import masks
+from osmn_recurrent.datasets.clips import picture_paths
+from osmn_recurrent.errors import InputError
+
+_FOLDERS = (("Labels", "Images"), ("Annotations", "JPEGImages"))
+_LABEL_SUFFIXES = (".png", ".jpg", ".jpeg")
+_JPEG_THRESHOLD = 127
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """A video and its masks.
+
+    Attributes:
+        name: of the folder that results are in.
+        category: such as "aeroplane".
+        labels: `{frame name: mask file}`, in order.
+        frame_paths: all frames, in order; empty if there are none on disk.
+    """
+
+    name: str
+    category: str
+    labels: dict
+    frame_paths: tuple
+
+
+def list_videos(data_dir, split="all"):
+    """The videos of a list.
+
+    Args:
+        data_dir: folder in one of the layouts above.
+        split: name of a list. "all" and "val" mean all videos where there
+            is no such list: the data set has no official split.
+
+    Returns:
+        list of `Video`, sorted by name or in the order of the list.
+
+    Raises:
+        InputError: neither layout, no such list, or a video without masks.
+    """
+    data_dir = pathlib.Path(data_dir)
+    for labels, images in _FOLDERS:
+        if (data_dir / labels).is_dir():
+            videos = _arranged(data_dir / labels, data_dir / images)
+            break
+    else:
+        videos = _published(data_dir)
+    if not videos:
+        raise InputError(
+            f"{data_dir} has no masks of YouTube-Objects; expected "
+            "Labels/<video>/<frame>.png, Annotations/<video>/<frame>.png or "
+            "<category>/data/<video>/shots/<shot>/labels/<number>.jpg."
+        )
+    return _listed(data_dir / f"{split}.txt", videos)
+
+
+def read_label(path):
+    """Reads a mask of either layout, (H, W) uint8, 0 or 1.
+
+    JPEGs are grey and not quite 0 and 255: the object is above 127. In PNGs
+    it is every non-zero pixel.
+
+    Raises:
+        InputError: unreadable file or colour PNG.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() == ".png":
+        return (masks.read_mask(path) > 0).astype(np.uint8)
+    try:
+        with Image.open(path) as image:
+            grey = np.asarray(image.convert("L"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(
+            f"mask {path} cannot be decoded ({error}); replace this file."
+        ) from None
+    return (grey > _JPEG_THRESHOLD).astype(np.uint8)
+
+
+def _arranged(labels, images):
+    """`{name: Video}` of one folder per video."""
+    videos = {}
+    for folder in sorted({path.parent for path in labels.rglob("*.*")}):
+        paths = picture_paths(folder, _LABEL_SUFFIXES)
+        if not paths:
+            continue
+        name = folder.relative_to(labels).as_posix()
+        frames = images / name
+        videos[name] = Video(
+            name=name,
+            category=re.match("[A-Za-z]*", name)[0] or name,
+            labels={path.stem: path for path in paths},
+            frame_paths=tuple(picture_paths(frames)) if frames.is_dir() else (),
+        )
+    return videos
+
+
+def _published(data_dir):
+    """`{name: Video}` of the layout of the download."""
+    videos = {}
+    for folder in sorted(data_dir.glob("*/data/*/shots/*/labels")):
+        category, video, shot = (folder.parents[n].name for n in (4, 2, 0))
+        name = f"{category}_{video}"
+        if len(list(folder.parents[1].glob("*/labels"))) > 1:
+            name += f"_{shot}"
+        pictures = folder.parent / "images"
+        frames = tuple(picture_paths(pictures)) if pictures.is_dir() else ()
+        names = {_number(path): path.stem for path in frames}
+        labels = {}
+        for path in picture_paths(folder, _LABEL_SUFFIXES):
+            number = _number(path)
+            labels[names.get(number, f"frame{number:04d}")] = path
+        if labels:
+            videos[name] = Video(name, category, labels, frames)
+    return videos
+
+
+def _number(path):
+    digits = re.findall(r"\d+", path.stem)
+    if not digits:
+        raise InputError(
+            f"{path} has no frame number in its name; expected such as 00001.jpg "
+            "for a mask and frame0001.jpg for a frame."
+        )
+    return int(digits[-1])
+
+
+def _listed(path, videos):
+    """The videos that a list names, or all."""
+    if not path.is_file():
+        if path.stem in ("all", "val"):
+            return list(videos.values())
+        raise InputError(
+            f'{path}: no such list of videos; write one name per line, or use "all".'
+        )
+    names = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+    names = [name for name in names if name]
+    unknown = [name for name in names if name not in videos]
+    if unknown or not names:
+        raise InputError(
+            f"{path} names {unknown[0] if unknown else 'no video'}, but there are "
+            f"masks of {len(videos)} videos, {next(iter(videos))} first; correct "
+            "the list."
+        )
+    return [videos[name] for name in names]

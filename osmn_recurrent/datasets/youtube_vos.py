@@ -1,0 +1,127 @@
+"""YouTube-VOS, and anything laid out like it.
+
+    <split>/meta.json
+    <split>/Annotations/<video>/00000.png     palette masks, values = ids
+    <split>/JPEGImages/<video>/00000.jpg
+
+`meta.json` names for every object of every video its category and the frames
+in which it is annotated; the first of these is where it appears:
+
+    {"videos": {"<video>": {"objects": {"<id>":
+        {"category": "penguin", "frames": ["00000", "00005"]}}}}}
+
+The official train set has all masks. Of "valid" and "test" only those of the
+frames in which an object appears are public.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+from osmn_recurrent.datasets.clips import picture_paths
+from osmn_recurrent.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """A video's objects and masks.
+
+    Attributes:
+        name: the video's folder.
+        objects: `{object id: frame names}`, the first where it appears.
+        categories: `{object id: category}`, "" where meta.json has none.
+        masks: `{frame name: mask file}`, in order.
+    """
+
+    name: str
+    objects: dict
+    categories: dict
+    masks: dict
+
+    @property
+    def frames(self):
+        """Names of the frames in which any object is annotated, in order."""
+        return tuple(sorted({n for names in self.objects.values() for n in names}))
+
+    @property
+    def first_frames(self):
+        """Names of the frames in which an object appears, in order."""
+        return tuple(sorted({names[0] for names in self.objects.values()}))
+
+    @property
+    def hidden(self):
+        """Whether there are masks of the first frames only."""
+        return set(self.frames) > set(self.first_frames) >= set(self.masks)
+
+
+def list_videos(data_dir, split="train"):
+    """The videos of a split, sorted by name.
+
+    Args:
+        data_dir: the folder that holds the splits, or a split's own folder.
+        split: "train", "valid" (or "val") or "test".
+
+    Returns:
+        list of `Video`.
+
+    Raises:
+        InputError: no such split, a meta.json that cannot be used, or a
+            video without the masks in which its objects appear.
+    """
+    data_dir = pathlib.Path(data_dir)
+    places = [data_dir / split, data_dir]
+    if split == "val":
+        places.insert(1, data_dir / "valid")
+    folder = next((p for p in places if (p / "meta.json").is_file()), None)
+    if folder is None:
+        raise InputError(
+            f"{places[0] / 'meta.json'}: no such file; expected the layout of "
+            "YouTube-VOS, <split>/meta.json and <split>/Annotations/<video>."
+        )
+    videos = [
+        _video(folder, name, objects)
+        for name, objects in sorted(_read_meta(folder / "meta.json").items())
+    ]
+    if not videos:
+        raise InputError(f"{folder / 'meta.json'} lists no video.")
+    return videos
+
+
+def _read_meta(path):
+    """`{video: {id: (category, frame names)}}` of a meta.json."""
+    try:
+        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        return {
+            name: {
+                int(i): (each.get("category", ""), tuple(sorted(each["frames"])))
+                for i, each in video["objects"].items()
+            }
+            for name, video in videos.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} is not a meta.json of YouTube-VOS ({error!r}); expected "
+            'videos, their objects by id, and the "frames" of each.'
+        ) from None
+
+
+def _video(folder, name, objects):
+    annotations = folder / "Annotations" / name
+    paths = picture_paths(annotations, (".png",)) if annotations.is_dir() else []
+    # An object without frames cannot be followed.
+    objects = {i: each for i, each in sorted(objects.items()) if each[1]}
+    video = Video(
+        name=name,
+        objects={i: frames for i, (_, frames) in objects.items()},
+        categories={i: category for i, (category, _) in objects.items()},
+        masks={path.stem: path for path in paths},
+    )
+    missing = [frame for frame in video.first_frames if frame not in video.masks]
+    if missing or not objects:
+        problem = (
+            f"no mask {missing[0]}.png, in which an object of {name} appears"
+            if missing
+            else f"masks of {name}, but meta.json has no object there"
+        )
+        raise InputError(f"{annotations} has {problem}; complete the data set.")
+    return video

@@ -162,9 +162,12 @@ def train_networks(clips, out, settings):
 
     The papers start from ImageNet weights, COCO and DAVIS and train for days.
     From scratch and in minutes the rates are a thousand times higher, with a
-    warm-up, falling rates and clipped gradients, batch norm learns its
-    statistics, and ReConvNet's ConvLSTMs are coupled residually, so that it
-    starts from OSMN's result instead of from nothing.
+    warm-up, falling rates and clipped gradients, and batch norm learns its
+    statistics. ReConvNet's ConvLSTMs are coupled residually, so that it
+    starts from OSMN's result instead of from nothing; its clips are long
+    enough for the state that the held-out clips will see; its guides are
+    disturbed more, since at test time they come from imperfect masks; and it
+    keeps the balanced cross-entropy, whose larger masks are lost less often.
 
     Returns:
         `{method: network}`.
@@ -173,6 +176,7 @@ def train_networks(clips, out, settings):
 
     from osmn_recurrent.models import presets
     from osmn_recurrent.training import trainer
+    from osmn_recurrent.training.augmentation import GuideAugmentation
     from osmn_recurrent.training.samples import SampleSettings
 
     stills = trainer.TrainSettings(
@@ -190,10 +194,13 @@ def train_networks(clips, out, settings):
     )
     sequences = dataclasses.replace(
         stills,
-        samples=dataclasses.replace(stills.samples, clip_length=4),
-        loss="lovasz_hinge",
+        samples=dataclasses.replace(
+            stills.samples,
+            clip_length=8,
+            guide_augmentation=GuideAugmentation(shift=0.3, spread=0.5),
+        ),
         steps=settings.reconvnet_steps,
-        batch_size=2,
+        batch_size=1,
         learning_rate=3e-4,
         recurrent_learning_rate=1e-3,
         warmup_steps=min(20, settings.reconvnet_steps // 2),
@@ -276,3 +283,23 @@ def table_rows(scores, seconds):
             }
         )
     return rows
+
+
+def show(clips, masks, scores, rows, out):
+    """Prints the table and writes the pictures, videos and the page."""
+    from osmn_recurrent.reports import html, overlays, tables
+
+    sheet = []
+    for clip in clips:
+        frames = list(clip.frames())
+        for method in METHODS:
+            ids = masks[method][clip.name]
+            j = [s.j.mean() for (name, _), s in scores[method].items() if name == clip.name]
+            label = f"{clip.name}\n{method}\nJ {100 * sum(j) / len(j):.1f}"
+            sheet.append((label, frames, ids))
+            if method != COPY:
+                path = out / "videos" / f"{clip.name}-{method.lower()}.webm"
+                with overlays.OverlayVideoWriter(path, 10, clip.size) as video:
+                    for frame, each in zip(frames, ids, strict=True):
+                        video.write(frame, each)
+    overlays.contact_sheet(out / "contact_sheet.png", sheet)

@@ -202,8 +202,10 @@ def _gaussian(xp, masks, dtype, shift, scale):
         _, height, width = ops.shape(masks)
 
     def falloff(length, axis):
-        offset = xp.arange(length, dtype=dtype)[None] - centre[:, axis, None]
-        return xp.exp(-0.5 * xp.square(offset / sigma[:, axis, None]))
+        # Two steps: for [:, axis, None] of a stack TensorFlow 2.21's graph
+        # optimiser drops the new axis where the sizes are known.
+        offset = xp.arange(length, dtype=dtype)[None] - centre[:, axis][:, None]
+        return xp.exp(-0.5 * xp.square(offset / sigma[:, axis][:, None]))
 
     # The Gaussian is separable: H + W exponentials instead of H * W.
     heat = falloff(height, 1)[:, :, None] * falloff(width, 0)[:, None, :]

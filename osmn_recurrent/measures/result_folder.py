@@ -175,17 +175,30 @@ def _object_scores(rows):
 @contextlib.contextmanager
 def _mapper(processes):
     """A `map` whose calls run in several processes, results in order."""
-    processes = processes or len(os.sched_getaffinity(0))
+    processes = processes or _cores()
     if processes == 1:
         yield map
         return
-    # A process that has TensorFlow's threads must not fork; one that has no
-    # such threads starts workers at once that way.
+    # A process that has TensorFlow's threads must not fork; one that has none
+    # starts workers at once that way. OpenCV's threads are put away meanwhile:
+    # a worker would wait for them for ever.
     method = "spawn" if {"tensorflow", "jax"} & set(sys.modules) else None
-    with concurrent.futures.ProcessPoolExecutor(
-        processes, multiprocessing.get_context(method), _start_worker
-    ) as pool:
-        yield pool.map
+    context = multiprocessing.get_context(method)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with concurrent.futures.ProcessPoolExecutor(
+            processes, context, _start_worker
+        ) as pool:
+            yield pool.map
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _cores():
+    if hasattr(os, "sched_getaffinity"):  # Linux: those this process may use
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _start_worker():

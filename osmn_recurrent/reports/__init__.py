@@ -1,0 +1,1 @@
+"""Pictures, videos, tables and pages of results."""

@@ -104,7 +104,7 @@ def test_finished_is_left_alone(segmenters, clip, tmp_path):
 def test_other_runs_are_refused(segmenters, clip, tmp_path):
     output.segment_clip(segmenters("osmn"), clip, tmp_path)
     before = contents(tmp_path)
-    with pytest.raises(InputError, match="model.*weights_sha256.*--overwrite"):
+    with pytest.raises(InputError, match=r"model.*weights_sha256.*--overwrite"):
         output.segment_clip(segmenters("reconvnet"), clip, tmp_path)
     with pytest.raises(InputError, match=r"\(later_masks, clip differ"):
         output.segment_clip(segmenters("osmn"), clip, tmp_path, later_masks=False)

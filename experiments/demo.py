@@ -32,9 +32,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "val_clips", 6, "Held-out clips.", lower_bound=1, flag_values=FLAGS
 )
-flags.DEFINE_integer(
-    "frames", 20, "Frames per clip.", lower_bound=6, flag_values=FLAGS
-)
+flags.DEFINE_integer("frames", 20, "Frames per clip.", lower_bound=6, flag_values=FLAGS)
 flags.DEFINE_integer(
     "height", 120, "Height of the videos.", lower_bound=64, flag_values=FLAGS
 )
@@ -285,21 +283,53 @@ def table_rows(scores, seconds):
     return rows
 
 
+DECIMALS = {"s/frame": 3}
+
+
 def show(clips, masks, scores, rows, out):
     """Prints the table and writes the pictures, videos and the page."""
     from osmn_recurrent.reports import html, overlays, tables
 
-    sheet = []
+    sheet, sections = [], []
     for clip in clips:
-        frames = list(clip.frames())
+        frames, videos, curves = list(clip.frames()), {}, {}
         for method in METHODS:
             ids = masks[method][clip.name]
-            j = [s.j.mean() for (name, _), s in scores[method].items() if name == clip.name]
-            label = f"{clip.name}\n{method}\nJ {100 * sum(j) / len(j):.1f}"
-            sheet.append((label, frames, ids))
-            if method != COPY:
-                path = out / "videos" / f"{clip.name}-{method.lower()}.webm"
-                with overlays.OverlayVideoWriter(path, 10, clip.size) as video:
-                    for frame, each in zip(frames, ids, strict=True):
-                        video.write(frame, each)
-    overlays.contact_sheet(out / "contact_sheet.png", sheet)
+            own = {
+                i: s.j for (name, i), s in scores[method].items() if name == clip.name
+            }
+            curves |= {f"{method}, object {i}": j for i, j in own.items()}
+            mean = 100 * sum(j.mean() for j in own.values()) / len(own)
+            sheet.append((f"{clip.name}\n{method}\nJ {mean:.1f}", frames, ids))
+            if method == COPY:
+                continue
+            path = out / "videos" / f"{clip.name}-{method.lower()}.webm"
+            videos[f"{method}, J {mean:.1f}"] = path
+            with overlays.OverlayVideoWriter(path, 10, clip.size) as video:
+                for frame, each in zip(frames, ids, strict=True):
+                    video.write(frame, each)
+        sections.append(html.ClipSection(clip.name, videos, curves))
+    picture = out / "contact_sheet.png"
+    overlays.contact_sheet(picture, sheet)
+    html.write_page(
+        out / "report.html",
+        "OSMN and ReConvNet on held-out moving shapes",
+        "Compact networks, trained from scratch for a few minutes on drawn clips. "
+        "Figures in percent; the first frame's masks are given, the first and the "
+        "last frame are not scored.",
+        rows,
+        {"All methods": picture},
+        sections,
+        DECIMALS,
+    )
+    print(tables.text_table(rows, DECIMALS))
+    print(f"\nresults: {out / 'results.json'}\npage:    {out / 'report.html'}")
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

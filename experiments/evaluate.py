@@ -92,9 +92,9 @@ def main():
     if hidden:
         masks = sum(len(each.frames) for each in sequences)
         print(
-            f"complete: {masks} masks of {len(sequences)} sequences have the right "
-            f"names, sizes and ids. Not scored: the truth of {len(hidden)} "
-            "sequences is not public."
+            f"complete: {_count(masks, 'mask')} of {_count(len(sequences), 'sequence')}"
+            " with the right names, sizes and ids. Not scored: of "
+            f"{_count(len(hidden), 'sequence')} the truth is not public."
         )
         return
     report = write_scores(out, scores, categories)
@@ -203,14 +203,18 @@ def print_scores(report, scores, seconds):
         for found in scores.values()
     )
     print(
-        f"{len(scores)} sequences, {len(objects)} objects, {frames} scored frames, "
-        f"{seconds:.1f} s"
+        f"{_count(len(scores), 'sequence')}, {_count(len(objects), 'object')}, "
+        f"{_count(frames, 'scored frame')}, {seconds:.1f} s"
     )
     empty = [
         name for name, found in scores.items() if not any(map(len, found.values()))
     ]
     if empty:
         print(f"not in the averages, no frame of it counts: {', '.join(empty)}")
+
+
+def _count(number, what):
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def console():

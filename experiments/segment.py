@@ -269,7 +269,9 @@ def write_overlay(clip, outcome, path):
         return path
     fps = FLAGS.fps or _own_fps(clip)
     paths = output.mask_files(clip, outcome.folder)
-    with OverlayVideoWriter(path, fps, clip.size, FLAGS.opacity) as writer:
+    with OverlayVideoWriter(
+        path, fps, clip.size, FLAGS.opacity, clip.palette()
+    ) as writer:
         for frame, mask in zip(
             tqdm(clip.frames(), total=len(clip), desc="overlay", unit="frame"),
             paths,

@@ -27,9 +27,7 @@ MACHINE_PATH = re.compile(r"\.\./shared|[\"' ]/(home|root|tmp|work|Users)/")
 
 def room_of(module):
     """The room that `module` (dotted name) lies in, or None."""
-    inside = [
-        room for room in ROOMS if module == room or module.startswith(f"{room}.")
-    ]
+    inside = [room for room in ROOMS if module == room or module.startswith(f"{room}.")]
     return max(inside, key=len, default=None)
 
 

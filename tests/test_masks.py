@@ -23,8 +23,15 @@ def soft_disc():
 
 def test_palette_is_that_of_davis():
     palette = np.array(masks.davis_palette()).reshape(256, 3)
-    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0),
-             8: (64, 0, 0), 21: (128, 64, 128), 255: (224, 224, 192)}
+    known = {
+        0: (0, 0, 0),
+        1: (128, 0, 0),
+        2: (0, 128, 0),
+        3: (128, 128, 0),
+        8: (64, 0, 0),
+        21: (128, 64, 128),
+        255: (224, 224, 192),
+    }
     for index, colour in known.items():
         assert tuple(palette[index]) == colour
 
@@ -92,7 +99,8 @@ BAD_MASKS = {
     "deep": (Image.fromarray(some_ids().astype(np.uint16)), "16-bit"),
     "soft": (Image.fromarray(soft_disc()), "anti-aliased"),
     "soft_palette": (
-        Image.fromarray(np.dstack([soft_disc()] * 3)).quantize(200), "different ids"
+        Image.fromarray(np.dstack([soft_disc()] * 3)).quantize(200),
+        "different ids",
     ),
 }
 

@@ -70,7 +70,7 @@ class ResultFolderError(InputError):
     def __init__(self, results, faults):
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         super().__init__(
-            f"{results} has {count}, so nothing was scored:\n" + "\n".join(faults)
+            f"{results} has {count}, so it gets no score:\n" + "\n".join(faults)
         )
         self.faults = faults
 

@@ -79,12 +79,26 @@ class ScaleFusion(keras.layers.Layer):
         )
         self.bias = self.add_weight(shape=(1,), initializer="zeros", name="bias")
 
-    def call(self, side, index):
-        """(B, h, w, side) to (B, h, w, 1), without the bias."""
+    def call(self, side, index, stride, size, alignment):
+        """One scale's part of the logits, enlarged.
+
+        Args:
+            side: (B, h, w, side).
+            index: number of the scale; the first one carries the bias.
+            stride: see `upsample`, as are `size` and `alignment`.
+            size: `(H, W)`.
+            alignment: "release" or "exact".
+
+        Returns:
+            (B, H, W, 1).
+        """
         own = slice(index * self.side, (index + 1) * self.side)
-        return ops.conv(
+        score = ops.conv(
             side, self.kernel[:, :, own], padding="valid", data_format="channels_last"
         )
+        score = upsample(score, stride, size, alignment)
+        # After the enlargement, which weakens values at the border.
+        return score + self.bias if index == 0 else score
 
     def get_config(self):
         """Constructor arguments."""
@@ -157,10 +171,13 @@ class HypercolumnDecoder(keras.layers.Layer):
             first one carries the bias).
         """
         index = self.BLOCKS.index(number)
-        score = self.fusion(self.sides[index](features), index=index)
-        score = upsample(score, 2 ** (number - 1), size, self.alignment)
-        # Once, and after the enlargement, which weakens values at the border.
-        return score + self.fusion.bias if index == 0 else score
+        return self.fusion(
+            self.sides[index](features),
+            index=index,
+            stride=2 ** (number - 1),
+            size=size,
+            alignment=self.alignment,
+        )
 
     def get_config(self):
         """Constructor arguments."""

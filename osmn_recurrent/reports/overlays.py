@@ -134,7 +134,12 @@ def contact_sheet(path, rows, columns=6, width=214):
     longest = max(line.shape[1] for line in lines)
     lines = [
         cv2.copyMakeBorder(
-            line, 0, MARGIN, 0, longest - line.shape[1], cv2.BORDER_CONSTANT,
+            line,
+            0,
+            MARGIN,
+            0,
+            longest - line.shape[1],
+            cv2.BORDER_CONSTANT,
             value=(255, 255, 255),
         )
         for line in lines

@@ -184,8 +184,10 @@ def files(folder):
 
 def test_the_davis_loader_reads_what_is_written(tmp_path):
     small(tmp_path / "shapes", objects=(2, 2))
-    clips = [*davis_clips(tmp_path / "shapes", split="train"),
-             *davis_clips(tmp_path / "shapes", split="val")]
+    clips = [
+        *davis_clips(tmp_path / "shapes", split="train"),
+        *davis_clips(tmp_path / "shapes", split="val"),
+    ]
     assert [clip.name for clip in clips] == ["train-000", "train-001", "val-000"]
     for clip, seed in zip(clips, ([5, 0, 0, 0], [5, 0, 1, 0], [5, 1, 0, 0])):
         clip.check()
@@ -259,8 +261,14 @@ def test_a_broken_off_run_leaves_nothing_and_can_be_repeated(tmp_path, monkeypat
 
 @pytest.mark.parametrize(
     "changes",
-    [{"frames": 0}, {"train": -1}, {"objects": (0, 2)}, {"objects": (3, 2)},
-     {"objects": (1, 4)}, {"size": (16, 64)}],
+    [
+        {"frames": 0},
+        {"train": -1},
+        {"objects": (0, 2)},
+        {"objects": (3, 2)},
+        {"objects": (1, 4)},
+        {"size": (16, 64)},
+    ],
 )
 def test_settings_that_make_no_clip_are_refused(tmp_path, changes):
     with pytest.raises(InputError, match="moving shapes need"):

@@ -192,7 +192,10 @@ def test_real_video_with_objects_that_appear_later(test_data, tmp_path):
     clip = open_clip(root / "JPEGImages" / "judo", root / "Annotations" / "judo")
     assert list(clip.mask_paths) == [0, 5, 8, 13]
     assert [masks.object_ids(clip.mask(t)) for t in clip.mask_paths] == [
-        (1,), (2,), (3,), (4,)
+        (1,),
+        (2,),
+        (3,),
+        (4,),
     ]
     # One of these masks is a column short: refused, then mended.
     with pytest.raises(InputError, match="00005.png is 853x480"):

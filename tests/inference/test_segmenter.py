@@ -139,12 +139,33 @@ def test_correct_replaces_masks_and_looks(segmenters, scene):
     assert np.array_equal(rest, expected)
 
 
+def test_objects_stay_sorted(segmenters, scene):
+    """Objects that came in another order, two of them corrected."""
+    frames, ids = scene
+    segmenter = segmenters("osmn")
+    segmenter.start(frames[0], np.where(ids[0] == 5, 5, 0))
+    segmenter.add(frames[0], np.where(ids[0] == 200, 200, 0))
+    segmenter.add(frames[0], np.where(ids[0] == 1, 1, 0))
+    assert segmenter.objects == (1, 5, 200)
+    found = [segmenter.step(frame) for frame in frames[1:]]
+    assert np.array_equal(found, list(segmenter.segment(frames, ids[0]))[1:])
+    # All are corrected, one by one or together, on a mirrored picture.
+    mirrored = frames[0][:, ::-1], ids[0][:, ::-1]
+    segmenter.correct(mirrored[0], np.where(mirrored[1] == 5, 5, 0))
+    segmenter.correct(mirrored[0], np.where(mirrored[1] == 5, 0, mirrored[1]))
+    expected = list(segmenter.segment([mirrored[0], *frames[:2]], mirrored[1]))[1:]
+    found = [segmenter.step(frame) for frame in frames[:2]]
+    assert np.array_equal(found, expected)
+
+
 def test_drop_keeps_the_others(segmenters, scene):
     """Dropped objects leave the others' rows where they belong."""
     frames, ids = scene
     segmenter = segmenters("reconvnet")
     segmenter.start(frames[0], ids[0])
     segmenter.drop(5)
+    nothing_new = segmenter.add(frames[0], np.zeros_like(ids[0]))
+    assert np.array_equal(nothing_new, np.where(ids[0] == 5, 0, ids[0]))
     found = [segmenter.step(frame) for frame in frames[1:]]
     without = np.where(ids[0] == 5, 0, ids[0])
     expected = list(segmenter.segment(frames, without))[1:]

@@ -52,9 +52,7 @@ def slow_contour_accuracy(true, predicted, radius):
 
 def slow_region_similarity(true, predicted):
     """J, one pixel at a time."""
-    pairs = [
-        (bool(a), bool(b)) for a, b in zip(true.flat, predicted.flat, strict=True)
-    ]
+    pairs = [(bool(a), bool(b)) for a, b in zip(true.flat, predicted.flat, strict=True)]
     union = sum(a or b for a, b in pairs)
     return sum(a and b for a, b in pairs) / union if union else 1.0
 
@@ -71,7 +69,9 @@ def mask_pairs(draw, values=(0, 0, 0, 1, 255)):
         mask = np.full(shape, values[-1] if kind == "full" else 0, np.uint8)
         if kind in ("box", "pixel"):
             y, x = (draw(st.integers(0, n - 1)) for n in shape)
-            h, w = draw(st.tuples(*[st.integers(1, 9)] * 2)) if kind == "box" else (1, 1)
+            h, w = (
+                draw(st.tuples(*[st.integers(1, 9)] * 2)) if kind == "box" else (1, 1)
+            )
             mask[y : y + h, x : x + w] = draw(st.sampled_from(values[3:]))
         return mask
 

@@ -39,9 +39,7 @@ def test_a_still_is_the_frame_with_the_guide_of_the_frame_before(clips):
     image, visual, spatial, label = samples.sample(0)
     c, t, i = samples.index[samples._order(0)[0]]
     np.testing.assert_array_equal(image, guides.network_image(clips[c].frame(t + 1)))
-    np.testing.assert_array_equal(
-        spatial, guides.spatial_guide(clips[c].mask(t) == i)
-    )
+    np.testing.assert_array_equal(spatial, guides.spatial_guide(clips[c].mask(t) == i))
     np.testing.assert_array_equal(label[..., 0], clips[c].mask(t + 1) == i)
     looks = [
         guides.visual_guide(clips[c].frame(k), clips[c].mask(k) == i, margins=[0] * 4)

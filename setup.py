@@ -49,6 +49,7 @@ setup(
             "osmn-demo=experiments.demo:console",
             "osmn-segment=experiments.segment:console",
             "osmn-train=experiments.train:console",
+            "osmn-evaluate=experiments.evaluate:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]
     },

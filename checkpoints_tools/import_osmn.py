@@ -89,9 +89,7 @@ class ImportReport:
 
     def faults(self):
         """One line of text per variable that does not fit."""
-        lines = [
-            f"missing in the checkpoint: {n} {s}" for n, s in self.missing.items()
-        ]
+        lines = [f"missing in the checkpoint: {n} {s}" for n, s in self.missing.items()]
         lines += [f"not in the network: {n} {s}" for n, s in self.unused.items()]
         lines += [
             f"shape differs: {n} is {found} in the checkpoint, {expected} in the "
@@ -140,8 +138,7 @@ def load_osmn_checkpoint(model, path, strict=True, allow_missing=None):
     """
     reader, path = open_checkpoint(path)
     shapes = {
-        name: tuple(shape)
-        for name, shape in reader.get_variable_to_shape_map().items()
+        name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()
     }
     named, fresh = release_variables(model)
     expected = {name: tuple(variable.shape) for name, variable in named.items()}

@@ -298,7 +298,7 @@ def show(clips, masks, scores, rows, out):
             own = {
                 i: s.j for (name, i), s in scores[method].items() if name == clip.name
             }
-            curves |= {f"{method}, object {i}": j for i, j in own.items()}
+            curves[method] = {f"{method}, object {i}": j for i, j in own.items()}
             mean = 100 * sum(j.mean() for j in own.values()) / len(own)
             sheet.append((f"{clip.name}\n{method}\nJ {mean:.1f}", frames, ids))
             if method == COPY:

@@ -95,9 +95,7 @@ def visual_guide(
         image = np.asarray(image.resize((size, size), resampling))
         if rotation:
             matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rotation, 1)
-            image = cv2.warpAffine(
-                image, matrix, (size, size), flags=cv2.INTER_NEAREST
-            )
+            image = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_NEAREST)
         return image[:, ::-1] if flip else image
 
     image = network_image(cut(frame_rgb, Image.Resampling.BILINEAR))
@@ -116,7 +114,7 @@ def robust_moments(mask):
         1.4826 * MAD, at least 5. Both zero-size safe: an empty mask gives
         centre 0 (release `util.py: compute_robust_moments`).
     """
-    centre, sigma = _moments(np, np.asarray(mask)[None] != 0, np.float64)
+    centre, sigma = _moments(np, np.asarray(mask)[None] != 0, "float64")
     return centre[0], sigma[0]
 
 
@@ -135,9 +133,8 @@ def spatial_guide(mask, shift=(0.0, 0.0), scale=(1.0, 1.0)):
     Returns:
         (H, W, 1) float32 in [0, 1]; all zeros for an empty mask.
     """
-    heat = _gaussian(
-        np, np.asarray(mask)[None] != 0, np.float64, np.array([shift]), np.array([scale])
-    )
+    masks = np.asarray(mask)[None] != 0
+    heat = _gaussian(np, masks, "float64", np.array([shift]), np.array([scale]))
     return heat[0].astype(np.float32)
 
 
@@ -187,9 +184,7 @@ def mask_guide_tensor(masks):
 
 def _disc(radius=MASK_GUIDE_RADIUS):
     offsets = np.arange(-radius, radius + 1)
-    return (
-        offsets[:, None] ** 2 + offsets[None] ** 2 <= radius**2
-    ).astype(np.uint8)
+    return (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius**2).astype(np.uint8)
 
 
 def _gaussian(xp, masks, dtype, shift, scale):
@@ -197,9 +192,7 @@ def _gaussian(xp, masks, dtype, shift, scale):
     centre, sigma = _moments(xp, masks, dtype)
     centre = centre + shift * sigma
     sigma = scale * sigma
-    height, width = masks.shape[1], masks.shape[2]
-    if xp is ops:
-        _, height, width = ops.shape(masks)
+    _, height, width = _shape(xp, masks)
 
     def falloff(length, axis):
         # Two steps: for [:, axis, None] of a stack TensorFlow 2.21's graph
@@ -215,14 +208,14 @@ def _gaussian(xp, masks, dtype, shift, scale):
 
 def _moments(xp, masks, dtype):
     """Centre and sigma, both (N, 2) as (x, y), from row and column counts."""
-    counts = xp.cast(masks, "int32") if xp is ops else masks.astype(np.int32)
+    pixels = xp.where(masks, 1, 0)
     centres, sigmas = [], []
     for axis in (1, 2):  # summing the rows away leaves columns: x first
-        along = xp.sum(counts, axis=axis)
-        positions = xp.arange(along.shape[1] if xp is np else ops.shape(along)[1], dtype=dtype)
-        positions = positions[None] + xp.zeros_like(along, dtype=dtype)
-        centre = _weighted_median(xp, positions, along)
-        spread = _weighted_median(xp, xp.abs(positions - centre[:, None]), along)
+        counts = xp.sum(pixels, axis=axis)
+        positions = xp.arange(_shape(xp, counts)[1], dtype=dtype)[None]
+        positions = positions + xp.zeros_like(counts, dtype=dtype)
+        centre = _weighted_median(xp, positions, counts)
+        spread = _weighted_median(xp, xp.abs(positions - centre[:, None]), counts)
         centres.append(centre)
         sigmas.append(xp.maximum(1.4826 * spread, SMALLEST_SIGMA))
     return xp.stack(centres, axis=1), xp.stack(sigmas, axis=1)
@@ -234,10 +227,16 @@ def _weighted_median(xp, values, counts):
     values = xp.take_along_axis(values, order, axis=-1)
     reached = xp.cumsum(xp.take_along_axis(counts, order, axis=-1), axis=-1)
     total = reached[:, -1:]
+    last = _shape(xp, values)[1] - 1
 
     def statistic(rank):  # the value of the rank-th of the sorted pixels
-        index = xp.sum(1 * (reached <= rank) if xp is np else ops.cast(reached <= rank, "int32"), axis=-1, keepdims=True)
-        index = xp.minimum(index, (values.shape[1] if xp is np else ops.shape(values)[1]) - 1)
+        before = xp.where(reached <= rank, 1, 0)
+        index = xp.minimum(xp.sum(before, axis=-1, keepdims=True), last)
         return xp.take_along_axis(values, index, axis=-1)[:, 0]
 
     return 0.5 * (statistic((total - 1) // 2) + statistic(total // 2))
+
+
+def _shape(xp, array):
+    """The shape; on a device, with tensors where it is not known."""
+    return ops.shape(array) if xp is ops else array.shape

@@ -23,8 +23,10 @@ def balanced_cross_entropy(labels, logits, reduction="sum"):
         float32 scalar.
     """
     labels, logits = _as_images(labels, logits)
-    losses = ops.maximum(logits, 0.0) - logits * labels + ops.log1p(
-        ops.exp(-ops.abs(logits))
+    losses = (
+        ops.maximum(logits, 0.0)
+        - logits * labels
+        + ops.log1p(ops.exp(-ops.abs(logits)))
     )
     axes = {"sum": (0, 1), "image_mean": (1,)}
     if reduction not in axes:
@@ -35,10 +37,9 @@ def balanced_cross_entropy(labels, logits, reduction="sum"):
     positive = ops.sum(labels, axes)
     negative = ops.sum(1.0 - labels, axes)
     total = positive + negative
-    loss = (
-        negative / total * ops.sum(labels * losses, axes)
-        + positive / total * ops.sum((1.0 - labels) * losses, axes)
-    )
+    loss = negative / total * ops.sum(
+        labels * losses, axes
+    ) + positive / total * ops.sum((1.0 - labels) * losses, axes)
     return loss if reduction == "sum" else ops.mean(loss / total)
 
 
@@ -69,9 +70,7 @@ def lovasz_hinge(labels, logits):
     gradient = ops.concatenate(
         [jaccard[:, :1], jaccard[:, 1:] - jaccard[:, :-1]], axis=-1
     )
-    return ops.mean(
-        ops.sum(ops.relu(errors) * ops.stop_gradient(gradient), axis=-1)
-    )
+    return ops.mean(ops.sum(ops.relu(errors) * ops.stop_gradient(gradient), axis=-1))
 
 
 def _as_images(labels, logits):

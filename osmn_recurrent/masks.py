@@ -35,9 +35,7 @@ def davis_palette():
         colour = [0, 0, 0]
         for bit in range(8):
             for channel in range(3):
-                colour[channel] |= ((index >> (3 * bit + channel)) & 1) << (
-                    7 - bit
-                )
+                colour[channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
         palette.extend(colour)
     return tuple(palette)
 
@@ -89,9 +87,7 @@ def _read(path):
         _check_id_count(path, np.unique(values))
         return values, _full_palette(palette)
     kind = "a 16-bit or 32-bit image" if mode[0] in "IF" else f"an {mode} image"
-    raise InputError(
-        f"{path} is {kind}, expected object ids in 8 bits; {_SAVE_AS}."
-    )
+    raise InputError(f"{path} is {kind}, expected object ids in 8 bits; {_SAVE_AS}.")
 
 
 def _grey_ids(path, values):
@@ -120,7 +116,7 @@ def _check_id_count(path, found):
 
 def _full_palette(palette):
     palette = list(palette or davis_palette())
-    return tuple(palette + list(davis_palette())[len(palette):])
+    return tuple(palette + list(davis_palette())[len(palette) :])
 
 
 def write_mask(path, ids, palette=None):
@@ -146,8 +142,10 @@ def object_ids(ids):
 def one_hot(ids, objects):
     """Masks of single objects: (N, H, W) bool for `objects`, N ids."""
     ids = np.asarray(ids)
-    return np.stack([ids == i for i in objects]) if len(objects) else np.zeros(
-        (0, *ids.shape), bool
+    return (
+        np.stack([ids == i for i in objects])
+        if len(objects)
+        else np.zeros((0, *ids.shape), bool)
     )
 
 

@@ -14,6 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 def test_data():
     """Folder with `data/` and `golden/`, or a skip with the reason."""
     folder = os.environ.get("OSMN_TEST_DATA")
+    if not folder and os.environ.get("OSMN_NO_SKIP"):
+        pytest.fail("OSMN_NO_SKIP is set, but OSMN_TEST_DATA is not")
     if not folder:
         pytest.skip("OSMN_TEST_DATA is unset: no data outside the project")
     return pathlib.Path(folder)

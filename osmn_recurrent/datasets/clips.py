@@ -28,8 +28,7 @@ def read_frame(path):
         raise InputError(f"{path}: no such frame.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InputError(
-            f"frame {path} cannot be decoded ({error}); replace or re-encode "
-            "this file."
+            f"frame {path} cannot be decoded ({error}); replace or re-encode this file."
         ) from None
     if deep:  # Pillow would clip its values, not scale them
         raise InputError(

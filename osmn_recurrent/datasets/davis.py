@@ -47,9 +47,7 @@ def sequence_names(data_dir, year, split):
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     names = tuple(dict.fromkeys(_sequence(s) for s in lines if s.strip()))
     if not names:
-        raise InputError(
-            f"{path} names no sequence; write one sequence name per line."
-        )
+        raise InputError(f"{path} names no sequence; write one sequence name per line.")
     return names
 
 

@@ -198,8 +198,12 @@ def _background(rng, frames, size):
         middle = np.array([width, height]) / 2 + sway * wave[:2]
         shift = middle - linear @ (np.array(shape[::-1]) / 2)
         cv2.warpAffine(
-            plane, np.column_stack([linear, shift]), (width, height), dst=picture,
-            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101,
+            plane,
+            np.column_stack([linear, shift]),
+            (width, height),
+            dst=picture,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT_101,
         )
     return pictures
 
@@ -252,10 +256,13 @@ def write_moving_shapes(
             overwritten either).
     """
     settings = {
-        "train": int(train), "val": int(val), "frames": int(frames),
+        "train": int(train),
+        "val": int(val),
+        "frames": int(frames),
         "size": [int(length) for length in size],
         "objects": [int(count) for count in objects],
-        "seed": int(seed), "generator": _GENERATOR,
+        "seed": int(seed),
+        "generator": _GENERATOR,
     }
     _check_settings(settings)
     data_dir = pathlib.Path(data_dir)
@@ -325,7 +332,9 @@ def _write_clips(folder, settings):
         quality = int(rng.integers(70, 96))
         pictures, ids = render_clip(
             [settings["seed"], place, index, 0],
-            settings["frames"], settings["size"], count,
+            settings["frames"],
+            settings["size"],
+            count,
         )
         frames_dir = folder / "JPEGImages" / RESOLUTION / name
         masks_dir = folder / "Annotations" / RESOLUTION / name

@@ -80,7 +80,7 @@ class VideoFileClip(Clip):
 
     @property
     def frame_names(self):
-        """"00000", "00001", ... as DAVIS names its frames."""
+        """ "00000", "00001", ... as DAVIS names its frames."""
         return tuple(f"{index:05d}" for index in range(self.frame_count))
 
     @property
@@ -128,8 +128,9 @@ def _open_video_file(path):
     # Containers may state no length, or a nonsensical one.
     total = stated if stated > 0 else None
     count, size = 0, None
-    with tqdm(total=total, desc=f"counting frames of {path.name}", unit="frame",
-              leave=False) as progress:
+    with tqdm(
+        total=total, desc=f"counting frames of {path.name}", unit="frame", leave=False
+    ) as progress:
         while capture.grab():
             if size is None:
                 size = capture.retrieve()[1].shape[:2]

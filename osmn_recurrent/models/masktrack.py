@@ -101,9 +101,7 @@ class MaskTrack(SegmentationModel):
         for number, block in enumerate(self.seg.blocks, 1):
             x = block(x, gammas.get(number))
             x = vgg.max_pool(x, 3, 2 if number < 4 else 1)
-        logits = self.seg.decoder(
-            x, size=self.aligned_size or size, training=training
-        )
+        logits = self.seg.decoder(x, size=self.aligned_size or size, training=training)
         if self.aligned_size:
             top, left = offset
             logits = logits[:, top : top + size[0], left : left + size[1]]

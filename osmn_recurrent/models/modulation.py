@@ -182,9 +182,7 @@ class SpatialModulator(keras.layers.Layer):
         """
         training = training and not self.freeze_statistics
         shifts, scale = {}, 1
-        for number, conv, norm in zip(
-            self.blocks, self.convs, self.norms, strict=True
-        ):
+        for number, conv, norm in zip(self.blocks, self.convs, self.norms, strict=True):
             while scale < number:
                 guide, scale = vgg.average_pool(guide), scale + 1
             shifts[number] = ops.relu(norm(conv(guide), training=training))

@@ -122,9 +122,7 @@ class OSMN(SegmentationModel):
         features = conv2(vgg.max_pool(conv1(image)))
         return {
             "features": vgg.max_pool(features),
-            "logits": self.seg.decoder(
-                features, number=2, size=image_size(image)
-            ),
+            "logits": self.seg.decoder(features, number=2, size=image_size(image)),
         }
 
     def step(self, frame, guide, modulation, state, training=False):

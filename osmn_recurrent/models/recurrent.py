@@ -152,9 +152,7 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         merged = ops.reshape(x, (-1, height, width, channels))
         inputs = self._conv(merged, self.kernel)
         inputs = inputs + ops.cast(self.bias, self.compute_dtype)
-        inputs = ops.reshape(
-            inputs, (batch, length, height, width, 4 * self.filters)
-        )
+        inputs = ops.reshape(inputs, (batch, length, height, width, 4 * self.filters))
         outputs = []
         for t in range(length):
             output, state = self._step(inputs[:, t], gamma, state)
@@ -166,9 +164,7 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         gates = inputs + self._conv(hidden, self.recurrent_kernel)
         i, f, g, o = ops.split(gates, 4, axis=-1)
         update = ops.sigmoid(i) * ops.tanh(g)
-        cell = ops.cast(ops.sigmoid(f), "float32") * cell + ops.cast(
-            update, "float32"
-        )
+        cell = ops.cast(ops.sigmoid(f), "float32") * cell + ops.cast(update, "float32")
         hidden = ops.sigmoid(o) * ops.cast(ops.tanh(cell), self.compute_dtype)
         output = hidden if gamma is None else gamma * hidden
         return output, (output if self.modulate == "state" else hidden, cell)
@@ -184,7 +180,5 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "modulate": self.modulate,
-            "kernel_initializer": keras.initializers.serialize(
-                self.kernel_initializer
-            ),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

@@ -167,9 +167,7 @@ class SegmentationModel(keras.Model):
         """Makes the model that `get_config` describes."""
         config = dict(config)
         if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.saving.deserialize_keras_object(
-                config["dtype"]
-            )
+            config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
         return cls(**config)
 
 

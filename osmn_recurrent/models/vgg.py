@@ -137,9 +137,7 @@ class ConvBlock(keras.layers.Layer):
 def conv_blocks(width, dilations=(1, 1, 1, 1, 1), dtype=None):
     """VGG16's five convolution blocks, named conv1 to conv5."""
     return [
-        ConvBlock(
-            filters, convs, dilation, dtype=dtype, name=f"conv{number}"
-        )
+        ConvBlock(filters, convs, dilation, dtype=dtype, name=f"conv{number}")
         for number, (filters, convs, dilation) in enumerate(
             zip(width.blocks, CONVS_PER_BLOCK, dilations, strict=True), 1
         )
@@ -155,9 +153,7 @@ def build_blocks(blocks, channels):
 
 def max_pool(x, size=2, stride=2):
     """Max-pooling, SAME padding: (B, H, W, C) to (B, ceil(H/stride), ...)."""
-    return ops.max_pool(
-        x, size, stride, padding="same", data_format="channels_last"
-    )
+    return ops.max_pool(x, size, stride, padding="same", data_format="channels_last")
 
 
 def average_pool(x):

@@ -11,6 +11,9 @@ from osmn_recurrent.reports.tables import cells
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
 """Line colours that colour-blind readers can tell apart (Paul Tol)."""
 
+DASHES = ("none", "8 4", "2 3")
+"""Strokes of a method's first, second and third object."""
+
 _MIME = {".png": "image/png", ".webm": "video/webm", ".mp4": "video/mp4"}
 
 _PAGE = """<!DOCTYPE html>
@@ -41,7 +44,7 @@ class ClipSection:
     Attributes:
         name: heading.
         videos: `{caption: video file}`.
-        curves: `{label: (T,) values in [0, 1]}`, drawn over the frames.
+        curves: `{method: {label: (T,) values in [0, 1]}}`, see `curves_svg`.
     """
 
     name: str
@@ -82,7 +85,8 @@ def curves_svg(curves, width=640, height=180):
     """Lines over the frames of a clip as an SVG element.
 
     Args:
-        curves: `{label: (T,) values in [0, 1]}`.
+        curves: `{method: {label: (T,) values in [0, 1]}}`; a method has a
+            colour, its first, second ... lines are whole, dashed ...
         width: of the plot in pixels.
         height: of the plot in pixels.
 
@@ -98,21 +102,24 @@ def curves_svg(curves, width=640, height=180):
             "stroke='currentColor' opacity='.2'/>"
             f"<text x='0' y='{y + 4:.1f}'>{value:g}</text>"
         )
-    for k, (label, values) in enumerate(curves.items()):
+    lines = [
+        (label, values, COLOURS[k % len(COLOURS)], DASHES[i % len(DASHES)])
+        for k, group in enumerate(curves.values())
+        for i, (label, values) in enumerate(group.items())
+    ]
+    for row, (label, values, colour, dashes) in enumerate(lines):
         step = (width - left) / max(len(values) - 1, 1)
         points = " ".join(
             f"{left + t * step:.1f},{low - value * (low - high):.1f}"
             for t, value in enumerate(values)
         )
-        colour = COLOURS[k % len(COLOURS)]
-        y = 20 + 18 * k
         parts.append(
             f"<polyline points='{points}' fill='none' stroke='{colour}' "
-            "stroke-width='2'/>"
-            f"<text x='{width + 10}' y='{y}' fill='{colour}' style='fill:{colour}'>"
+            f"stroke-width='2' stroke-dasharray='{dashes}'/>"
+            f"<text x='{width + 10}' y='{20 + 18 * row}' style='fill:{colour}'>"
             f"{html.escape(label)}</text>"
         )
-    tall = max(height, 30 + 18 * len(curves))
+    tall = max(height, 30 + 18 * len(lines))
     return (
         f"<svg width='{width + 220}' height='{tall}' font-size='13' "
         f"style='fill:currentColor'>{''.join(parts)}</svg>"

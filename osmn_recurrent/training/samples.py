@@ -144,9 +144,7 @@ class ClipSamples:
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 - lives as long as training
     def _order(self, epoch):
-        return np.random.default_rng((self.seed, 0, epoch)).permutation(
-            len(self.index)
-        )
+        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.index))
 
 
 def _resize_mask(mask, size):

@@ -114,9 +114,7 @@ def train(model, clips, settings, workdir, description="training"):
 def make_loss(settings):
     """The loss of `TrainSettings`, a function of labels and logits."""
     if settings.loss == "balanced_cross_entropy":
-        return functools.partial(
-            LOSSES[settings.loss], reduction=settings.reduction
-        )
+        return functools.partial(LOSSES[settings.loss], reduction=settings.reduction)
     return LOSSES[settings.loss]
 
 

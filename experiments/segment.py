@@ -95,7 +95,7 @@ flags.DEFINE_string(
     "HEIGHTxWIDTH (480x854). Default: the frames' own, as in the papers.",
     flag_values=FLAGS,
 )
-flags.DEFINE_bool("overlay", True, "Write OUT/CLIP.mp4.", flag_values=FLAGS)
+flags.DEFINE_bool("overlay", True, "Write OUT/CLIP.webm.", flag_values=FLAGS)
 flags.DEFINE_float(
     "opacity",
     0.5,
@@ -148,7 +148,7 @@ def main():
         )
         raise
     if FLAGS.overlay:
-        overlay = write_overlay(clip, outcome, out / f"{clip.name}.mp4")
+        overlay = write_overlay(clip, outcome, out / f"{clip.name}.webm")
         print(f"overlay: {overlay}")
     print(_summary(clip, outcome))
 
@@ -254,7 +254,7 @@ def write_overlay(clip, outcome, path):
     Args:
         clip: the clip.
         outcome: `inference.output.Outcome` of its segmentation.
-        path: the .mp4 file (OpenCV takes fifteen times longer for WebM); kept
+        path: the .webm file (OpenCV takes fifteen times longer for WebM); kept
             if it is there and no mask is new.
 
     Returns:

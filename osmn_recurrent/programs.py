@@ -69,7 +69,8 @@ def _help(main, flag_values):
 
 
 def _help_line(flag):
-    return f"--{flag.name}: {flag.help} (default: {flag.default_as_str or 'none'})"
+    text = " ".join(flag.help.split())
+    return f"--{flag.name}: {text} (default: {flag.default_as_str or 'none'})"
 
 
 def _flag_error(error):

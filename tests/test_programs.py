@@ -1,0 +1,75 @@
+"""Exit codes, one-sentence errors and help of every program."""
+
+import importlib
+import pathlib
+import re
+
+import pytest
+from absl import flags
+
+from osmn_recurrent import programs
+from osmn_recurrent.errors import InputError
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def make_flags():
+    """Flags of a small program."""
+    values = flags.FlagValues()
+    flags.DEFINE_integer("number", 3, "A number.", flag_values=values)
+    flags.DEFINE_string("place", None, "A place.", required=True, flag_values=values)
+    return values
+
+
+def call(arguments, main=lambda: None):
+    """Exit code of the small program."""
+    return programs.call(main, make_flags(), ["program", *arguments])
+
+
+def raise_(error):
+    """Raises, as an expression."""
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "main", "code", "message"),
+    [
+        (["--place=x"], lambda: None, 0, ""),
+        (["--place=x", "--nubmer=4"], None, 2, "Unknown command line flag 'nubmer'"),
+        (["--place=x", "--number=a"], None, 2, "flag --number=a"),
+        ([], None, 2, "error: --place must be given; --help lists the flags."),
+        (["--place=x", "y"], None, 2, "unexpected argument 'y'"),
+        (["--place=x"], lambda: raise_(InputError("a.png is b.")), 2, "error: a.png"),
+        (["--place=x"], lambda: raise_(KeyboardInterrupt()), 130, "stopped"),
+    ],
+)
+def test_exit_codes_and_messages(arguments, main, code, message, capsys):
+    assert call(arguments, main) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") <= 1
+    assert "Traceback" not in error
+
+
+def test_our_own_faults_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        call(["--place=x"], lambda: 1 / 0)
+
+
+PROGRAMS = re.findall(r'"osmn-\w+=([\w.]+):console"', (ROOT / "setup.py").read_text())
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_help_lists_each_flag_with_its_default(module, capsys):
+    module = importlib.import_module(module)
+    assert programs.call(module.main, module.FLAGS, ["program", "--help"]) == 0
+    text = capsys.readouterr().out
+    for name in module.FLAGS:
+        line = next(x for x in text.splitlines() if x.startswith(f"  --{name}: "))
+        default = module.FLAGS[name].default_as_str or "none"
+        assert line.endswith(f"(default: {default})")
+    assert callable(module.console)
+
+
+def test_there_are_programs():
+    assert {"experiments.demo", "experiments.segment"} < set(PROGRAMS)

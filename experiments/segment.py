@@ -254,7 +254,7 @@ def write_overlay(clip, outcome, path):
     Args:
         clip: the clip.
         outcome: `inference.output.Outcome` of its segmentation.
-        path: the .webm file (OpenCV takes fifteen times longer for WebM); kept
+        path: the .webm file, which browsers play too; kept
             if it is there and no mask is new.
 
     Returns:

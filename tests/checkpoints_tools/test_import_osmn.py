@@ -80,7 +80,7 @@ def test_out_and_in_again_bit_for_bit(name, options, tmp_path):
 
 
 def test_optimiser_and_fixed_variables_are_left_out(checkpoint):
-    path, model, tensors = checkpoint
+    path, _, tensors = checkpoint
     twin = build_model("osmn", "compact")
     report = load_osmn_checkpoint(twin, f"{path}.index")
     assert set(report.matched) | set(report.left_out) == set(tensors)

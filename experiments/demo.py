@@ -32,7 +32,9 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "val_clips", 6, "Held-out clips.", lower_bound=1, flag_values=FLAGS
 )
-flags.DEFINE_integer("frames", 20, "Frames per clip.", lower_bound=6, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "frames", 20, "Frames per clip.", lower_bound=10, flag_values=FLAGS
+)
 flags.DEFINE_integer(
     "height", 120, "Height of the videos.", lower_bound=64, flag_values=FLAGS
 )
@@ -40,11 +42,11 @@ flags.DEFINE_integer(
     "width", 214, "Width of the videos.", lower_bound=64, flag_values=FLAGS
 )
 flags.DEFINE_integer(
-    "osmn_steps", 700, "Training steps of OSMN.", lower_bound=1, flag_values=FLAGS
+    "osmn_steps", 600, "Training steps of OSMN.", lower_bound=1, flag_values=FLAGS
 )
 flags.DEFINE_integer(
     "reconvnet_steps",
-    200,
+    160,
     "Training steps of ReConvNet.",
     lower_bound=1,
     flag_values=FLAGS,

@@ -15,6 +15,7 @@ from absl import flags
 
 from osmn_recurrent import files, programs
 from osmn_recurrent.datasets.davis import davis_clips
+from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
 
@@ -121,14 +122,33 @@ flags.DEFINE_integer(
 
 
 def settings_from_flags():
-    """The `TrainSettings` that the flags describe."""
+    """The `TrainSettings` that the flags describe.
+
+    Raises:
+        InputError: flags that contradict each other or make no sense.
+    """
+    for name in ("learning_rate", "recurrent_learning_rate"):
+        if FLAGS[name].value <= 0:
+            raise InputError(
+                f"--{name}={FLAGS[name].value:g} must be above 0; to keep a part "
+                "as it is give it a tiny rate."
+            )
+    try:
+        scales = tuple(float(scale) for scale in FLAGS.scales)
+    except ValueError:
+        scales = ()
+    if not scales or min(scales) <= 0:
+        raise InputError(
+            f"--scales={','.join(FLAGS.scales)} must be numbers above 0, such as "
+            "0.5,0.8,1."
+        )
     from osmn_recurrent.training.samples import SampleSettings
     from osmn_recurrent.training.trainer import TrainSettings
 
     return TrainSettings(
         samples=SampleSettings(
             size=(FLAGS.height, FLAGS.width),
-            scales=tuple(float(scale) for scale in FLAGS.scales),
+            scales=scales,
             clip_length=FLAGS.clip_length or None,
             stride=FLAGS.stride,
         ),
@@ -142,9 +162,24 @@ def settings_from_flags():
     )
 
 
+def start_from(model, path):
+    """`presets.start_from` of a stored network, with errors that name it."""
+    from osmn_recurrent.models import presets
+
+    source = presets.load_model(path)
+    try:
+        return presets.start_from(model, source)
+    except ValueError as error:
+        raise InputError(
+            f"{path} cannot start a training of {FLAGS.model} ({error}); choose "
+            "the network, size and options that it was saved from."
+        ) from None
+
+
 def main():
     """Trains; see the module's text."""
     workdir = pathlib.Path(FLAGS.workdir)
+    settings = settings_from_flags()
     files.refuse_to_overwrite(workdir / "model.keras", FLAGS.overwrite)
     clips = davis_clips(FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution)
     from osmn_recurrent.models import presets
@@ -152,9 +187,9 @@ def main():
 
     model = presets.build_model(FLAGS.model, FLAGS.size, dtype=FLAGS.precision)
     if FLAGS.init_from:
-        fresh = presets.start_from(model, presets.load_model(FLAGS.init_from))
+        fresh = start_from(model, FLAGS.init_from)
         print(f"started from {FLAGS.init_from}; new: {len(fresh)} variables")
-    path = trainer.train(model, clips, settings_from_flags(), workdir, FLAGS.model)
+    path = trainer.train(model, clips, settings, workdir, FLAGS.model)
     print(f"trained network: {path}")
 
 

@@ -143,16 +143,18 @@ def test_clips_without_a_visible_object_are_refused(clips, tmp_path):
 @pytest.mark.parametrize("name", ["osmn", "reconvnet", "masktrack"])
 def test_training_lowers_the_loss_and_stores_the_network(name, clips, tmp_path):
     keras.utils.set_random_seed(0)
-    model = presets.build_model(name, "compact")
+    # Started from nothing, sequential coupling takes long to learn anything.
+    options = {"coupling": "residual"} if name == "reconvnet" else {}
+    model = presets.build_model(name, "compact", **options)
     settings = trainer.TrainSettings(
         samples=dataclasses.replace(
             PLAIN, clip_length=2 if name == "reconvnet" else None
         ),
         reduction="image_mean",
-        steps=12,
+        steps=24,
         batch_size=1,
-        learning_rate=1e-3,
-        recurrent_learning_rate=1e-3,
+        learning_rate=5e-4,
+        recurrent_learning_rate=5e-4,
         clip_norm=1.0,
     )
     samples = ClipSamples(clips, settings.samples, model.guide_kind)
@@ -160,11 +162,11 @@ def test_training_lowers_the_loss_and_stores_the_network(name, clips, tmp_path):
     loss = trainer.make_loss(settings)
     before = float(loss(batch[1], model(batch[0])))
     path = trainer.train(model, clips, settings, tmp_path)
-    assert float(loss(batch[1], model(batch[0]))) < 0.9 * before
+    assert float(loss(batch[1], model(batch[0]))) < 0.8 * before
     stored = presets.load_model(path)
     np.testing.assert_array_equal(stored(batch[0]), model(batch[0]))
     run = json.loads((tmp_path / "run.json").read_text())
-    assert run["settings"]["steps"] == 12
+    assert run["settings"]["steps"] == 24
     assert run["starts"] == len(samples)
     assert (tmp_path / "loss.csv").read_text().splitlines()[0] == (
         "epoch,step,loss,seconds"

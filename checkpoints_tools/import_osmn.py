@@ -19,6 +19,7 @@ from absl import flags
 from checkpoints_tools.release_names import is_left_out, release_variables
 from osmn_recurrent import files, programs
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
@@ -31,13 +32,11 @@ flags.DEFINE_string(
 flags.DEFINE_enum(
     "model",
     "osmn",
-    ["osmn", "reconvnet", "osvos", "osvos_m", "masktrack", "masktrack_m"],
+    NAMES,
     "Network to load it into.",
     flag_values=FLAGS,
 )
-flags.DEFINE_enum(
-    "size", "full", ["full", "compact"], "Channel counts.", flag_values=FLAGS
-)
+flags.DEFINE_enum("size", "full", SIZE_NAMES, "Channel counts.", flag_values=FLAGS)
 flags.DEFINE_bool(
     "mod_early_conv", False, "The variant that modulates conv1-2.", flag_values=FLAGS
 )

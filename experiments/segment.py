@@ -19,6 +19,7 @@ from absl import flags
 
 from osmn_recurrent import programs
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES
 
 FLAGS = flags.FlagValues()
 
@@ -28,14 +29,14 @@ DEFAULT_FPS = 24.0
 flags.DEFINE_enum(
     "model",
     None,
-    ["osmn", "reconvnet", "osvos", "osvos_m", "masktrack", "masktrack_m"],
+    NAMES,
     "Network; needed with a .weights.h5 file.",
     flag_values=FLAGS,
 )
 flags.DEFINE_enum(
     "size",
     None,
-    ["full", "compact"],
+    SIZE_NAMES,
     "Channel counts: the papers' (full) or small. Default: full, or what a "
     ".keras file says.",
     flag_values=FLAGS,

@@ -16,20 +16,21 @@ from absl import flags
 from osmn_recurrent import files, programs
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES
 
 FLAGS = flags.FlagValues()
 
 flags.DEFINE_enum(
     "model",
     "osmn",
-    ["osmn", "reconvnet", "osvos", "osvos_m", "masktrack", "masktrack_m"],
+    NAMES,
     "Network to train.",
     flag_values=FLAGS,
 )
 flags.DEFINE_enum(
     "size",
     "full",
-    ["full", "compact"],
+    SIZE_NAMES,
     "Channel counts: the papers', or small.",
     flag_values=FLAGS,
 )

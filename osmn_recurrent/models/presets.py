@@ -7,19 +7,14 @@ import zipfile
 import keras
 
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.masktrack import MaskTrack, MaskTrackM
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.osvos import OSVOS, OSVOSM
 from osmn_recurrent.models.reconvnet import ReConvNet
 
-MODELS = {
-    "osmn": OSMN,
-    "reconvnet": ReConvNet,
-    "osvos": OSVOS,
-    "osvos_m": OSVOSM,
-    "masktrack": MaskTrack,
-    "masktrack_m": MaskTrackM,
-}
+_CLASSES = (OSMN, ReConvNet, OSVOS, OSVOSM, MaskTrack, MaskTrackM)
+MODELS = dict(zip(NAMES, _CLASSES, strict=True))
 
 
 def build_model(name, size="full", weights=None, **options):

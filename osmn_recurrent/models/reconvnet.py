@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from osmn_recurrent.models import vgg
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.recurrent import ModulatedConvLSTM2D
 
@@ -57,7 +58,10 @@ class ReConvNet(OSMN):
                 f"Received: {recurrent_blocks}"
             )
         self._recurrent_gammas = (
-            sum(self._hidden(size, hidden_channels, b) for b in recurrent_blocks)
+            sum(
+                hidden_channels or vgg.width_of(size).blocks[number - 1]
+                for number in recurrent_blocks
+            )
             if modulate != "none"
             else 0
         )
@@ -144,12 +148,6 @@ class ReConvNet(OSMN):
         if self.projections:
             y = self.projections[index](y)
         return (x + y if self.coupling == "residual" else y), [carried]
-
-    @staticmethod
-    def _hidden(size, hidden_channels, number):
-        from osmn_recurrent.models import vgg
-
-        return hidden_channels or vgg.width_of(size).blocks[number - 1]
 
     def get_config(self):
         """Constructor arguments."""

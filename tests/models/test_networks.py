@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from random_networks import random_inputs, randomise
 
+from osmn_recurrent.models import NAMES, SIZE_NAMES
 from osmn_recurrent.models.presets import (
     MODELS,
     build_model,
@@ -18,6 +19,7 @@ from osmn_recurrent.models.presets import (
     weights_of,
     with_dtype,
 )
+from osmn_recurrent.models.vgg import SIZES
 
 SIZE = (45, 70)  # no multiples of 16
 
@@ -40,6 +42,12 @@ def step_through(model, inputs, clip):
         each, state = model.step(frame, given, modulation, state)
         logits.append(each[0])
     return np.stack(logits)
+
+
+def test_names_and_sizes_are_those_that_programs_list():
+    assert tuple(SIZES) == SIZE_NAMES
+    for name in NAMES:
+        assert build_model(name, "compact").name == name
 
 
 def test_a_clip_whole_and_frame_by_frame(network):

@@ -31,8 +31,8 @@ class ReConvNet(OSMN):
             as it was; easier to start from OSMN's weights.
         kernel_size: of both kinds of ConvLSTM kernels. Default 3, VGG's.
         hidden_channels: channels of the ConvLSTMs. Default None: those of the
-            block, whose next layer's weights then fit. Another number adds a
-            linear 1x1 projection back to the block's channels.
+            block, whose next layer's weights then fit. A number adds a linear
+            1x1 projection back to the block's channels.
         modulate: "output" (default), "state" or "none": where the visual
             modulator's gammas apply; see `ModulatedConvLSTM2D`.
         **kwargs: as of `OSMN`.
@@ -83,7 +83,7 @@ class ReConvNet(OSMN):
                     name=f"convlstm{number}",
                 )
             )
-            if filters != channels:
+            if hidden_channels:
                 self.projections.append(
                     keras.layers.Conv2D(
                         channels,

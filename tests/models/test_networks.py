@@ -68,6 +68,7 @@ def test_a_clip_whole_and_frame_by_frame(network):
         {"modulate": "state"},
         {"modulate": "none"},
         {"hidden_channels": 8},
+        {"hidden_channels": 96},  # the channels of block 4 alone
         {"recurrent_blocks": (5,)},
         {"kernel_size": 5, "recurrent_blocks": (3, 4)},
         {"mod_early_conv": True},

@@ -189,6 +189,22 @@ def test_full_width_has_the_papers_parameters():
     assert model.seg.blocks[4].filters == 512
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "count"),
+    [
+        ("osmn", {}, 3840),
+        ("osmn", {"mod_early_conv": True}, 4224),
+        ("reconvnet", {}, 5120),
+        ("reconvnet", {"modulate": "none"}, 3840),
+        ("masktrack_m", {}, 3840),
+    ],
+)
+def test_full_width_has_the_papers_gammas(name, options, count):
+    layout = MODELS[name](**options).gamma_layout()  # nothing is allocated
+    assert layout[-1][2] == count
+    assert [start for _, start, _ in layout] == [0, *(end for *_, end in layout[:-1])]
+
+
 def test_precisions_give_float32_logits_close_to_float32():
     model = randomise(build_model("reconvnet", "compact"))
     inputs = random_inputs(1, SIZE, length=2)

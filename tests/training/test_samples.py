@@ -143,7 +143,7 @@ def test_clips_without_a_visible_object_are_refused(clips, tmp_path):
 @pytest.mark.parametrize("name", ["osmn", "reconvnet", "masktrack"])
 def test_training_lowers_the_loss_and_stores_the_network(name, clips, tmp_path):
     keras.utils.set_random_seed(0)
-    # Started from nothing, sequential coupling takes long to learn anything.
+    # Started from nothing, sequential coupling does not learn in so few steps.
     options = {"coupling": "residual"} if name == "reconvnet" else {}
     model = presets.build_model(name, "compact", **options)
     settings = trainer.TrainSettings(

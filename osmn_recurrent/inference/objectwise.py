@@ -1,0 +1,145 @@
+"""The loop around a video with a network of its own for every object."""
+
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from osmn_recurrent import guides
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference.frame_function import GUIDES
+from osmn_recurrent.inference.merging import MERGES
+from osmn_recurrent.inference.segmenter import VideoSegmenter
+
+
+class ObjectwiseSegmenter(VideoSegmenter):
+    """`VideoSegmenter` for networks that were tuned to one object each.
+
+    The loop is the same: each network gives the probabilities of its object,
+    they are merged into one id map, and the next guides are made from it.
+    With the same network for all objects the masks are those of
+    `VideoSegmenter`, up to rounding. What is shared there is computed once
+    per object here, and every network is traced.
+
+    Args:
+        models: `{object id: built SegmentationModel}`, in the precision that
+            they were built in.
+        merge: see `VideoSegmenter`.
+        working_size: see `VideoSegmenter`.
+
+    Raises:
+        ValueError: no network, or arguments that `VideoSegmenter` refuses.
+    """
+
+    def __init__(self, models, merge="argmax", working_size=None):
+        if not models:
+            raise ValueError("models must hold at least one network. Received: {}")
+        self.models = dict(sorted(models.items()))
+        first = next(iter(self.models.values()))
+        policy = first.dtype_policy.name
+        precision = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
+        super().__init__(
+            first, precision.get(policy, policy), merge, working_size=working_size
+        )
+        resized = working_size is not None
+        self._functions = {
+            i: make_probability_function(model, resized)
+            for i, model in self.models.items()
+        }
+
+    def settings(self):
+        """Those of `VideoSegmenter`; the digest is of all networks."""
+        settings, digest = super().settings(), hashlib.sha256()
+        kept = self.model
+        for i, self.model in self.models.items():
+            own = super().settings()["weights_sha256"]
+            digest.update(f"{i} {own}".encode())
+        self.model = kept
+        return {
+            **settings,
+            "objects": list(self.models),
+            "weights_sha256": digest.hexdigest(),
+        }
+
+    def _forget_objects(self):
+        self._objects = np.zeros(0, np.uint8)
+        self._modulation, self._state = {}, {}
+
+    def _run(self, frame):
+        if not self.objects:
+            return tf.zeros(frame.shape[:2], tf.uint8)
+        image = guides.network_image(frame, self._network_size(*frame.shape[:2]))[None]
+        found = []
+        # A new dict: generators of one segmenter must not share their states.
+        states = dict(self._state)
+        for i in self.objects:
+            probabilities, states[i] = self._object_probabilities(i, image)
+            found.append(probabilities)
+        self._state = states
+        values = np.array((0, *self.objects), np.uint8)
+        return ops.take(values, MERGES[self.merge](tf.stack(found)))
+
+    def _object_probabilities(self, i, image):
+        """(H, W) float32 of object `i`, and its state after this frame."""
+        own_mask = tf.equal(self._ids, np.uint8(i))
+        return self._functions[i](
+            image, own_mask, self._modulation[i], self._state[i]
+        )
+
+    def _paint(self, frame, mask, painted):
+        missing = [i for i in painted if i not in self.models]
+        if missing:
+            raise InputError(
+                f"the mask holds the objects {missing}, for which there is no "
+                f"network, only for {list(self.models)}; tune one for each or "
+                "leave them out."
+            )
+        self._modulation, self._state = dict(self._modulation), dict(self._state)
+        for i in painted:
+            look = guides.visual_guide(frame, mask == i)[None]
+            self._modulation[i] = ()
+            if self.models[i].use_visual_modulator:
+                self._modulation[i] = self.models[i].adapt(ops.convert_to_tensor(look))
+            if i not in self.objects:
+                size = self._network_size(*frame.shape[:2])
+                self._state[i] = self.models[i].initial_state(1, *size)
+        ids = self._ids.numpy()
+        ids[np.isin(ids, [i for i in painted if i in self.objects])] = 0
+        chosen = np.isin(mask, painted)
+        ids[chosen] = mask[chosen]
+        self._objects = np.array(sorted({*self.objects, *painted}), np.uint8)
+        self._ids = tf.constant(ids)
+        return ids
+
+    def _keep(self, rows):
+        self._objects = self._objects[np.array(rows, np.int32)]
+
+
+def make_probability_function(model, resized):
+    """Compiles guide and network of one object.
+
+    Args:
+        model: a built `SegmentationModel`.
+        resized: whether images may have another size than masks.
+
+    Returns:
+        `tf.function` of image (1, h, w, 3) float32 BGR minus mean, the
+        object's last mask (H, W) bool, modulation and state; gives
+        probabilities (H, W) float32 and the state.
+    """
+    make_guide = GUIDES[model.guide_kind]
+
+    def probabilities_of(image, mask, modulation, state):
+        size, own_size = ops.shape(image)[1:3], ops.shape(mask)
+        mask = ops.cast(mask, "uint8")[None, ..., None]
+        if resized:
+            mask = tf.image.resize(mask, size, "nearest")
+        guide = make_guide(mask)
+        logits, state = model.step(model.encode(image), guide, modulation, state)
+        probabilities = ops.sigmoid(logits)
+        if resized:
+            probabilities = tf.image.resize(probabilities, own_size, "bilinear")
+        return probabilities[0, ..., 0], state
+
+    return tf.function(probabilities_of, reduce_retracing=True)

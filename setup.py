@@ -51,6 +51,7 @@ setup(
             "osmn-train=experiments.train:console",
             "osmn-evaluate=experiments.evaluate:console",
             "osmn-refine=experiments.refine:console",
+            "osmn-finetune=experiments.finetune_online:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]
     },

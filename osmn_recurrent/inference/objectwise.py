@@ -11,6 +11,7 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.frame_function import GUIDES
 from osmn_recurrent.inference.merging import MERGES
 from osmn_recurrent.inference.segmenter import VideoSegmenter
+from osmn_recurrent.models import presets
 
 
 class ObjectwiseSegmenter(VideoSegmenter):
@@ -51,11 +52,8 @@ class ObjectwiseSegmenter(VideoSegmenter):
     def settings(self):
         """Those of `VideoSegmenter`; the digest is of all networks."""
         settings, digest = super().settings(), hashlib.sha256()
-        kept = self.model
-        for i, self.model in self.models.items():
-            own = super().settings()["weights_sha256"]
-            digest.update(f"{i} {own}".encode())
-        self.model = kept
+        for i, model in self.models.items():
+            digest.update(f"{i} {weights_digest(model)}".encode())
         return {
             **settings,
             "objects": list(self.models),
@@ -83,9 +81,7 @@ class ObjectwiseSegmenter(VideoSegmenter):
     def _object_probabilities(self, i, image):
         """(H, W) float32 of object `i`, and its state after this frame."""
         own_mask = tf.equal(self._ids, np.uint8(i))
-        return self._functions[i](
-            image, own_mask, self._modulation[i], self._state[i]
-        )
+        return self._functions[i](image, own_mask, self._modulation[i], self._state[i])
 
     def _paint(self, frame, mask, painted):
         missing = [i for i in painted if i not in self.models]
@@ -114,6 +110,14 @@ class ObjectwiseSegmenter(VideoSegmenter):
 
     def _keep(self, rows):
         self._objects = self._objects[np.array(rows, np.int32)]
+
+
+def weights_digest(model):
+    """SHA-256 of a network's weights, as `VideoSegmenter.settings` has it."""
+    digest = hashlib.sha256()
+    for weight in presets.weights_of(model):
+        digest.update(np.ascontiguousarray(weight.value.numpy()))
+    return digest.hexdigest()
 
 
 def make_probability_function(model, resized):

@@ -175,6 +175,33 @@ def finetune_online(model, frame, mask, settings=None):
     return tuner.model
 
 
+def finetune_objects(model, frame, mask, settings=None):
+    """A tuned copy for every object of a first mask.
+
+    Args:
+        model: see `finetune_online`, as are `frame` and `settings`.
+        frame: (H, W, 3) uint8 RGB.
+        mask: (H, W) uint8 ids.
+        settings: `FinetuneSettings`, or None.
+
+    Returns:
+        `{object id: network}`, as `inference.objectwise` takes it.
+
+    Raises:
+        InputError: an empty mask, or as `finetune_online` does.
+    """
+    mask = checked_mask(mask, checked_frame(frame))
+    if not object_ids(mask):
+        raise InputError(
+            "the mask to fine-tune on is empty, expected at least one object "
+            "(pixels from 1 to 254)."
+        )
+    return {
+        i: finetune_online(model, frame, np.where(mask == i, mask, 0), settings)
+        for i in object_ids(mask)
+    }
+
+
 class Tuner:
     """A copy of a network, and the steps that train it on a video.
 

@@ -72,6 +72,7 @@ def test_the_original_is_untouched_and_the_copy_moves(name):
         assert any("/seg/" in path for path in moved)
 
 
+@pytest.mark.slow
 def test_the_seed_decides():
     """Dropout and transformations are the seed's, the order of sums is not."""
     model, settings = randomise(presets.build_model("osmn", "compact")), quick("osmn")
@@ -96,6 +97,7 @@ def test_only_the_chosen_parts_move():
         finetune_online(model, *scene(), quick("osmn", trainable="convlstm"))
 
 
+@pytest.mark.slow
 def test_it_learns_the_object():
     """A new network, which knows nothing, finds the object afterwards."""
     model, (frame, mask) = presets.build_model("osmn", "compact"), scene()

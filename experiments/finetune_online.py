@@ -1,0 +1,361 @@
+"""Fine-tunes a network on each video's first frame, and segments the video.
+
+    python -m experiments.finetune_online --weights=osmn.keras \\
+        --data_dir=DAVIS --year=2016 --split=val --out=runs/tuned
+    python -m experiments.finetune_online --weights=osmn.keras \\
+        --video=clip.mp4 --mask=first.png --out=runs/mine
+
+Every object gets a tuned copy of the network; the stored weights are not
+touched. Writes OUT/masks/SEQUENCE/FRAME.png, OUT/sequences/SEQUENCE.json
+(seconds, J before and after where the truth is there) and OUT/table.txt. A
+run that broke off goes on with the sequence that it was at.
+"""
+
+import json
+import pathlib
+import time
+
+from absl import flags
+
+from experiments import segment
+from osmn_recurrent import files, programs
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES
+
+FLAGS = flags.FlagValues()
+
+
+def _string(name, default, text, **options):
+    flags.DEFINE_string(name, default, text, flag_values=FLAGS, **options)
+
+
+flags.DEFINE_enum(
+    "model", None, NAMES, "Network; needed with a .weights.h5.", flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "size", None, SIZE_NAMES, "Channel counts; as of segment.", flag_values=FLAGS
+)
+flags.DEFINE_multi_string(
+    "model_option", [], "KEY=VALUE; as of segment.", flag_values=FLAGS
+)
+_string("weights", None, "A .keras or .weights.h5 file.", required=True)
+_string("out", None, "Folder for the results.", required=True)
+_string("data_dir", None, "DAVIS folder; or give --video and --mask.")
+flags.DEFINE_enum("year", "2017", ["2016", "2017"], "DAVIS edition.", flag_values=FLAGS)
+_string("split", "val", "List under ImageSets.")
+_string("resolution", "480p", "Folder under JPEGImages.")
+flags.DEFINE_list(
+    "sequences", [], "Only these sequences of the list.", flag_values=FLAGS
+)
+_string("video", None, "Video file or folder of frames.")
+_string("mask", None, "Mask PNG of the video's first frame.")
+flags.DEFINE_integer(
+    "iterations",
+    None,
+    "Steps per object; 0: none. Default: the paper's (OSMN 100, ReConvNet 300, "
+    "OSVOS 500, MaskTrack 200).",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "learning_rate",
+    None,
+    "Default: the paper's (OSMN 1e-5, ReConvNet 1e-6, OSVOS 1e-8 SGD, "
+    "MaskTrack 1e-3 SGD).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "reduction",
+    None,
+    ["sum", "image_mean"],
+    "Of the balanced cross-entropy. Default: the paper's, sum.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "clip_norm", None, "Largest norm of the gradient (papers: none).", flag_values=FLAGS
+)
+_string(
+    "trainable",
+    None,
+    "Regular expression; only variables with a match in their path move. "
+    "Default: all (OSVOS-M: its modulator).",
+)
+flags.DEFINE_bool(
+    "move",
+    False,
+    "Also shift, scale, rotate and mirror the frame where the published "
+    "settings do not (OSMN).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "adapt",
+    False,
+    "Go on learning while segmenting, in the manner of onAVOS.",
+    flag_values=FLAGS,
+)
+_string(
+    "working_size",
+    None,
+    "Size at which the network sees frames, in both: HEIGHTxWIDTH. Default: their own.",
+)
+flags.DEFINE_enum(
+    "merge", "argmax", ["argmax", "soft"], "Merge of objects.", flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    "before",
+    True,
+    "Where the truth is there, also segment without tuning to compare.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "keep_weights",
+    False,
+    "Keep the tuned networks in OUT/tuned (full size: 660 MB each).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("seed", 0, "Fixes the transformations.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "overwrite", False, "Begin anew instead of going on.", flag_values=FLAGS
+)
+
+
+def main():
+    """Tunes and segments; see the module's text."""
+    out = pathlib.Path(FLAGS.out)
+    working_size = segment.parse_working_size(FLAGS.working_size)
+    if isinstance(working_size, int):
+        raise InputError(
+            f"--working_size={FLAGS.working_size} must be HEIGHTxWIDTH here, such "
+            "as 480x854."
+        )
+    clips = list_clips()
+    model = segment.load_network(
+        FLAGS.weights,
+        FLAGS.model,
+        FLAGS.size,
+        segment.parse_model_options(FLAGS.model_option),
+    )
+    settings = finetune_settings(model, working_size)
+    check_run(out, model, settings)
+    rows = [
+        tune_and_segment(model, clip, settings, working_size, out) for clip in clips
+    ]
+    table = table_of(rows)
+    files.write_text(out / "table.txt", table + "\n")
+    print(table)
+
+
+def list_clips():
+    """The clips that the flags name, each checked.
+
+    Raises:
+        InputError: neither or both kinds of clips, a clip that cannot be
+            segmented, an unknown sequence.
+    """
+    if (FLAGS.data_dir is None) == (FLAGS.video is None):
+        raise InputError("give either --data_dir or --video and --mask.")
+    if FLAGS.video is not None:
+        from osmn_recurrent.datasets.video_files import open_clip
+
+        if FLAGS.mask is None:
+            raise InputError("--video needs --mask, the mask of its first frame.")
+        clips = [open_clip(FLAGS.video, FLAGS.mask)]
+    else:
+        from osmn_recurrent.datasets.davis import davis_clips
+
+        clips = davis_clips(
+            FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution
+        )
+        unknown = set(FLAGS.sequences) - {clip.name for clip in clips}
+        if unknown:
+            raise InputError(
+                f"--sequences: {', '.join(sorted(unknown))} not in the list "
+                f"{FLAGS.split} of {FLAGS.data_dir}."
+            )
+        if FLAGS.sequences:
+            clips = [clip for clip in clips if clip.name in FLAGS.sequences]
+    for clip in clips:
+        clip.check()
+    return clips
+
+
+def finetune_settings(model, working_size):
+    """`FinetuneSettings`: the published ones with what the flags change."""
+    import dataclasses
+
+    from osmn_recurrent.training import online
+    from osmn_recurrent.training.first_frame import NO_MOTION
+    from osmn_recurrent.training.pseudo_clips import Motion
+
+    settings = online.FinetuneSettings.for_model(online.name_of(model))
+    given = {
+        name: FLAGS[name].value
+        for name in (
+            "iterations",
+            "learning_rate",
+            "reduction",
+            "clip_norm",
+            "trainable",
+        )
+        if FLAGS[name].value is not None
+    }
+    transforms = dataclasses.replace(settings.transforms, size=working_size)
+    if FLAGS.move and transforms.motion == NO_MOTION:
+        transforms = dataclasses.replace(transforms, flip=0.5, motion=Motion())
+    return dataclasses.replace(
+        settings, **given, seed=FLAGS.seed, transforms=transforms
+    )
+
+
+def check_run(out, model, settings):
+    """Refuses to mix results of different settings in one folder."""
+    import dataclasses
+
+    from osmn_recurrent.inference.objectwise import weights_digest
+
+    record = {
+        "weights_sha256": weights_digest(model),
+        "finetuning": dataclasses.asdict(settings),
+        "adapt": FLAGS.adapt,
+        "merge": FLAGS.merge,
+        "working_size": FLAGS.working_size,
+    }
+    record = json.loads(json.dumps(record))
+    path = out / "run.json"
+    if path.exists() and not FLAGS.overwrite:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key in record if stored.get(key) != record[key]]
+        if changed:
+            raise InputError(
+                f"{out} holds results of another run ({', '.join(changed)} differ); "
+                "give --overwrite to replace them or name another place."
+            )
+    files.write_json(path, record)
+
+
+def tune_and_segment(model, clip, settings, working_size, out):
+    """One clip's row, from its file if it was finished before.
+
+    Returns:
+        Dict for the table and OUT/sequences/CLIP.json.
+    """
+    from osmn_recurrent.inference import output
+    from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
+    from osmn_recurrent.inference.segmenter import VideoSegmenter
+
+    path = out / "sequences" / f"{clip.name}.json"
+    if path.exists() and not FLAGS.overwrite:
+        return json.loads(path.read_text(encoding="utf-8"))
+    scored = FLAGS.data_dir is not None and len(clip.mask_paths) == len(clip)
+    before = None
+    if scored and FLAGS.before:
+        plain = VideoSegmenter(
+            model, _precision(model), FLAGS.merge, working_size=working_size
+        )
+        folder = out / "before" / clip.name
+        output.segment_clip(plain, clip, folder, FLAGS.overwrite, later_masks=False)
+        before = mean_j(clip, out / "before")
+    models, seconds = tuned_networks(model, clip, settings, out)
+    if FLAGS.adapt:
+        from osmn_recurrent.training.adaptation import AdaptingSegmenter
+
+        segmenter = AdaptingSegmenter(models, None, settings, FLAGS.merge, working_size)
+    else:
+        segmenter = ObjectwiseSegmenter(models, FLAGS.merge, working_size)
+    folder = out / "masks" / clip.name
+    done = output.segment_clip(
+        segmenter, clip, folder, FLAGS.overwrite, later_masks=False
+    )
+    after = mean_j(clip, out / "masks") if scored else None
+    row = {
+        "sequence": clip.name,
+        "frames": len(clip),
+        "objects": len(models),
+        "iterations": settings.iterations,
+        "tuning s": seconds,
+        "s/frame": done.seconds,
+        "s/frame with tuning": None
+        if done.seconds is None
+        else done.seconds + seconds / len(clip),
+        "J before": before,
+        "J after": after,
+        "difference": None if before is None or after is None else after - before,
+    }
+    files.write_json(path, row)
+    if not FLAGS.keep_weights:
+        for weights in _tuned_files(clip, out, models):
+            weights.unlink(missing_ok=True)
+    return row
+
+
+def tuned_networks(model, clip, settings, out):
+    """A tuned network per object, from files of a broken-off run if there.
+
+    Returns:
+        `({object id: network}, seconds)`, the seconds of all tuning.
+    """
+    from osmn_recurrent import masks
+    from osmn_recurrent.models import presets
+    from osmn_recurrent.training.online import finetune_online
+
+    frame, mask = clip.frame(0), clip.mask(0)
+    objects = masks.object_ids(mask)
+    models, seconds = {}, 0.0
+    for i, path in zip(objects, _tuned_files(clip, out, objects)):
+        record = path.with_suffix(".json")
+        if path.exists() and record.exists() and not FLAGS.overwrite:
+            models[i] = presets.load_model(path)
+        else:
+            print(f"{clip.name}, object {i}:")
+            start = time.perf_counter()
+            models[i] = finetune_online(model, frame, mask == i, settings)
+            spent = time.perf_counter() - start
+            with files.replace_when_done(path) as temporary:
+                models[i].save(temporary)
+            files.write_json(record, {"seconds": spent})
+        seconds += json.loads(record.read_text(encoding="utf-8"))["seconds"]
+    return models, seconds
+
+
+def _tuned_files(clip, out, objects):
+    return [out / "tuned" / f"{clip.name}_{i}.keras" for i in objects]
+
+
+def _precision(model):
+    name = model.dtype_policy.name
+    return name.removeprefix("mixed_")
+
+
+def mean_j(clip, results):
+    """Mean J over a clip's objects in percent, by DAVIS' rules."""
+    from osmn_recurrent.measures import davis, result_folder
+
+    sequences = davis.davis_sequences(
+        FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution
+    )
+    own = [each for each in sequences if each.name == clip.name]
+    scores = result_folder.evaluate_folder(results, own, processes=1)[clip.name]
+    return 100 * sum(each.figures()["J-Mean"] for each in scores.values()) / len(scores)
+
+
+def table_of(rows):
+    """The table of all clips, with means where there are several."""
+    from osmn_recurrent.reports.tables import text_table
+
+    rows = list(rows)
+    if len(rows) > 1:
+        mean = {"sequence": "mean"}
+        for key in list(rows[0])[1:]:
+            values = [row[key] for row in rows if row[key] is not None]
+            mean[key] = sum(values) / len(values) if values else None
+        rows.append(mean)
+    return text_table(rows, {"s/frame": 3, "s/frame with tuning": 3, "J after": 2})
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

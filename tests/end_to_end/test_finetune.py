@@ -1,0 +1,108 @@
+"""The fine-tuning and the refining programs, in a small setting."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import finetune_online, refine
+from osmn_recurrent import masks, programs
+from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shapes")
+    write_moving_shapes(folder, train=1, val=2, frames=4, size=(64, 96), objects=(2, 2))
+    return folder
+
+
+def run(program, *arguments):
+    """Exit code of a program."""
+    for name in program.FLAGS:
+        program.FLAGS[name].unparse()
+    return programs.call(program.main, program.FLAGS, ["program", *arguments])
+
+
+@pytest.mark.slow
+def test_tuning_going_on_and_refusing(data, random_weights, tmp_path, capsys):
+    out = tmp_path / "out"
+    flags = [
+        f"--weights={random_weights['osmn.keras']}",
+        f"--data_dir={data}",
+        f"--out={out}",
+        "--learning_rate=1e-3",
+        "--reduction=image_mean",
+    ]
+    assert run(finetune_online, *flags, "--iterations=3", "--keep_weights") == 0
+    assert "mean" in capsys.readouterr().out
+    names = ("val-000", "val-001")
+    rows = {n: json.loads((out / "sequences" / f"{n}.json").read_text()) for n in names}
+    assert all(row["objects"] == 2 and row["tuning s"] > 0 for row in rows.values())
+    for name in names:
+        paths = sorted((out / "masks" / name).glob("*.png"))
+        assert len(paths) == 4
+        truth = masks.read_mask(data / "Annotations" / "480p" / name / paths[0].name)
+        assert np.array_equal(masks.read_mask(paths[0]), truth)
+    # Broken off in the second sequence, after its tuning.
+    (out / "sequences" / "val-001.json").unlink()
+    last = sorted((out / "masks" / "val-001").glob("*.png"))[-1]
+    kept = masks.read_mask(last)
+    last.unlink()
+    assert run(finetune_online, *flags, "--iterations=3") == 0
+    assert "fine-tuning" not in capsys.readouterr().err
+    assert np.array_equal(masks.read_mask(last), kept)
+    again = json.loads((out / "sequences" / "val-001.json").read_text())
+    assert again["J after"] == rows["val-001"]["J after"]
+    assert not (out / "tuned" / "val-001_1.keras").exists()
+    assert (out / "tuned" / "val-000_1.keras").exists()
+    # Without steps nothing changes.
+    assert run(finetune_online, *flags, "--iterations=5") == 2
+    assert "finetuning differ" in capsys.readouterr().err
+    flags[2] = f"--out={tmp_path / 'none'}"
+    assert run(finetune_online, *flags, "--iterations=0", "--sequences=val-001") == 0
+    row = json.loads((tmp_path / "none" / "sequences" / "val-001.json").read_text())
+    assert row["difference"] == pytest.approx(0, abs=0.5)
+
+
+def test_bad_flags(data, random_weights, tmp_path, capsys):
+    weights = f"--weights={random_weights['osmn.keras']}"
+    cases = [
+        ([], "give either --data_dir or --video"),
+        ([f"--video={data}"], "--video needs --mask"),
+        ([f"--data_dir={data}", "--sequences=lion"], "lion not in the list"),
+        ([f"--data_dir={data}", "--working_size=480"], "must be HEIGHTxWIDTH"),
+        ([f"--data_dir={data}", "--trainable=lion"], "no variable of osmn matches"),
+    ]
+    for arguments, message in cases:
+        code = run(finetune_online, weights, f"--out={tmp_path / 'o'}", *arguments)
+        assert code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_refine_a_folder(data, tmp_path, capsys):
+    results, out = data / "Annotations" / "480p", tmp_path / "refined"
+    flags = [f"--results={results}", f"--frames={data / 'JPEGImages' / '480p'}"]
+    flags += [f"--out={out}", "--method=guided"]
+    assert run(refine, *flags) == 0
+    found = {p.relative_to(out): p.read_bytes() for p in out.rglob("*.png")}
+    assert len(found) == 12
+    for name in ("train-000", "val-000", "val-001"):
+        first, second = sorted((results / name).glob("*.png"))[:2]
+        assert (out / name / first.name).read_bytes() == first.read_bytes()
+        palette = masks.read_mask_with_palette(second)[1]
+        assert masks.read_mask_with_palette(out / name / second.name)[1] == palette
+    # Going on after a break gives the same.
+    gone = out / "val-000" / second.name
+    gone.unlink()
+    assert run(refine, *flags) == 0
+    assert "(1 new" in capsys.readouterr().out
+    assert gone.read_bytes() == found[gone.relative_to(out)]
+    gone.with_name("stray.png").write_bytes(found[gone.relative_to(out)])
+    assert run(refine, *flags[:-1], "--method=guided", f"--frames={tmp_path}") == 2
+    assert "no such folder, expected the frames" in capsys.readouterr().err
+    (out / "refinement.json").write_text("{}")
+    assert run(refine, *flags) == 2
+    assert "give --overwrite" in capsys.readouterr().err
+    assert run(refine, flags[1], flags[3], f"--results={out}", f"--out={out}2") == 2
+    assert "belong to no frame" in capsys.readouterr().err

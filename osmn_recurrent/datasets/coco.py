@@ -12,6 +12,7 @@ is made once and belongs to one annotation file (its size and SHA-256).
 import hashlib
 import json
 import pathlib
+import zipfile
 
 import numpy as np
 from pycocotools import mask as run_lengths
@@ -136,7 +137,7 @@ def _load_index(annotations, path, min_cover):
             with np.load(path) as stored:
                 if str(stored["key"]) == key:
                     return dict(stored)
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(
                 f"{path} is no index of COCO objects ({error}); delete it, it is "
                 "made anew."

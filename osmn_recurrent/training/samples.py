@@ -18,6 +18,9 @@ from osmn_recurrent.training.augmentation import GuideAugmentation
 CACHES = ("none", "masks", "frames")
 """What `ClipSamples` keeps in memory; "frames" includes the masks."""
 
+MOST_ATTEMPTS = 100
+"""Unreadable samples in a row that end a training."""
+
 
 @dataclasses.dataclass(frozen=True)
 class SampleSettings:
@@ -61,10 +64,11 @@ STAGE_1 = SampleSettings(size=(400, 400), scales=(0.8, 1.0, 1.2), flip=0.5)
 
 
 class Samples:
-    """An endless, repeatable sequence of samples; `make(index, number)` makes one.
+    """An endless, repeatable sequence of samples.
 
-    What cannot be read is skipped: the next index of the epoch's order takes
-    its place, so that a sample depends on its number and the files alone.
+    Subclasses have `__len__` and `make(index, number, attempt)`. What cannot
+    be read is skipped: the next index of the epoch's order takes its place, so
+    that a sample depends on its number and the files alone.
 
     Args:
         settings: `SampleSettings`.
@@ -96,18 +100,19 @@ class Samples:
             uint8 (T, h, w, 1) of 0 and 1; no T for stills.
 
         Raises:
-            InputError: nothing can be read.
+            InputError: `MOST_ATTEMPTS` samples in a row cannot be read.
         """
         epoch, place = divmod(number, len(self))
         order = self._order(epoch)
-        for k in range(len(order)):
+        for attempt in range(MOST_ATTEMPTS):
+            index = int(order[(place + attempt) % len(order)])
             try:
-                return self.make(int(order[(place + k) % len(order)]), number)
+                return self.make(index, number, attempt)
             except InputError as error:
-                self._skip(str(error))
+                self._skip(last := str(error))
         raise InputError(
-            f"none of the {len(order)} training samples can be read: "
-            f"{next(iter(self.skipped))}"
+            f"{MOST_ATTEMPTS} training samples in a row cannot be read, the last "
+            f"because: {last}"
         )
 
     def _skip(self, message):
@@ -121,12 +126,13 @@ class Samples:
     def _order(self, epoch):
         return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self))
 
-    def _draws(self, number):
+    def _draws(self, number, attempt):
         """The sample's `(rng, (height, width))`; its batch shares the size."""
         batch = np.random.default_rng((self.seed, 1, number // self.batch_size))
         scale = batch.choice(self.settings.scales)
         size = tuple(int(side * scale) for side in self.settings.size)
-        return np.random.default_rng((self.seed, 2, number)), size
+        seed = (self.seed, 2, number, attempt) if attempt else (self.seed, 2, number)
+        return np.random.default_rng(seed), size
 
     def _network_parts(self, rng, size, frames, objects):
         """Images, spatial guides and labels of T frames.
@@ -273,10 +279,10 @@ class ClipSamples(Samples):
             and area > self.settings.min_fill * box
         )
 
-    def make(self, index, number):
+    def make(self, index, number, attempt=0):
         """The sample that begins at start `index`; see `Samples.sample`."""
         c, start, i = self.index[index]
-        rng, size = self._draws(number)
+        rng, size = self._draws(number, attempt)
         look = int(rng.choice(self._guide_frames[c, i]))
         visual = self.settings.guide_augmentation.visual_guide(
             rng, self._frame(c, look), self._mask(c, look) == i

@@ -1,6 +1,5 @@
 """Training samples from stills: OSMN's stage 1, and pseudo-clips."""
 
-
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training.samples import Samples
 
@@ -54,9 +53,9 @@ class StillSamples(Samples):
     def __len__(self):
         return len(self.sources)
 
-    def make(self, index, number):
+    def make(self, index, number, attempt=0):
         """The sample of still `index`; see `Samples.sample`."""
-        rng, size = self._draws(number)
+        rng, size = self._draws(number, attempt)
         picture, mask = self.sources.still(index)
         visual = self.settings.guide_augmentation.visual_guide(rng, picture, mask)
         if self.motion is None:

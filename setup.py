@@ -24,6 +24,7 @@ setup(
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
+        "tensorboard>=2.19",
         "tensorflow-datasets>=4.9.10",
         "numpy>=2.0",
         "opencv-python>=4.10",

@@ -53,6 +53,7 @@ setup(
             "osmn-evaluate=experiments.evaluate:console",
             "osmn-refine=experiments.refine:console",
             "osmn-finetune=experiments.finetune_online:console",
+            "osmn-ablations=experiments.ablations:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]
     },

@@ -1,0 +1,347 @@
+"""Trains and scores the grids of OSMN's Table 3 and of ReConvNet's choices.
+
+    python -m experiments.ablations --data_dir=DAVIS --resolution=480p \\
+        --train_split=train --val_split=val --out=runs/ablations
+
+Every cell is a folder OUT/CELL with model.keras and run.json of its training,
+masks/SEQUENCE/FRAME.png and scores.json. Cells that are finished are kept, a
+broken-off one goes on, so the same command may be started again. Writes the
+table, with differences to the grid's base, to OUT/ablations.md and .json.
+
+The defaults train compact networks from scratch in a lab's time; the papers'
+values are in brackets.
+"""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+
+from absl import flags
+
+from experiments import ablation_grid
+from osmn_recurrent import files, programs
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import SIZE_NAMES
+
+FLAGS = flags.FlagValues()
+
+
+def _string(name, default, text, **options):
+    flags.DEFINE_string(name, default, text, flag_values=FLAGS, **options)
+
+
+def _integer(name, default, text):
+    flags.DEFINE_integer(name, default, text, lower_bound=1, flag_values=FLAGS)
+
+
+def _float(name, default, text):
+    flags.DEFINE_float(name, default, text, lower_bound=0.0, flag_values=FLAGS)
+
+
+_string("data_dir", None, "Folder in DAVIS layout.", required=True)
+flags.DEFINE_enum("year", "2017", ["2016", "2017"], "DAVIS edition.", flag_values=FLAGS)
+_string("resolution", "480p", "Folder under JPEGImages.")
+_string("train_split", "train", "List of the training clips.")
+_string("val_split", "val", "List of the clips that are scored.")
+_string("out", None, "Folder for the results.", required=True)
+flags.DEFINE_list(
+    "cells",
+    [],
+    "Only these cells, and what they need. Default: all.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum("size", "compact", SIZE_NAMES, "(full)", flag_values=FLAGS)
+_string("init_from", None, "A .keras file of OSMN that all OSMN cells start from.")
+_integer("height", 120, "Height of the network image in training (480).")
+_integer("width", 214, "Its width (854).")
+_integer("osmn_steps", 800, "Optimiser steps of OSMN's cells (50000).")
+_integer("reconvnet_steps", 300, "Optimiser steps of ReConvNet's cells.")
+_integer("batch_size", 4, "Stills per step (4).")
+_integer("clip_length", 6, "Frames per sample of ReConvNet (not given).")
+_float("crop", 0.8, "Random crop keeps sides of U(crop, 1) (not given).")
+_float("learning_rate", 1e-3, "Of OSMN's cells (1e-6).")
+_float("reconvnet_learning_rate", 3e-4, "Of the non-recurrent parts (1e-6).")
+_float("recurrent_learning_rate", 1e-3, "Of the ConvLSTMs (1e-5).")
+flags.DEFINE_enum(
+    "reduction",
+    "image_mean",
+    ["sum", "image_mean"],
+    "Of the balanced cross-entropy (sum).",
+    flag_values=FLAGS,
+)
+_float("clip_norm", 1.0, "Largest norm of the gradient; 0: no clipping (0).")
+_float("warmup", 0.05, "Share of the steps in which the rates rise (0).")
+_float("final_rate", 0.1, "Share of the rates at the end (1).")
+flags.DEFINE_bool(
+    "freeze_batch_norm", False, "Keep batch statistics (true).", flag_values=FLAGS
+)
+_integer("finetune_iterations", 100, "Steps of online fine-tuning (100).")
+_float("finetune_learning_rate", 1e-4, "Its rate (1e-5).")
+flags.DEFINE_integer("seed", 0, "Fixes initialisation and samples.", flag_values=FLAGS)
+flags.DEFINE_bool("overwrite", False, "Begin all chosen cells anew.", flag_values=FLAGS)
+
+
+def all_cells():
+    """Both grids, bases before what is compared with them."""
+    recurrent = ablation_grid.reconvnet_cells(FLAGS.reconvnet_steps)
+    return ablation_grid.osmn_cells() + recurrent
+
+
+def main():
+    """Trains and scores; see the module's text."""
+    from osmn_recurrent.datasets.davis import davis_clips
+
+    out = pathlib.Path(FLAGS.out)
+    cells = chosen_cells()
+    if any(cell.add_on == "crf" for cell in cells):
+        from osmn_recurrent.inference.refinement import DenseCRF
+
+        DenseCRF()  # says so now if the package is missing
+    place = (FLAGS.data_dir, int(FLAGS.year))
+    train_clips = davis_clips(*place, FLAGS.train_split, FLAGS.resolution)
+    val_clips = davis_clips(*place, FLAGS.val_split, FLAGS.resolution)
+    for clip in val_clips:
+        clip.check()
+    check_settings(out)
+    found = {}
+    for cell in cells:
+        folder = out / cell.name
+        if FLAGS.overwrite and folder.exists():
+            shutil.rmtree(folder)
+        path = folder / "scores.json"
+        if not path.exists():
+            print(f"{cell.name}:")
+            if cell.add_on is None:
+                train_cell(cell, train_clips, out)
+            segment_cell(cell, val_clips, out)
+            files.write_json(path, score(folder / "masks"))
+        found[cell.name] = json.loads(path.read_text(encoding="utf-8"))
+        print(write_table(cells, found, out))
+
+
+def chosen_cells():
+    """Cells of `--cells` with those that they need, in the grid's order.
+
+    Raises:
+        InputError: a name that is no cell's.
+    """
+    cells = {cell.name: cell for cell in all_cells()}
+    wanted = list(FLAGS.cells or cells)
+    unknown = [name for name in wanted if name not in cells]
+    if unknown:
+        raise InputError(
+            f"--cells: no cell is called {', '.join(unknown)}; there are "
+            f"{', '.join(cells)}."
+        )
+    for name in wanted:  # grows while it is gone through
+        wanted += [other for other in (cells[name].base, cells[name].start) if other]
+    return [cell for cell in cells.values() if cell.name in wanted]
+
+
+def check_settings(out):
+    """Refuses cells of other settings in the same folder."""
+    other = {"out", "cells", "overwrite"}
+    settings = {name: FLAGS[name].value for name in FLAGS if name not in other}
+    settings = {k: v for k, v in settings.items() if not k.startswith("help")}
+    path = out / "settings.json"
+    if path.exists() and not FLAGS.overwrite:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        changed = [k for k in settings if stored.get(k) != settings[k]]
+        if changed:
+            raise InputError(
+                f"{out} holds cells with another {', '.join(changed)}; give the "
+                "same settings, --overwrite, or another place."
+            )
+    files.write_json(path, settings)
+
+
+def train_settings(cell):
+    """The `TrainSettings` of a cell."""
+    from osmn_recurrent.training.samples import SampleSettings
+    from osmn_recurrent.training.trainer import TrainSettings
+
+    recurrent = cell.network == "reconvnet"
+    steps = FLAGS.reconvnet_steps if recurrent else FLAGS.osmn_steps
+    samples = SampleSettings(
+        size=(FLAGS.height, FLAGS.width),
+        scales=(1.0,),
+        clip_length=FLAGS.clip_length if recurrent else None,
+        crop=FLAGS.crop,
+    )
+    settings = TrainSettings(
+        samples=dataclasses.replace(samples, **cell.samples),
+        loss="lovasz_hinge" if recurrent else "balanced_cross_entropy",
+        reduction=FLAGS.reduction,
+        steps=steps,
+        batch_size=1 if recurrent else FLAGS.batch_size,
+        learning_rate=(
+            FLAGS.reconvnet_learning_rate if recurrent else FLAGS.learning_rate
+        ),
+        recurrent_learning_rate=FLAGS.recurrent_learning_rate,
+        warmup_steps=int(FLAGS.warmup * steps),
+        final_rate=FLAGS.final_rate,
+        freeze_batch_norm=FLAGS.freeze_batch_norm,
+        clip_norm=FLAGS.clip_norm or None,
+        seed=FLAGS.seed,
+    )
+    return dataclasses.replace(settings, **cell.training)
+
+
+def train_cell(cell, clips, out):
+    """Trains a cell's network, unless it is trained; it is in model.keras."""
+    import keras
+
+    from osmn_recurrent.models import presets
+    from osmn_recurrent.training import trainer
+
+    folder = out / cell.name
+    if (folder / "model.keras").exists():
+        return
+    keras.utils.set_random_seed(FLAGS.seed)
+    model = presets.build_model(cell.network, FLAGS.size, **cell.options)
+    if cell.start:
+        presets.start_from(model, presets.load_model(out / cell.start / "model.keras"))
+    elif FLAGS.init_from:
+        share_weights(model, presets.load_model(FLAGS.init_from))
+    trainer.train(model, clips, train_settings(cell), folder, cell.name)
+
+
+def share_weights(model, source):
+    """Copies what both networks have; an ablated one lacks a part."""
+    from osmn_recurrent.models import presets
+
+    given = {v.path.split("/", 1)[1]: v for v in presets.weights_of(source)}
+    for variable in presets.weights_of(model):
+        path = variable.path.split("/", 1)[1]
+        if path not in given or given[path].shape != variable.shape:
+            raise InputError(
+                f"{FLAGS.init_from} has no fitting {path}; give the weights of an "
+                f"OSMN of --size={FLAGS.size}."
+            )
+        variable.assign(given[path])
+
+
+def segment_cell(cell, clips, out):
+    """Writes a cell's masks of all clips, and goes on where it stopped."""
+    from osmn_recurrent.inference import output
+    from osmn_recurrent.inference.segmenter import VideoSegmenter
+    from osmn_recurrent.models import presets
+
+    masks = out / cell.name / "masks"
+    if cell.add_on == "crf":
+        for clip in clips:
+            refine_clip(clip, out / cell.base / "masks", masks)
+        return
+    owner = cell.base if cell.add_on else cell.name
+    model = presets.load_model(out / owner / "model.keras")
+    segmenter = VideoSegmenter(model)
+    for clip in clips:
+        folder = masks / clip.name
+        paths = output.mask_files(clip, folder)
+        if output.count_done(paths) == len(paths):
+            continue
+        if cell.add_on == "finetune":
+            segmenter = tuned_segmenter(model, clip)
+        output.segment_clip(
+            segmenter, clip, folder, overwrite=bool(cell.add_on), later_masks=False
+        )
+
+
+def tuned_segmenter(model, clip):
+    """A segmenter with networks that are fine-tuned on the first frame."""
+    from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
+    from osmn_recurrent.training import online
+
+    settings = dataclasses.replace(
+        online.FinetuneSettings.for_model(online.name_of(model)),
+        iterations=FLAGS.finetune_iterations,
+        learning_rate=FLAGS.finetune_learning_rate,
+        reduction=FLAGS.reduction,
+        clip_norm=FLAGS.clip_norm or None,
+        seed=FLAGS.seed,
+    )
+    return ObjectwiseSegmenter(
+        online.finetune_objects(model, clip.frame(0), clip.mask(0), settings)
+    )
+
+
+def refine_clip(clip, given, refined):
+    """Refines the masks of a clip, all but the first, with the dense CRF."""
+    from tqdm import tqdm
+
+    from osmn_recurrent import masks
+    from osmn_recurrent.inference import output
+    from osmn_recurrent.inference.refinement import DenseCRF
+
+    refine = DenseCRF()
+    pairs = zip(
+        output.mask_files(clip, given / clip.name),
+        output.mask_files(clip, refined / clip.name),
+        strict=True,
+    )
+    for index, (source, target) in enumerate(
+        tqdm(pairs, total=len(clip), desc=f"CRF {clip.name}", unit="mask")
+    ):
+        if target.exists():
+            continue
+        ids, palette = masks.read_mask_with_palette(source)
+        if index:
+            ids = refine(clip.frame(index), ids)
+        masks.write_mask(target, ids, palette)
+
+
+def score(results):
+    """`{"J": ..., "F": ...}`, means over the objects in percent."""
+    from osmn_recurrent.measures import davis, result_folder
+    from osmn_recurrent.measures.statistics import summarise
+
+    sequences = davis.davis_sequences(
+        FLAGS.data_dir, int(FLAGS.year), FLAGS.val_split, FLAGS.resolution
+    )
+    scores = result_folder.evaluate_folder(results, sequences)
+    total = summarise(
+        {f"{n}_{i}": each for n, found in scores.items() for i, each in found.items()}
+    )
+    return {"J": 100 * total["J-Mean"], "F": 100 * total["F-Mean"]}
+
+
+def write_table(cells, found, out):
+    """Writes the table of the cells that are scored so far.
+
+    Returns:
+        The table as text.
+    """
+    from osmn_recurrent.reports.tables import markdown_table, text_table
+
+    paper = {cell.name: cell.paper for cell in all_cells()}
+    rows = []
+    for cell in cells:
+        if cell.name not in found:
+            continue
+        own, base = found[cell.name], found.get(cell.base)
+        published = None
+        if cell.paper is not None and cell.base:
+            published = cell.paper - paper[cell.base]
+        rows.append(
+            {
+                "variant": cell.row,
+                "J": own["J"],
+                "F": own["F"],
+                "J difference": base and own["J"] - base["J"],
+                "paper, mIU": cell.paper,
+                "paper, difference": published,
+            }
+        )
+    files.write_json(out / "ablations.json", rows)
+    files.write_text(out / "ablations.md", markdown_table(rows) + "\n")
+    return text_table(rows)
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

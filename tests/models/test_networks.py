@@ -165,17 +165,32 @@ def test_osvos_is_osmns_segmentation_part():
     np.testing.assert_array_equal(osvos(inputs), osmn(inputs))
 
 
-def test_masktracks_padding_switch():
+@pytest.mark.parametrize(
+    ("size", "aligned", "top", "left"),
+    [
+        (SIZE, (49, 73), 2, 1),
+        # The release's for DAVIS: 854x480 in the middle of 865x481.
+        ((480, 854), (481, 865), 0, 5),
+    ],
+)
+def test_masktracks_padding_switch(size, aligned, top, left):
     plain = randomise(build_model("masktrack", "compact"))
-    padded = build_model("masktrack", "compact", aligned_size=(49, 73))
+    padded = build_model("masktrack", "compact", aligned_size=aligned)
     start_from(padded, plain)
-    inputs = random_inputs(1, SIZE)
+    inputs = random_inputs(1, size)
+    bottom, right = aligned[0] - size[0] - top, aligned[1] - size[1] - left
     by_hand = {
-        name: np.pad(inputs[name], [[0, 0], [2, 2], [1, 2], [0, 0]])
+        name: np.pad(inputs[name], [[0, 0], [top, bottom], [left, right], [0, 0]])
         for name in ("image", "spatial_guide")
     }
-    expected = np.asarray(plain(by_hand))[:, 2:47, 1:71]
+    expected = np.asarray(plain(by_hand))
+    expected = expected[:, top : top + size[0], left : left + size[1]]
     np.testing.assert_allclose(padded(inputs), expected, atol=1e-5)
+    assert not np.allclose(padded(inputs), plain(inputs), atol=1e-3)
+
+
+def test_masktracks_padding_refuses_larger_images():
+    padded = build_model("masktrack", "compact", aligned_size=(49, 73))
     with pytest.raises(ValueError, match="aligned_size must not be smaller"):
         padded(random_inputs(1, (60, 60)))
 

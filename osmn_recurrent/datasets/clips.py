@@ -23,7 +23,8 @@ def read_frame(path):
     try:
         with Image.open(path) as image:
             deep = image.mode[0] in "IF"
-            frame = None if deep else np.array(image.convert("RGB"))
+            if not deep:  # convert copies even what is RGB already
+                frame = np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such frame.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:

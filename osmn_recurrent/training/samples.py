@@ -154,13 +154,13 @@ class Samples:
         if flip:
             objects = [np.ascontiguousarray(mask[:, ::-1]) for mask in objects]
             frames = [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
-        images = np.stack([guides.network_image(frame, size) for frame in frames])
+        images = _stack([guides.network_image(frame, size) for frame in frames])
         if self.guide_kind == "mask":
             spatial = [augmentation.mask_guide(rng, mask) for mask in objects[:-1]]
         else:
             augment = self.settings.guide_augmentation
             spatial = augment.spatial_guides(rng, objects[:-1])
-        return images, np.stack(spatial), np.stack(objects[1:])[..., None]
+        return images, _stack(spatial), _stack(objects[1:])[..., None]
 
     def _finished(self, images, visual, spatial, labels):
         """The sample; without time axis where stills are asked for."""
@@ -293,6 +293,11 @@ class ClipSamples(Samples):
         frames = [self._frame(c, t) for t in times[1:]]
         images, spatial, labels = self._network_parts(rng, size, frames, objects)
         return self._finished(images, visual, spatial, labels)
+
+
+def _stack(arrays):
+    """`np.stack`, without a copy of a single array."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _resize_mask(mask, size):

@@ -44,7 +44,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_list(
     "caches",
-    ["none", "masks", "frames"],
+    ["none", "frames"],
     "What the pipeline keeps in memory; a row of the table each.",
     flag_values=FLAGS,
 )

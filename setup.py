@@ -49,6 +49,8 @@ setup(
             "osmn-demo=experiments.demo:console",
             "osmn-segment=experiments.segment:console",
             "osmn-train=experiments.train:console",
+            "osmn-input-speed=experiments.input_speed:console",
+            "osmn-prepare-data=experiments.prepare_data:console",
             "osmn-evaluate=experiments.evaluate:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]

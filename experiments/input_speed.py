@@ -11,11 +11,14 @@ turns, a batch each, so that whatever else the machine does slows both.
 Prints a table and writes input_speed.json.
 """
 
+import os
 import pathlib
-import statistics
 import time
 
+import numpy as np
 from absl import flags
+from PIL import Image
+from tqdm import tqdm
 
 from osmn_recurrent import files, programs
 from osmn_recurrent.datasets.davis import davis_clips
@@ -53,8 +56,8 @@ flags.DEFINE_string(
 )
 flags.DEFINE_bool("overwrite", False, "Replace an earlier result.", flag_values=FLAGS)
 
-BATCHES_PER_TURN = 8
-"""Of the pipeline; the released way, being slower, makes one."""
+BATCHES_PER_TURN, RELEASED_PER_TURN = 8, 2
+"""Batches of a turn; the released way is slower."""
 
 
 class ReleasedWay:
@@ -69,22 +72,15 @@ class ReleasedWay:
     """
 
     def __init__(self, samples):
-        import numpy as np
-
         self.samples, self.number = samples, 0
         self.rng = np.random.default_rng(0)
 
     def batch(self, size):
         """A batch of `size` samples: four stacked float32 arrays."""
-        import numpy as np
-
         made = [self._sample() for _ in range(size)]
         return [np.stack(part) for part in zip(*made, strict=True)]
 
     def _sample(self):
-        import numpy as np
-        from PIL import Image
-
         c, t, i = self.samples.index[
             self.samples._order(0)[self.number % len(self.samples)]
         ]
@@ -109,16 +105,11 @@ class ReleasedWay:
         return image, guide, self._heat(before), truth[..., None].astype(np.float32)
 
     def _network(self, image):
-        import numpy as np
-
         return np.array(image, np.float32)[..., ::-1] - np.array(
             (104, 117, 123), np.float32
         )
 
     def _visual(self, frame, mask):
-        import numpy as np
-        from PIL import Image
-
         set_pixels = np.array(mask)
         rows, columns = np.where(set_pixels.any(1))[0], np.where(set_pixels.any(0))[0]
         box = (columns[0], rows[0], columns[-1], rows[-1])
@@ -144,8 +135,6 @@ class ReleasedWay:
         return guide
 
     def _heat(self, mask):
-        import numpy as np
-
         if not mask.any():
             return np.zeros((*mask.shape, 1), np.float32)
         points = np.stack(np.nonzero(mask), axis=1)[:, ::-1].astype(np.float32)
@@ -162,53 +151,108 @@ class ReleasedWay:
 
 
 def measure(clips, settings, batch_size, rounds, cache):
-    """Seconds per batch of both loaders, in turns.
+    """Time per sample of both loaders, in turns.
 
     Args:
         clips: list of `Clip`s.
         settings: `SampleSettings` of stills, one scale.
         batch_size: samples per batch.
         rounds: turns of each.
-        cache: of `ClipSamples`.
+        cache: of `ClipSamples`; filled before.
 
     Returns:
-        dict of samples per second of both, the ratio of the sums, and the
-        median of the turns' ratios.
+        dict: samples per second of both, their ratio, milliseconds of
+        processor time per sample of both, and their ratio, which does not
+        depend on what else the machine does.
     """
     from osmn_recurrent.training import pipeline
     from osmn_recurrent.training.samples import ClipSamples
 
     samples = ClipSamples(clips, settings, batch_size=batch_size, cache=cache)
     released = ReleasedWay(samples)
-    if cache != "none":  # an epoch fills it
-        for number in range(len(samples)):
+    if cache != "none":
+        for number in tqdm(range(2 * len(samples)), "filling the cache", leave=False):
             samples.sample(number)
-    times = {"pipeline": [], "released way": []}
-    released.batch(batch_size)
-    for turn in range(rounds):
-        start = time.perf_counter()
+
+    def pipeline_turn(turn):
         # A pipeline that ends with its turn, so that it does not work on in
         # the other's; its start counts too.
         first = turn * BATCHES_PER_TURN
         dataset = pipeline.make_dataset(samples, batch_size, first)
         for _ in dataset.take(BATCHES_PER_TURN):
             pass
-        seconds = time.perf_counter() - start
-        times["pipeline"].append(seconds / BATCHES_PER_TURN)
-        start = time.perf_counter()
-        released.batch(batch_size)
-        times["released way"].append(time.perf_counter() - start)
-    speed = {
-        name: batch_size * rounds / sum(seconds) for name, seconds in times.items()
-    }
-    ratios = [
-        slow / fast
-        for fast, slow in zip(times["pipeline"], times["released way"], strict=True)
-    ]
+
+    def released_turn(turn):
+        for _ in range(RELEASED_PER_TURN):
+            released.batch(batch_size)
+
+    pipeline_turn(0), released_turn(0)  # the first of each is not counted
+    wall, cpu = [0.0, 0.0], [0.0, 0.0]
+    for turn in tqdm(range(rounds), f"cache: {cache}", unit="turn"):
+        for which, work in enumerate((pipeline_turn, released_turn)):
+            start = time.perf_counter(), time.process_time()
+            work(turn)
+            wall[which] += time.perf_counter() - start[0]
+            cpu[which] += time.process_time() - start[1]
+    made = [n * batch_size * rounds for n in (BATCHES_PER_TURN, RELEASED_PER_TURN)]
     return {
         "cache": cache,
-        "pipeline_samples_per_second": speed["pipeline"],
-        "released_samples_per_second": speed["released way"],
-        "ratio": speed["pipeline"] / speed["released way"],
-        "median_ratio": statistics.median(ratios),
+        "pipeline_per_second": made[0] / wall[0],
+        "released_per_second": made[1] / wall[1],
+        "ratio": made[0] / wall[0] * wall[1] / made[1],
+        "pipeline_cpu_ms": cpu[0] / made[0] * 1e3,
+        "released_cpu_ms": cpu[1] / made[1] * 1e3,
+        "cpu_ratio": cpu[1] / made[1] * made[0] / cpu[0],
     }
+
+
+def main():
+    """Measures; see the module's text."""
+    caches = tuple(FLAGS.caches)
+    if not set(caches) <= {"none", "frames"}:
+        raise InputError(f"--caches={','.join(caches)} must be some of none, frames.")
+    out = pathlib.Path(FLAGS.out) / "input_speed.json" if FLAGS.out else None
+    if out:
+        files.refuse_to_overwrite(out, FLAGS.overwrite)
+    clips = davis_clips(FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution)
+    from osmn_recurrent.training.samples import SampleSettings
+
+    settings = SampleSettings(size=(FLAGS.height, FLAGS.width), scales=(1.0,))
+    clips = clips[: FLAGS.clips or None]
+    rows = [
+        measure(clips, settings, FLAGS.batch_size, FLAGS.rounds, cache)
+        for cache in caches
+    ]
+    cores = len(os.sched_getaffinity(0))
+    print(
+        f"samples per second at {FLAGS.width}x{FLAGS.height}, batches of "
+        f"{FLAGS.batch_size}, {cores} cores\n"
+        "cache   pipeline  released way  ratio  CPU ms  released CPU ms  CPU ratio"
+    )
+    for row in rows:
+        print(
+            f"{row['cache']:7} {row['pipeline_per_second']:8.1f}"
+            f"{row['released_per_second']:14.1f}{row['ratio']:7.2f}"
+            f"{row['pipeline_cpu_ms']:8.1f}{row['released_cpu_ms']:17.1f}"
+            f"{row['cpu_ratio']:11.2f}"
+        )
+    if out:
+        result = {
+            "size": [FLAGS.height, FLAGS.width],
+            "batch_size": FLAGS.batch_size,
+            "rounds": FLAGS.rounds,
+            "cores": cores,
+            "load": os.getloadavg()[0],
+            "rows": rows,
+        }
+        files.write_json(out, result)
+        print(f"written: {out}")
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

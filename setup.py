@@ -25,6 +25,7 @@ setup(
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
         "tensorflow-datasets>=4.9.10",
+        "importlib_resources>=6.0",  # tensorflow-datasets needs it to write
         "numpy>=2.0",
         "opencv-python>=4.10",
         "pycocotools>=2.0.8",

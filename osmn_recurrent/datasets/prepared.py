@@ -9,6 +9,7 @@ everywhere in the library; a prepared set gives the samples of its folder.
 import dataclasses
 import functools
 import io
+import pathlib
 import struct
 
 import numpy as np
@@ -109,7 +110,9 @@ def _prepared_folder(folder):
     folder = tfds.core.Path(folder)
     if (folder / "dataset_info.json").exists():
         return folder
-    found = [path.parent for path in sorted(folder.glob("**/dataset_info.json"))]
+    # <name>/<configuration>/<version>, and what is below the first of these.
+    depths = ["*/" * depth + "dataset_info.json" for depth in (1, 2, 3)]
+    found = [path.parent for depth in depths for path in sorted(folder.glob(depth))]
     if len(found) != 1:
         listed = ", ".join(str(path) for path in found[:5]) or "none"
         raise InputError(
@@ -234,12 +237,15 @@ class PreparedStills:
     """
 
     def __init__(self, folder, split, cache_dir=None):
-        import tensorflow_datasets as tfds
-
         self._records = Records(folder, split)
         paths = self._records.paths
         key = [[path.name, path.stat().length] for path in paths]
-        cache = tfds.core.Path(cache_dir or paths[0].parent)
+        if cache_dir is None and "://" in str(paths[0]):
+            raise InputError(
+                f"{paths[0].parent} is not on a local disk; name a folder on one for "
+                "the index of the objects."
+            )
+        cache = pathlib.Path(cache_dir or paths[0].parent)
         index = stored_arrays(cache / f"{split}.index.npz", key, self._make_index)
         self._places, self._picture_of = index["places"], index["picture_of"]
         self._object_of, self._names = index["object_of"], index["names"]

@@ -23,14 +23,10 @@ class DavisFolderConfig(tfds.core.BuilderConfig):
     year: int = 2017
     resolution: str = "480p"
 
-    @classmethod
-    def of(cls, year, resolution):
-        """The configuration, named after its year and resolution."""
-        return cls(
-            name=f"{year}_{resolution}".lower().replace("-", "_"),
-            year=int(year),
-            resolution=resolution,
-        )
+
+def _config(year, resolution):
+    name = f"{year}_{resolution}".lower().replace("-", "_")
+    return DavisFolderConfig(name=name, year=int(year), resolution=resolution)
 
 
 class PreparedDavis(FolderBuilder):
@@ -45,7 +41,7 @@ class PreparedDavis(FolderBuilder):
         "The folder with DAVIS' JPEGImages, Annotations and ImageSets."
     )
     BUILDER_CONFIGS = [  # noqa: RUF012 - tfds reads it from the class
-        DavisFolderConfig.of(year, resolution)
+        _config(year, resolution)
         for year, resolution in (
             (2017, "480p"),
             (2016, "480p"),
@@ -100,6 +96,12 @@ class PreparedDavis(FolderBuilder):
             )
             for path in lists
         }
+
+
+def davis_folder_config(year, resolution):
+    """The configuration of a year and a folder of pictures, any such."""
+    config = _config(year, resolution)
+    return PreparedDavis.builder_configs.get(config.name, config)
 
 
 def _example(numbered):

@@ -36,6 +36,8 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        # What the command `tfds build` imports, and Beam for many machines.
+        "tfds-build": ["mlcroissant>=1.0", "apache-beam>=2.60"],
         "crf": ["pydensecrf2>=1.1"],
         "jax": ["jax>=0.4.34"],
         "dev": [

@@ -102,8 +102,8 @@ def visual_guide(
         return image[:, ::-1] if flip else image
 
     image = network_image(cut(frame_rgb, Image.Resampling.BILINEAR))
-    image[cut(mask, Image.Resampling.NEAREST) == 0] = 0
-    return image
+    inside = np.ascontiguousarray(cut(mask, Image.Resampling.NEAREST))
+    return cv2.copyTo(image, inside, np.zeros_like(image))
 
 
 def robust_moments(mask):

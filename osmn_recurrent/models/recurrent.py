@@ -75,7 +75,13 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
             coefficients are "multiplied to the feature maps"; "state" also
             feeds the scaled h back into the next step.
         kernel_initializer: initialiser of `kernel`.
+
+    Attributes:
+        rematerialise: True computes each time step again for the gradient;
+            only the carried state is kept.
     """
+
+    rematerialise = False
 
     def __init__(
         self,
@@ -153,21 +159,22 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         inputs = self._conv(merged, self.kernel)
         inputs = inputs + ops.cast(self.bias, self.compute_dtype)
         inputs = ops.reshape(inputs, (batch, length, height, width, 4 * self.filters))
+        step = keras.remat(self._step) if self.rematerialise else self._step
         outputs = []
         for t in range(length):
-            output, state = self._step(inputs[:, t], gamma, state)
+            given = () if gamma is None else (gamma,)
+            output, *state = step(inputs[:, t], *state, *given)
             outputs.append(output)
-        return ops.stack(outputs, axis=1), state
+        return ops.stack(outputs, axis=1), tuple(state)
 
-    def _step(self, inputs, gamma, state):
-        hidden, cell = state
+    def _step(self, inputs, hidden, cell, gamma=None):
         gates = inputs + self._conv(hidden, self.recurrent_kernel)
         i, f, g, o = ops.split(gates, 4, axis=-1)
         update = ops.sigmoid(i) * ops.tanh(g)
         cell = ops.cast(ops.sigmoid(f), "float32") * cell + ops.cast(update, "float32")
         hidden = ops.sigmoid(o) * ops.cast(ops.tanh(cell), self.compute_dtype)
         output = hidden if gamma is None else gamma * hidden
-        return output, (output if self.modulate == "state" else hidden, cell)
+        return output, output if self.modulate == "state" else hidden, cell
 
     def _conv(self, x, kernel):
         kernel = ops.cast(kernel, self.compute_dtype)

@@ -116,6 +116,11 @@ class Samples:
             f"because: {last}"
         )
 
+    def describe(self, number):
+        """In words, what sample `number` is made from."""
+        epoch, place = divmod(number, len(self))
+        return self.name_of(int(self._order(epoch)[place]))
+
     def _skip(self, message):
         with self._lock:
             first = message not in self.skipped
@@ -218,6 +223,16 @@ class ClipSamples(Samples):
 
     def __len__(self):
         return len(self.index)
+
+    def names(self):
+        """The clips' names."""
+        return [clip.name for clip in self.clips]
+
+    def name_of(self, index):
+        """Clip, frame and object of a start."""
+        c, t, i = self.index[index]
+        clip = self.clips[c]
+        return f"{clip.name}, frame {clip.frame_names[self._times[c][t]]}, object {i}"
 
     def _scan(self):
         """Starts `(clip, frame, object)`, and guide frames per object.

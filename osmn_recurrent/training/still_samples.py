@@ -1,5 +1,7 @@
 """Training samples from stills: OSMN's stage 1, and pseudo-clips."""
 
+import hashlib
+
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training.samples import Samples
 
@@ -52,6 +54,15 @@ class StillSamples(Samples):
 
     def __len__(self):
         return len(self.sources)
+
+    def names(self):
+        """How many stills there are, and a digest of their names."""
+        names = "\n".join(self.sources.name(i) for i in range(len(self)))
+        return [f"{len(self)} stills {hashlib.sha256(names.encode()).hexdigest()}"]
+
+    def name_of(self, index):
+        """The still's name."""
+        return self.sources.name(index)
 
     def make(self, index, number, attempt=0):
         """The sample of still `index`; see `Samples.sample`."""

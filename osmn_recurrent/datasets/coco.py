@@ -12,13 +12,12 @@ is made once and belongs to one annotation file (its size and SHA-256).
 import hashlib
 import json
 import pathlib
-import zipfile
 
 import numpy as np
 from pycocotools import mask as run_lengths
 
-from osmn_recurrent import files
 from osmn_recurrent.datasets.clips import read_frame
+from osmn_recurrent.datasets.index_files import stored_arrays
 from osmn_recurrent.errors import InputError
 
 MIN_COVER = 0.03
@@ -113,45 +112,56 @@ class CocoObjects:
                 not the annotated one.
         """
         place = self._picture_of[number]
-        path, (height, width) = self.sources[place], self._sizes[place].tolist()
-        picture = read_frame(path)
-        if picture.shape[:2] != (height, width):
-            raise InputError(
-                f"{path} is {picture.shape[1]}x{picture.shape[0]}, but "
-                f"{self.annotations.name} says {width}x{height}; restore the picture."
-            )
+        size = tuple(self._sizes[place].tolist())
+        picture = read_picture(self.sources[place], size)
+        return picture, object_mask(self._code(number), size)
+
+    def _code(self, number):
         start = int(self._ends[number - 1]) if number else 0
-        code = self._codes[start : int(self._ends[number])]
-        return picture, run_lengths.decode({"size": [height, width], "counts": code})
+        return self._codes[start : int(self._ends[number])]
+
+    def by_picture(self):
+        """Iterates over the pictures that have objects.
+
+        Yields:
+            `(path, (height, width), objects)`; objects is a list of
+            `(annotation id, cover, run lengths)`, see `object_mask`.
+        """
+        bounds = np.searchsorted(self._picture_of, np.arange(len(self.sources) + 1))
+        for place, path in enumerate(self.sources):
+            objects = [
+                (int(self.annotation_ids[n]), float(self.covers[n]), self._code(n))
+                for n in range(bounds[place], bounds[place + 1])
+            ]
+            yield path, tuple(self._sizes[place].tolist()), objects
+
+
+def read_picture(path, size):
+    """A picture of the annotated size, (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: it cannot be decoded or has another size.
+    """
+    picture = read_frame(path)
+    if picture.shape[:2] != size:
+        raise InputError(
+            f"{path} is {picture.shape[1]}x{picture.shape[0]}, but the annotations "
+            f"say {size[1]}x{size[0]}; restore the picture."
+        )
+    return picture
+
+
+def object_mask(code, size):
+    """(H, W) uint8 of 0 and 1 from run lengths (bytes) and `(H, W)`."""
+    return run_lengths.decode({"size": list(size), "counts": code})
 
 
 def _load_index(annotations, path, min_cover):
     """The index in `path`, made anew if it is not of this annotation file."""
     with open(annotations, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    key = json.dumps(
-        [_INDEX_VERSION, annotations.stat().st_size, digest, float(min_cover)]
-    )
-    if path.is_file():
-        try:
-            with np.load(path) as stored:
-                if str(stored["key"]) == key:
-                    return dict(stored)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{path} is no index of COCO objects ({error}); delete it, it is "
-                "made anew."
-            ) from None
-    index = _make_index(annotations, min_cover)
-    try:
-        with files.replace_when_done(path) as temporary:
-            np.savez_compressed(temporary, key=key, **index)
-    except OSError as error:
-        raise InputError(
-            f"the index {path} cannot be written ({error.strerror}); name a folder "
-            "for it that can."
-        ) from None
-    return index
+    key = [_INDEX_VERSION, annotations.stat().st_size, digest, float(min_cover)]
+    return stored_arrays(path, key, lambda: _make_index(annotations, min_cover))
 
 
 def _make_index(annotations, min_cover):

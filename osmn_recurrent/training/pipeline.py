@@ -1,5 +1,6 @@
 """The input pipeline: samples to batches with `tf.data`."""
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
@@ -11,7 +12,8 @@ def make_dataset(samples, batch_size, first_batch=0, workers=None, shard=(0, 1))
 
     Sample `number` depends on the number alone, so the data set can start at
     any batch, and workers of a distributed training can each make their own
-    rows of every batch.
+    rows of every batch. Samples are made in parallel, so OpenCV's own threads
+    are switched off in this process.
 
     Args:
         samples: object with `sample(number)` and `settings`, as `ClipSamples`.
@@ -37,6 +39,7 @@ def make_dataset(samples, batch_size, first_batch=0, workers=None, shard=(0, 1))
             f"a batch of {batch_size} samples cannot be shared evenly by {count} "
             f"workers; take a multiple of {count}."
         )
+    cv2.setNumThreads(1)
     clips = samples.settings.clip_length
     time = () if clips is None else (clips,)
 

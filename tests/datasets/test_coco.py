@@ -164,7 +164,7 @@ def test_a_broken_index_is_named(tmp_path):
     coco.CocoObjects(tmp_path, "tiny")
     index = path.with_name("instances_tiny.objects.npz")
     index.write_bytes(index.read_bytes()[:100])
-    with pytest.raises(InputError, match="is no index of COCO objects"):
+    with pytest.raises(InputError, match="is no index of training data"):
         coco.CocoObjects(tmp_path, "tiny")
 
 
@@ -172,5 +172,5 @@ def test_a_picture_of_another_size_is_named(tmp_path):
     write_coco(tmp_path, [annotation(1)])
     objects = coco.CocoObjects(tmp_path, "tiny")
     Image.new("RGB", (30, 20)).save(objects.sources[0])
-    with pytest.raises(InputError, match="is 30x20, but .* says 60x40"):
+    with pytest.raises(InputError, match="is 30x20, but .* say 60x40"):
         objects.still(0)

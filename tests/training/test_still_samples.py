@@ -1,6 +1,7 @@
 """Stills, pseudo-clips and augmentation: against closed forms."""
 
 import dataclasses
+import shutil
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from osmn_recurrent.training import pipeline, samples
 from osmn_recurrent.training.augmentation import (
     NO_AUGMENTATION,
     AffineAugmentation,
+    GuideAugmentation,
     random_part,
 )
 from osmn_recurrent.training.pseudo_clips import Motion, affine_matrix
@@ -245,6 +247,25 @@ def test_affine_guides_of_range_zero_are_the_plain_ones():
     assert not np.any(empty)
 
 
+def test_the_releases_visual_guide_draws_its_ranges(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        guides, "visual_guide", lambda *args, **given: drawn.append(given)
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        GuideAugmentation().visual_guide(rng, None, None)
+    margins = np.array([each["margins"] for each in drawn])
+    angles = np.array([each["rotation"] for each in drawn])
+    for values, widest in ((margins, 0.1), (angles, 10.0)):
+        assert np.abs(values).max() <= widest
+        # Uniform: mean 0 and standard deviation widest / sqrt(3).
+        assert np.abs(values.mean(axis=0) / widest).max() < 0.08
+        np.testing.assert_allclose(values.std(axis=0), widest / np.sqrt(3), rtol=0.05)
+    # 500 of 1000, standard deviation 16.
+    assert abs(sum(each["flip"] for each in drawn) - 500) < 64
+
+
 def test_an_affine_visual_guide_is_shifted_and_scaled():
     mask = np.zeros((200, 200), np.uint8)
     mask[50:151, 50:151] = 1
@@ -304,6 +325,42 @@ def test_the_pipeline_hands_on_every_augmentation(motion):
                 inputs["spatial_guide"][k], spatial, rtol=0, atol=1e-30
             )
             np.testing.assert_array_equal(label[k], mask)
+
+
+def test_the_pipeline_hands_on_the_releases_augmentation():
+    settings = dataclasses.replace(PLAIN, guide_augmentation=GuideAugmentation())
+    made = StillSamples(Stills(), settings, batch_size=2)
+    for batch, (inputs, label) in enumerate(
+        pipeline.make_dataset(made, 2, workers=3).take(3)
+    ):
+        for k in range(2):
+            image, visual, spatial, mask = made.sample(2 * batch + k)
+            np.testing.assert_array_equal(inputs["image"][k], image)
+            np.testing.assert_array_equal(inputs["visual_guide"][k], visual)
+            np.testing.assert_allclose(
+                inputs["spatial_guide"][k], spatial, rtol=0, atol=1e-30
+            )
+            np.testing.assert_array_equal(label[k], mask)
+
+
+def test_a_corrupt_picture_of_coco_is_skipped_and_named(test_data, tmp_path):
+    folder = test_data / "data" / "coco_mini"
+    (tmp_path / "annotations").mkdir()
+    name = "instances_val2017.json"
+    shutil.copy(folder / "annotations" / name, tmp_path / "annotations" / name)
+    shutil.copytree(folder / "val2017", tmp_path / "val2017")
+    objects = CocoObjects(tmp_path, "val2017")
+    broken = objects.sources[3]
+    broken.write_bytes(broken.read_bytes()[:5000])
+    made = StillSamples(objects, PLAIN, batch_size=7)
+    batches = list(pipeline.make_dataset(made, 7).take(len(made) // 7))
+    assert len(batches) == 21
+    assert [str(broken) in message for message in made.skipped] == [True]
+    count = sum(objects.name(n) == str(broken) for n in range(len(objects)))
+    assert made.skipped.total() >= count
+    twin = StillSamples(objects, PLAIN, batch_size=7)
+    for k in range(7):
+        np.testing.assert_array_equal(batches[5][0]["image"][k], twin.sample(35 + k)[0])
 
 
 def test_shards_of_all_workers_make_up_the_global_batches():

@@ -211,10 +211,10 @@ def check_run(out, model, settings):
     """Refuses to mix results of different settings in one folder."""
     import dataclasses
 
-    from osmn_recurrent.inference.objectwise import weights_digest
+    from osmn_recurrent.models import presets
 
     record = {
-        "weights_sha256": weights_digest(model),
+        "weights_sha256": presets.weights_digest(model),
         "finetuning": dataclasses.asdict(settings),
         "adapt": FLAGS.adapt,
         "merge": FLAGS.merge,

@@ -53,7 +53,7 @@ class ObjectwiseSegmenter(VideoSegmenter):
         """Those of `VideoSegmenter`; the digest is of all networks."""
         settings, digest = super().settings(), hashlib.sha256()
         for i, model in self.models.items():
-            digest.update(f"{i} {weights_digest(model)}".encode())
+            digest.update(f"{i} {presets.weights_digest(model)}".encode())
         return {
             **settings,
             "objects": list(self.models),
@@ -110,14 +110,6 @@ class ObjectwiseSegmenter(VideoSegmenter):
 
     def _keep(self, rows):
         self._objects = self._objects[np.array(rows, np.int32)]
-
-
-def weights_digest(model):
-    """SHA-256 of a network's weights, as `VideoSegmenter.settings` has it."""
-    digest = hashlib.sha256()
-    for weight in presets.weights_of(model):
-        digest.update(np.ascontiguousarray(weight.value.numpy()))
-    return digest.hexdigest()
 
 
 def make_probability_function(model, resized):

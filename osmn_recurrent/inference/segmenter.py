@@ -1,7 +1,6 @@
 """Frame by frame through a video: the loop around a network."""
 
 import copy
-import hashlib
 
 import numpy as np
 import tensorflow as tf
@@ -115,9 +114,6 @@ class VideoSegmenter:
             Dict with the network's class and configuration, a digest of its
             weights (SHA-256), and this segmenter's settings.
         """
-        digest = hashlib.sha256()
-        for weight in presets.weights_of(self.model):
-            digest.update(np.ascontiguousarray(weight.value.numpy()))
         size, config = self.working_size, self.model.get_config()
         return {
             "model": type(self.model).__name__,
@@ -127,7 +123,7 @@ class VideoSegmenter:
                 for k, v in config.items()
                 if k not in {"dtype", "name"}
             },
-            "weights_sha256": digest.hexdigest(),
+            "weights_sha256": presets.weights_digest(self.model),
             "precision": self.precision,
             "merge": self.merge,
             "working_size": size if size is None else np.array(size).tolist(),

@@ -1,10 +1,12 @@
 """Building a network by name."""
 
+import hashlib
 import json
 import pathlib
 import zipfile
 
 import keras
+import numpy as np
 
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES
@@ -100,6 +102,14 @@ def start_from(model, source):
 def weights_of(model):
     """Variables of a network without the dropout generators' states."""
     return [v for v in model.variables if "seed_generator" not in v.path]
+
+
+def weights_digest(model):
+    """SHA-256 of a network's weights, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for weight in weights_of(model):
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)))
+    return digest.hexdigest()
 
 
 def _path(variable):

@@ -64,6 +64,13 @@ flags.DEFINE_float(
     "MaskTrack 1e-3 SGD).",
     flag_values=FLAGS,
 )
+flags.DEFINE_integer(
+    "batch_size",
+    None,
+    "Transformed frames per step. Default: the paper's (MaskTrack 10, others 1).",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
 flags.DEFINE_enum(
     "reduction",
     None,
@@ -193,6 +200,7 @@ def finetune_settings(model, working_size):
         for name in (
             "iterations",
             "learning_rate",
+            "batch_size",
             "reduction",
             "clip_norm",
             "trainable",
@@ -223,7 +231,10 @@ def check_run(out, model, settings):
     record = json.loads(json.dumps(record))
     path = out / "run.json"
     if path.exists() and not FLAGS.overwrite:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            stored = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            stored = {}
         changed = [key for key in record if stored.get(key) != record[key]]
         if changed:
             raise InputError(

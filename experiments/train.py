@@ -14,7 +14,7 @@ folder. The same command goes on where a broken-off run stopped; Ctrl-C saves fi
 import pathlib
 
 from experiments import train_flags
-from experiments.train_flags import FLAGS
+from experiments.train_flags import DATASETS, FLAGS
 from osmn_recurrent import files, programs
 from osmn_recurrent.errors import InputError
 
@@ -68,7 +68,8 @@ def validation_clips():
     """The clips of `--val_split`, or none."""
     if not FLAGS.val_split:
         return []
-    kind = "davis2017" if FLAGS.dataset == "coco" else FLAGS.dataset
+    own = FLAGS.dataset if FLAGS.dataset in DATASETS[:2] else DATASETS[1]
+    kind = FLAGS.val_dataset or own
     return load_clips(kind, FLAGS.val_data_dir or FLAGS.data_dir, FLAGS.val_split)
 
 

@@ -68,6 +68,12 @@ _text(
 )
 _text("split", None, "List under ImageSets, or COCO's. Default: train, train2017.")
 _text("resolution", "480p", "Folder under DAVIS' JPEGImages.")
+_choice(
+    "val_dataset",
+    None,
+    DATASETS[:2],
+    "Layout of the validation's data. Default: that of dataset, davis2017 for others.",
+)
 _text("val_data_dir", None, "DAVIS folder of the validation. Default: data_dir.")
 _text("val_split", None, "List of clips to validate on. Default: no validation.")
 _choice(

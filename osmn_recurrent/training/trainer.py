@@ -87,6 +87,14 @@ def train(
     ).run()
 
 
+WORKER_GONE = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
+
+
 class _Training:
     """One call of `train`."""
 
@@ -134,11 +142,19 @@ class _Training:
         try:
             with _stop_between_steps() as stop:
                 self._loop(stop)
+        except WORKER_GONE as error:
+            raise InputError(
+                f"another worker is gone after step {self.done} "
+                f"({str(error).splitlines()[0][:120]}); start the same command again "
+                f"on all machines, it goes on from {self.state.path}."
+            ) from None
         finally:
             self._tell("end")
         path = self.workdir / "model.keras"
         if self.chief:
             self._finish(path)
+        # The others wait for the files.
+        distribution.sum_over_workers(self.strategy, [0.0])
         if self.best_step:
             with self.strategy.scope():
                 presets.load_weights(self.model, path)
@@ -184,18 +200,7 @@ class _Training:
         return iter(distribution.distribute(self.strategy, make, own))
 
     def _step(self, batch):
-        try:
-            loss = self.train_step(batch, self.done)
-        except (
-            tf.errors.UnavailableError,
-            tf.errors.AbortedError,
-            tf.errors.CancelledError,
-        ) as error:
-            raise InputError(
-                f"another worker is gone after step {self.done} "
-                f"({str(error).splitlines()[0][:120]}); start the same command again "
-                f"on all machines, it goes on from {self.state.path}."
-            ) from None
+        loss = self.train_step(batch, self.done)
         if math.isfinite(loss):
             self.skipped = 0
             return loss

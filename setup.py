@@ -55,6 +55,7 @@ setup(
             "osmn-train=experiments.train:console",
             "osmn-input-speed=experiments.input_speed:console",
             "osmn-prepare-data=experiments.prepare_data:console",
+            "osmn-training-speed=experiments.training_speed:console",
             "osmn-evaluate=experiments.evaluate:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]

@@ -26,6 +26,7 @@ setup(
         "keras>=3.15,<3.16",
         "tensorflow-datasets>=4.9.10",
         "numpy>=2.0",
+        "h5py>=3.11",
         "opencv-python>=4.10",
         "pycocotools>=2.0.8",
         "absl-py>=2.1",
@@ -37,11 +38,13 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "crf": ["pydensecrf2>=1.1"],
         "jax": ["jax>=0.4.34"],
+        "safetensors": ["safetensors>=0.4.5"],
         "dev": [
             "jax>=0.4.34",
             "hypothesis>=6.100",
             "pytest>=8.0",
             "ruff>=0.17,<0.18",
+            "safetensors>=0.4.5",
         ],
     },
     entry_points={
@@ -51,6 +54,9 @@ setup(
             "osmn-train=experiments.train:console",
             "osmn-evaluate=experiments.evaluate:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
+            "osmn-import-vgg16=checkpoints_tools.import_vgg16:console",
+            "osmn-export=checkpoints_tools.export_weights:console",
+            "osmn-inspect=checkpoints_tools.inspect_checkpoint:console",
         ]
     },
 )

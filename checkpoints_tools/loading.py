@@ -1,6 +1,7 @@
 """Putting a file's tensors into a network: everything or nothing, and a report."""
 
 import dataclasses
+import functools
 import re
 
 import numpy as np
@@ -18,14 +19,37 @@ class Offer:
     """A tensor that a file offers to a network.
 
     Attributes:
+        name: its name in the file.
         shape: its shape as the network would get it.
         dtype: its `numpy.dtype` in the file.
         read: function without arguments that gives its values in that shape.
     """
 
+    name: str
     shape: tuple
     dtype: np.dtype
     read: object
+
+
+def offers_of(source, left_out=(), name_of=str):
+    """Offers of a file whose tensors have the network's layout.
+
+    Args:
+        source: `WeightFile`.
+        left_out: names that are not offered.
+        name_of: function from the file's name to the network's.
+
+    Returns:
+        `{the network's name: Offer}`.
+    """
+    left_out = set(left_out)
+    return {
+        name_of(name): Offer(
+            name, info.shape, info.dtype, functools.partial(source.read, name)
+        )
+        for name, info in source.tensors.items()
+        if name not in left_out
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +65,12 @@ class ImportReport:
             floating-point number, with its type in place of the shape.
         not_finite: `{name: number of NaN and infinite values}`.
         left_out: names recognised as no weights (optimiser, fixed kernels).
-        fresh: the network's paths that such files never have (recurrent
-            parts); they keep their values.
+        fresh: the network's paths that such files never have (ReConvNet's
+            recurrent parts, for VGG16 all that is not VGG16); they keep
+            their values.
         allowed: names with a fault that `allow_missing` let pass; ours keep
             their values, the file's were left out.
+        names: `{name: its name in the file}` where the two differ.
     """
 
     path: str
@@ -56,6 +82,11 @@ class ImportReport:
     left_out: tuple
     fresh: tuple
     allowed: tuple = ()
+    names: dict = dataclasses.field(default_factory=dict)
+
+    def _in_file(self, name):
+        other = self.names.get(name)
+        return f"in the file (as {other})" if other else "in the file"
 
     def faults(self, allowed=False):
         """One line per variable that does not fit and was not let pass.
@@ -68,18 +99,18 @@ class ImportReport:
             for n, s in self.missing.items()
         ]
         lines += [
-            (n, f"left over: {n} is {s} in the file, not in the network")
+            (n, f"left over: {n} is {s} {self._in_file(n)}, not in the network")
             for n, s in self.unused.items()
         ]
         lines += [
-            (n, f"shape differs: {n} is {a} in the file, {b} in the network")
+            (n, f"shape differs: {n} is {a} {self._in_file(n)}, {b} in the network")
             for n, (a, b) in self.misshaped.items()
         ]
         lines += [
             (
                 n,
-                f"not finite: {n} is {self.matched[n]} in the file and the network, "
-                f"with {count} NaN or infinite values",
+                f"not finite: {n} is {self.matched[n]} {self._in_file(n)} and in the "
+                f"network, with {count} NaN or infinite values",
             )
             for n, count in self.not_finite.items()
         ]
@@ -93,8 +124,8 @@ class ImportReport:
         ]
         if self.fresh:
             lines.append(
-                f"{len(self.fresh)} recurrent variables keep their new values: "
-                + ", ".join(self.fresh)
+                f"{len(self.fresh)} variables that such files do not have keep their "
+                "new values: " + ", ".join(self.fresh)
             )
         passed = self.faults(allowed=True)
         if passed:
@@ -117,7 +148,7 @@ def load_offers(model, source, offers, targets, **options):
         model: the network, named in errors.
         source: `WeightFile`, named in errors.
         offers: `{name: Offer}`.
-        targets: `{name: list of Keras variables that get it}`.
+        targets: `{name: Keras variable that gets it}`.
         **options: `left_out`, `fresh` (see `ImportReport`), `strict`,
             `allow_missing` and `hint` (see `compare`, `load_osmn_checkpoint`).
 
@@ -134,9 +165,7 @@ def load_offers(model, source, offers, targets, **options):
     if not report.loaded or spoilt or (strict and report.faults()):
         raise InputError(_refusal(report, model, hint))
     for name in _progress(report.loaded, "loading"):
-        value = offers[name].read()
-        for variable in targets[name]:
-            variable.assign(value)
+        targets[name].assign(offers[name].read())
     return report
 
 
@@ -146,7 +175,7 @@ def compare(path, offers, targets, left_out=(), fresh=(), allow_missing=None):
     Args:
         path: the file, for the report.
         offers: `{name: Offer}`.
-        targets: `{name: list of variables}`.
+        targets: `{name: variable}`.
         left_out: see `ImportReport`.
         fresh: see `ImportReport`.
         allow_missing: regular expression, searched in names: variables with
@@ -155,7 +184,7 @@ def compare(path, offers, targets, left_out=(), fresh=(), allow_missing=None):
     Returns:
         `ImportReport`.
     """
-    expected = {name: tuple(group[0].shape) for name, group in targets.items()}
+    expected = {name: tuple(variable.shape) for name, variable in targets.items()}
     matched, misshaped = {}, {}
     for name, shape in expected.items():
         if name not in offers:
@@ -176,6 +205,7 @@ def compare(path, offers, targets, left_out=(), fresh=(), allow_missing=None):
         not_finite=_not_finite(offers, matched),
         left_out=tuple(sorted(left_out)),
         fresh=tuple(fresh),
+        names={n: offer.name for n, offer in offers.items() if offer.name != n},
     )
     faulty = [*report.missing, *report.unused, *misshaped, *report.not_finite]
     allowed = [n for n in faulty if allow_missing and re.search(allow_missing, n)]

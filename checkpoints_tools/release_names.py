@@ -46,6 +46,18 @@ def release_name(path):
     return f"{SCOPE}/{part}/{scope}/{leaf}"
 
 
+def name_of(path):
+    """The release's name of one of our variables; any other name stays.
+
+    Args:
+        path: Keras path without the model's name, or another program's name.
+    """
+    try:
+        return release_name(path) or path
+    except (KeyError, ValueError):  # not one of our variables
+        return path
+
+
 def release_variables(model):
     """Our variables by their release name.
 
@@ -53,15 +65,15 @@ def release_variables(model):
         model: a built `SegmentationModel`.
 
     Returns:
-        `(named, own)`: dict of release name to Keras variable, and the list
-        of paths that the release does not have.
+        `(named, own)`: dict of release name to Keras variable, and one of
+        our path to variable for those that the release does not have.
     """
-    named, own = {}, []
+    named, own = {}, {}
     for variable in presets.weights_of(model):
         path = variable.path.split("/", 1)[1]
         name = release_name(path)
         if name is None:
-            own.append(path)
+            own[path] = variable
         else:
             named[name] = variable
     return named, own

@@ -14,6 +14,7 @@ from absl import flags
 from osmn_recurrent import files, provenance
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent.models.published import sha256_of
 
 ENDINGS = (".weights.h5", ".keras")
 VARIANT = ("mod_early_conv", "use_visual_modulator", "use_spatial_modulator")
@@ -133,7 +134,7 @@ def convert(values, load, source):
         gc.collect()
         after = fingerprint(_reload(temporary, record["network"]))
         record["converted"] = _compared(checks, after, out)
-    record["converted"]["sha256"] = _sha256(out)
+    record["converted"]["sha256"] = sha256_of(out)
     record["versions"] = provenance.versions()
     record["git_commit"] = provenance.git_commit()
     files.write_json(beside, record)
@@ -208,9 +209,7 @@ def fingerprint(model):
 
 def _compared(before, after, out):
     """The report's lines on the converted file; refuses one that differs."""
-    worst = max(
-        float(np.abs(after[1][name] - value).max()) for name, value in before[1].items()
-    )
+    worst = max(_apart(value, after[1][name]) for name, value in before[1].items())
     if before[0] != after[0] or not worst <= 1e-4:
         raise InputError(
             f"{out} read again gives other weights or outputs (by up to {worst:.3g}), "
@@ -224,6 +223,8 @@ def _compared(before, after, out):
     }
 
 
-def _sha256(path):
-    with pathlib.Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _apart(a, b):
+    """Largest difference of two arrays; NaN is equal to NaN."""
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        return np.inf
+    return float(np.nanmax(np.abs(a - b), initial=0.0))

@@ -157,7 +157,13 @@ def _offers(source, kind, used, into, swap_rgb):
         info = source.tensors[name]
         read = functools.partial(_read, source, name, kind, layer, swap_rgb)
         offer = Offer(name, shape_in_network(kind, layer, info.shape), info.dtype, read)
-        offers |= {_path(part, layer, leaf): offer for part in parts}
+        own = {_path(part, layer, leaf): offer for part in parts}
+        for twice in offers.keys() & own.keys():
+            raise InputError(
+                f"{source.path} has both {offers[twice].name} and {name} for {twice}; "
+                "give a file with one VGG16."
+            )
+        offers |= own
     return offers, unasked
 
 

@@ -214,7 +214,7 @@ def compare(path, offers, targets, left_out=(), fresh=(), allow_missing=None):
 
 def is_floating(dtype):
     """Whether a `numpy.dtype` is of floating-point numbers."""
-    return dtype.kind == "f" or dtype.name == "bfloat16"
+    return dtype.kind == "f"
 
 
 def _not_finite(offers, names):

@@ -12,7 +12,6 @@ apart, so that a wrong colour order is not mistaken for wrong weights:
   a visual modulator its `visual_params` (1, P).
 """
 
-import hashlib
 import pathlib
 
 import keras
@@ -21,6 +20,7 @@ import numpy as np
 import osmn_recurrent as osr
 from checkpoints_tools.array_files import NpzFile
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models.published import sha256_of
 
 PREPROCESSING = {
     "frame_as_image": ("frame",),
@@ -74,7 +74,7 @@ class Probe:
 
     def sha256(self):
         """SHA-256 of the file."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return sha256_of(self.path)
 
     def check_preprocessing(self, guide_kind):
         """Compares this package's preprocessing with the probe's.

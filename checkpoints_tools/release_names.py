@@ -17,6 +17,9 @@ from osmn_recurrent.models.masktrack import MaskTrack
 SCOPE = "osmn"
 """Scope of all variables of the release."""
 
+PARTS = ("seg", "modulator", "modulator_sp")
+"""The networks' parts, in the release and here."""
+
 OPTIMIZER = re.compile(r"/Adam(_1)?$|^(\w+/)*beta[12]_power(_\d+)?$|^global_step$")
 """Adam's moments and bias corrections, and the step counter."""
 
@@ -42,7 +45,7 @@ def release_name(path):
     rest = rest.removeprefix("decoder/").replace("_BatchNorm/", "/BatchNorm/")
     scope, _, leaf = rest.rpartition("/")
     if not scope.endswith("BatchNorm"):
-        leaf = {"kernel": "weights", "bias": "biases"}[leaf]
+        leaf = {"kernel": "weights", "bias": "biases"}.get(leaf, leaf)
     return f"{SCOPE}/{part}/{scope}/{leaf}"
 
 
@@ -52,10 +55,9 @@ def name_of(path):
     Args:
         path: Keras path without the model's name, or another program's name.
     """
-    try:
-        return release_name(path) or path
-    except (KeyError, ValueError):  # not one of our variables
+    if path.split("/", 1)[0] not in PARTS:
         return path
+    return release_name(path) or path
 
 
 def release_variables(model):

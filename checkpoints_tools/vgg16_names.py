@@ -43,8 +43,8 @@ KINDS = {
         rf"osvos/(score-dsn_\d(-up)?|score-multi\d-up)/.*|{_OPTIMISER}",
     ),
     "Keras VGG16": (
-        r"(?:vgg16/)?(block\d_conv\d|fc[12])/(kernel|bias)",
-        r"(?:vgg16/)?predictions/.*",
+        r"(?:.*/)?(block\d_conv\d|fc[12])/(kernel|bias)",
+        r"(?:.*/)?predictions/.*",
     ),
     "torchvision VGG16": (
         r"(features\.\d+|classifier\.[03])\.(weight|bias)",

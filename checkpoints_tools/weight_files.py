@@ -1,12 +1,12 @@
 """A file of named tensors, whatever program wrote it."""
 
-import hashlib
 import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models.published import sha256_of
 
 MOST_BYTES = 4 * 2**30
 """Largest size of all tensors together. ReConvNet with Adam's moments, the
@@ -96,12 +96,7 @@ class WeightFile:
 
     def hashes(self):
         """`{file name: SHA-256}` of the files on the disk."""
-        found = {}
-        for file in self.files:
-            with file.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256")
-            found[file.name] = digest.hexdigest()
-        return found
+        return {file.name: sha256_of(file) for file in self.files}
 
 
 def array_of(tensor):

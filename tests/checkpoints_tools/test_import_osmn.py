@@ -228,7 +228,7 @@ def be_a_file(path):
         (break_index, "cannot be read as a checkpoint index"),
         (break_data, "has .* bytes, expected at least .*is truncated"),
         (lose_data, "train.ckpt-7.data-00000-of-00001 is not"),
-        (lose_all, "no such file; give the prefix"),
+        (lose_all, "no such file, and no train.ckpt-7.index beside it"),
         (be_a_file, "is of no known kind or cut short"),
     ],
 )

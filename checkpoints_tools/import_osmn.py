@@ -31,8 +31,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "checkpoint",
     None,
-    "Checkpoint prefix, such as models/train_davis.ckpt-50000, or a .safetensors "
-    "file.",
+    "Checkpoint prefix, such as models/train_davis.ckpt-50000, or a .safetensors file.",
     required=True,
     flag_values=FLAGS,
 )

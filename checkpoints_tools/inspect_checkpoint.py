@@ -114,7 +114,9 @@ def _table(source):
         source.tensors.items(), "reading", unit=" tensors", disable=None, leave=False
     ):
         found = statistics(source.read(name))
-        figures = "text" if found is None else "  ".join(f"{x:11.4g}" for x in found[:3])
+        figures = (
+            "text" if found is None else "  ".join(f"{x:11.4g}" for x in found[:3])
+        )
         nans = "" if found is None else f"  {found[3]:>7}"
         shape = "x".join(map(str, info.shape)) or "scalar"
         yield f"{name:{width}}  {shape:>20}  {info.dtype!s:>8}  {figures}{nans}"

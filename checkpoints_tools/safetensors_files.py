@@ -47,7 +47,7 @@ class SafetensorsFile(WeightFile):
         try:
             self._file = _package().safe_open(path, framework="numpy")
             tensors = {}
-            for name in self._file.keys():  # noqa: SIM118 - it is no dict
+            for name in self._file.keys():
                 part = self._file.get_slice(name)
                 tensors[name] = TensorInfo(
                     tuple(part.get_shape()), np.dtype(TYPES[part.get_dtype()])

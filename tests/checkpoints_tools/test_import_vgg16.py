@@ -89,7 +89,9 @@ def write_keras(path, given, top=True):
         name = re.sub(r"conv(\d)_(\d)", r"block\1_conv\2", layer)
         name = {"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"}.get(name, name)
         if "conv" in layer:
-            model.add(keras.layers.Conv2D(kernel.shape[3], 3, padding="same", name=name))
+            model.add(
+                keras.layers.Conv2D(kernel.shape[3], 3, padding="same", name=name)
+            )
             if layer in ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"):
                 model.add(keras.layers.MaxPooling2D(2))
         elif top:

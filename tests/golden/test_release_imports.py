@@ -108,26 +108,29 @@ def test_the_program_passes_the_release_s_probe(test_data, tmp_path):
 
 
 IMPORT = """
-import os, resource, sys, time
-import tensorflow, keras
+import re, sys, time
+import keras, tensorflow
 from checkpoints_tools import load_osmn_checkpoint
 from osmn_recurrent.models.presets import build_model
-from checkpoints_tools import formats
-start = time.perf_counter()
+wall, processor = time.perf_counter(), time.process_time()
 model = build_model("osmn")
 report = load_osmn_checkpoint(model, sys.argv[1])
-seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(len(report.loaded), seconds, peak)
+wall, processor = time.perf_counter() - wall, time.process_time() - processor
+# Unlike getrusage's, this peak does not begin with that of the parent process.
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]
+print(len(report.loaded), wall, processor, int(peak) * 1024)
 """
 
 
 @pytest.mark.slow
 def test_the_largest_checkpoint_in_little_memory_and_time(test_data, tmp_path):
-    """165 million parameters: under 2.5 GB and 20 s, the building included."""
+    """165 million parameters: under 2.5 GB and 20 s, the building included.
+
+    The limit is on processor time, all threads together: the wall clock also
+    counts what other programs do.
+    """
     shapes = variables_of(test_data / "golden", "osmn_64x96_seed7")
-    model = build_model("osmn", "compact")
-    fixed = fixed_kernels(model)  # the same at every size
+    fixed = fixed_kernels(build_model("osmn", "compact"))  # the same at every size
     rng = np.random.default_rng(0)
     write_checkpoint(
         tmp_path / "osmn.ckpt-50000",
@@ -140,8 +143,8 @@ def test_the_largest_checkpoint_in_little_memory_and_time(test_data, tmp_path):
         text=True,
         check=True,
     )
-    loaded, seconds, peak = map(float, result.stdout.split())
-    print(f"{loaded:.0f} variables, {seconds:.1f} s, {peak / 1e9:.2f} GB")
-    assert loaded == 73
+    loaded, wall, processor, peak = map(float, result.stdout.split())
+    print(f"{wall:.1f} s (processor {processor:.1f} s), peak {peak / 1e9:.2f} GB")
+    assert loaded == len(shapes) - len(fixed) - 1  # all but kernels and step
     assert peak < 2.5e9
-    assert seconds < 20
+    assert processor < 20

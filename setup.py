@@ -20,7 +20,10 @@ setup(
     packages=find_packages(
         include=["osmn_recurrent*", "checkpoints_tools*", "experiments*"]
     ),
-    package_data={"experiments": ["flags/*.flags"]},
+    package_data={
+        "experiments": ["flags/*.flags"],
+        "osmn_recurrent.models": ["weights/*.weights.h5"],
+    },
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",

@@ -209,6 +209,15 @@ def break_data(path):
     truncate(path.with_name(f"{path.name}.data-00000-of-00001"), 0.5)
 
 
+def change_data(path):
+    """Flips a bit of a weight: the stored checksum no longer fits."""
+    weights = tensors_of(path)["osmn/modulator/fc7/weights"].tobytes()
+    file = path.with_name(f"{path.name}.data-00000-of-00001")
+    data = bytearray(file.read_bytes())
+    data[data.index(weights) + len(weights) // 2] ^= 1
+    file.write_bytes(data)
+
+
 def lose_data(path):
     path.with_name(f"{path.name}.data-00000-of-00001").unlink()
 
@@ -227,6 +236,7 @@ def be_a_file(path):
     [
         (break_index, "cannot be read as a checkpoint index"),
         (break_data, "has .* bytes, expected at least .*is truncated"),
+        (change_data, "cannot be read .*the file is damaged or truncated"),
         (lose_data, "train.ckpt-7.data-00000-of-00001 is not"),
         (lose_all, "no such file, and no train.ckpt-7.index beside it"),
         (be_a_file, "is of no known kind or cut short"),

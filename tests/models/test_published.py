@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import osmn_recurrent as osr
+from experiments import segment
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, SIZE_NAMES, published
 from osmn_recurrent.models.presets import build_model, weights_of
@@ -77,6 +78,17 @@ def test_packaged_weights_and_their_hash(presets, tmp_path):
     path.unlink()
     with pytest.raises(InputError, match="install the package again"):
         osr.build_model("osvos", "compact", weights="packaged")
+
+
+def test_the_segmentation_program_knows_presets(presets):
+    model, home = presets
+    found = segment.load_network("packaged", None, None, {})
+    assert same(found, model)
+    home.mkdir()
+    model.save_weights(home / "own.weights.h5")
+    assert segment.load_network("own", None, None, {}).alignment == "exact"
+    with pytest.raises(InputError, match="the network has model=osmn"):
+        segment.load_network("own", "osmn", None, {})
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,8 @@ def convert(values, load, source):
     Args:
         values: parsed flags of `define_flags`.
         load: function from the network to an `ImportReport`.
-        source: the checkpoint's `WeightFile`.
+        source: the checkpoint's `WeightFile`; its settings, if it has any
+            of a network of ours, count where the flags name none.
 
     Raises:
         InputError: whatever does not fit; nothing is written then.
@@ -152,25 +153,18 @@ def _probed(probe, model):
 
 
 def _network(values, settings):
-    """The network that the flags name, or else the file's settings."""
-    from osmn_recurrent.models import presets
-
-    named = any(values[name].present for name in ("model", "size", *VARIANT))
-    if settings and not named:
-        return _from_settings(settings)
-    return presets.build_model(values.model, values.size, **variant_of(values))
-
-
-def _from_settings(settings):
-    """A network with new weights from its class and `get_config`."""
+    """The network that the flags name, or without them the file's settings."""
     from osmn_recurrent.models import presets
 
     classes = {network.__name__: network for network in presets.MODELS.values()}
+    saved = classes.get(settings and settings.get("class_name"))
+    if saved is None or any(values[n].present for n in ("model", "size", *VARIANT)):
+        return presets.build_model(values.model, values.size, **variant_of(values))
     try:
-        model = classes[settings["class_name"]].from_config(settings["config"])
+        model = saved.from_config(settings["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            "the settings beside the weights name no network of this package "
+            f"the settings beside the weights do not describe a {saved.__name__} "
             f"({type(error).__name__}: {error}); give --model and --size."
         ) from None
     model.build()

@@ -1,5 +1,6 @@
 """VGG16 of other programs: layouts, strictness, and Keras' own features."""
 
+import json
 import re
 
 import keras
@@ -13,7 +14,7 @@ from checkpoints_tools.tf_checkpoints import write_checkpoint
 from checkpoints_tools.vgg16_names import CONVS, SIDES
 from osmn_recurrent import programs
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import vgg
+from osmn_recurrent.models import presets, vgg
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.presets import weights_of
 
@@ -332,12 +333,12 @@ def test_each_fault_is_named_and_only_its_pattern_lets_it_pass(
 
 def test_compact_networks_and_masktrack_do_not_take_it_silently(narrow, tmp_path):
     write_keras(tmp_path / "v.h5", layers())
-    from osmn_recurrent.models.presets import build_model
-
     with pytest.raises(InputError, match="shape differs: seg/conv1/conv1_1/kernel"):
-        load_vgg16(build_model("osmn", "compact"), tmp_path / "v.h5")
+        load_vgg16(presets.build_model("osmn", "compact"), tmp_path / "v.h5")
     with pytest.raises(InputError, match=r"\(3, 3, 3, 4\) .*, \(3, 3, 4, 16\) in"):
-        load_vgg16(build_model("masktrack", "compact"), tmp_path / "v.h5", ("seg",))
+        load_vgg16(
+            presets.build_model("masktrack", "compact"), tmp_path / "v.h5", ("seg",)
+        )
 
 
 def test_a_file_without_vgg16(narrow, tmp_path):
@@ -368,11 +369,32 @@ def test_the_program_explains_what_it_refuses(tmp_path, capsys):
     assert not list(tmp_path.glob("*o.keras*"))
 
 
+def test_the_program_writes_start_weights_and_a_report(narrow, tmp_path, monkeypatch):
+    """Also: the settings in Keras' own file do not count as the network's."""
+    given = layers()
+    write_keras(tmp_path / "v.keras", given)
+    monkeypatch.setattr(presets, "build_model", lambda *_, **__: narrow())
+    out = tmp_path / "start.keras"
+    arguments = [f"--checkpoint={tmp_path}/v.keras", f"--out={out}", "--swap_rgb"]
+    assert run_program(arguments) == 0
+    model = presets.load_model(out)
+    for part in ("seg", "modulator"):
+        found = loaded(model, part)
+        np.testing.assert_array_equal(
+            found["conv1_1"][0], given["conv1_1"][0][:, :, ::-1]
+        )
+        np.testing.assert_array_equal(found["conv5_3"][0], given["conv5_3"][0])
+    report = json.loads((tmp_path / "start.keras.import.json").read_text())
+    assert report["loaded"]["modulator/fc6/kernel"] == [7, 7, 8, 11]
+    assert "modulator_sp/conv3/kernel" in report["kept"]
+    assert len(report["left_out"]) == 2
+
+
 def keras_features(model, image):
     """Outputs of each block's last convolution, by Keras' network."""
     ends = [f"block{b}_conv{n}" for b, n in enumerate(vgg.CONVS_PER_BLOCK, 1)]
     outputs = [model.get_layer(name).output for name in ends]
-    return keras.Model(model.inputs, outputs)(image)
+    return keras.Model(model.inputs[0], outputs)(image)
 
 
 @pytest.mark.parametrize(
@@ -406,7 +428,7 @@ def test_features_are_those_of_keras_applications(top, name, tmp_path):
         x = vgg.max_pool(x)
     if top:
         expected = keras.Model(
-            reference.inputs,
+            reference.inputs[0],
             [reference.get_layer(n).output for n in ("fc1", "fc2")],
         )(image)
         y = image

@@ -68,11 +68,11 @@ class SafetensorsFile(WeightFile):
         settings = None
         if beside.is_file():
             try:
-                settings = json.loads(beside.read_text())
-            except ValueError as error:
+                settings = dict(json.loads(beside.read_text(encoding="utf-8")))
+            except (TypeError, ValueError) as error:
                 raise InputError(
-                    f"{beside} cannot be read as JSON ({reason(error)}); remove it or "
-                    "export the weights again."
+                    f"{beside} holds no settings in JSON ({reason(error)}); remove it "
+                    "or export the weights again."
                 ) from None
         super().__init__(path, [path], tensors, settings)
 

@@ -179,6 +179,12 @@ def cut_safetensors(folder):
     return folder / "a.safetensors"
 
 
+def broken_settings(folder):
+    save_file({"a": np.arange(3.0)}, folder / "a.safetensors")
+    (folder / "a.json").write_text('{"class_name": ')
+    return folder / "a.safetensors"
+
+
 def cut_v2(folder, number):
     """Half of one of a checkpoint's files."""
     write_checkpoint(folder / "c", {"a": np.arange(1000.0)})
@@ -210,6 +216,7 @@ def text(folder):
         (cut_h5, "cannot be read as HDF5"),
         (linked_h5, "is a link to another place"),
         (cut_safetensors, "cannot be read as safetensors"),
+        (broken_settings, "a.json holds no settings in JSON"),
         (lambda f: cut_v2(f, 1), "cannot be read as a checkpoint index"),
         (lambda f: cut_v2(f, 0), "4000 bytes, expected at least 8000.*truncated"),
         (two_shards, "c.data-00001-of-00002 is not; copy"),

@@ -36,7 +36,7 @@ def export_osmn_checkpoint(model, path, global_step=0, overwrite=False):
             ".weights.h5 or .keras."
         )
     files.refuse_to_overwrite(f"{path}.index", overwrite)
-    tensors = {name: variable.numpy() for name, variable in named.items()}
+    tensors = {name: variable.value for name, variable in named.items()}
     tensors |= fixed_kernels(model)
     tensors["global_step"] = np.int64(global_step)
     write_checkpoint(path, tensors)

@@ -127,7 +127,8 @@ def write_checkpoint(path, tensors):
 
     Args:
         path: checkpoint prefix.
-        tensors: dict of variable name to array.
+        tensors: dict of variable name to array or TensorFlow variable (which
+            is not copied).
     """
     import tensorflow as tf
 

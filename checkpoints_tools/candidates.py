@@ -83,10 +83,5 @@ def differences(shapes):
     return sorted(found, key=_faults)
 
 
-def fitting(shapes):
-    """Labels of the networks that have exactly these weights."""
-    return [entry[0] for entry in differences(shapes) if _faults(entry) == 0]
-
-
 def _faults(entry):
     return sum(len(part) for part in entry[1:])

@@ -153,11 +153,6 @@ def _old_name(place):
     return "/".join([*layers, leaf])
 
 
-def class_of(settings):
-    """Name of the class that a `.keras` file holds, or None."""
-    return settings.get("class_name") if settings else None
-
-
 def is_h5(path):
     """Whether a file begins as HDF5 does."""
     with path.open("rb") as stream:

@@ -87,7 +87,7 @@ PRESETS = {
         model="osvos",
         what="OSVOS' parent network (TensorFlow version)",
         source="github.com/scaelles/OSVOS-TensorFlow (README, Installation, item 3)",
-        licence="GPL-3.0 (the repository's; the weights name none)",
+        licence="not stated for the weights; see the authors' repository",
         file="osvos_parent.weights.h5",
         convert="osmn-import-vgg16 --checkpoint=PREFIX --model=osvos --into=seg "
         "--out={file}",

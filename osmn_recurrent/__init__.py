@@ -17,6 +17,7 @@ _MODULES = {
     "finetune_online": "training.online",
     "load_model": "models.presets",
     "lovasz_hinge": "losses",
+    "mask_guide": "guides",
     "network_image": "guides",
     "open_clip": "datasets.video_files",
     "read_mask": "masks",

@@ -110,7 +110,7 @@ def weights_digest(model):
     """SHA-256 of a network's weights, as hexadecimal digits."""
     digest = hashlib.sha256()
     for weight in weights_of(model):
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)))
+        digest.update(np.ascontiguousarray(np.asarray(weight.value)))
     return digest.hexdigest()
 
 

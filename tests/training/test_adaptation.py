@@ -84,3 +84,25 @@ def test_the_loop(name):
     still = AdaptingSegmenter({4: model}, idle, finetuning).segment(frames, mask)
     plain = ObjectwiseSegmenter({4: model}).segment(frames, mask)
     assert all(np.array_equal(a, b) for a, b in zip(still, plain, strict=True))
+
+
+@pytest.mark.slow
+def test_a_lost_object_teaches_by_the_first_frame_alone():
+    """It is absent from every later frame, and from the mask before."""
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[20:24, 20:24] = 4  # the erosion leaves nothing of it
+    model = presets.build_model("osmn", "compact")
+    model.seg.decoder.fusion.bias.assign([-4.0])
+    segmenter = AdaptingSegmenter(
+        {4: model},
+        AdaptationSettings(n_adaptation_steps=2, adaptation_interval=2),
+        FinetuneSettings(transforms=FirstFrameTransforms(scales=(1.0,))),
+    )
+    segmenter.start(frames[0], mask)
+    for frame in frames[1:]:
+        assert not segmenter.step(frame).any()
+    learner = segmenter._learners[4]
+    assert learner.negatives is None
+    assert int(learner.tuner.optimizer.iterations) == 2  # one of two per frame

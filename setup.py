@@ -50,6 +50,7 @@ setup(
             "osmn-segment=experiments.segment:console",
             "osmn-train=experiments.train:console",
             "osmn-evaluate=experiments.evaluate:console",
+            "osmn-benchmark=experiments.run_benchmark:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]
     },

@@ -1,4 +1,7 @@
-"""Tables of results as text and Markdown."""
+"""Tables of results as text, Markdown and CSV."""
+
+import csv
+import io
 
 
 def text_table(rows, decimals=None):
@@ -30,6 +33,15 @@ def markdown_table(rows, decimals=None):
     header, lines = cells(rows, decimals or {})
     ruler = [":--", *["--:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, ruler, *lines])
+
+
+def csv_table(rows):
+    """The same table as CSV (str), numbers in full; None is left empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def cells(rows, decimals):

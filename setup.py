@@ -51,6 +51,7 @@ setup(
             "osmn-train=experiments.train:console",
             "osmn-evaluate=experiments.evaluate:console",
             "osmn-benchmark=experiments.run_benchmark:console",
+            "osmn-tables=experiments.tables:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]
     },

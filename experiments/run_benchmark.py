@@ -257,18 +257,18 @@ def score_row(entry, clips, sequences, categories, working_size, out):
     """Segments if need be, and scores.
 
     Returns:
-        dict: "network", "source", "seconds_per_frame" (the mean over clips of
-        the median wall-clock time, files included; None for masks) and what
-        `score_report.score_report` gives.
+        dict: "network", "size" and "seconds_per_frame" (None for masks; the
+        seconds are the mean over clips of the median wall-clock time, files
+        included), "source", and what `score_report.score_report` gives.
     """
     from osmn_recurrent.measures import result_folder, score_report
 
-    row = {"network": None, "source": str(entry.folder or entry.weights)}
-    folder, seconds = entry.folder, None
+    row = {"network": None, "size": None, "seconds_per_frame": None}
+    row["source"] = str(entry.folder or entry.weights)
+    folder = entry.folder
     if entry.weights:
         folder = out / entry.name
-        row["network"], seconds = segment_set(entry, clips, working_size, folder)
-    row["seconds_per_frame"] = seconds
+        row |= segment_set(entry, clips, working_size, folder)
     scores = result_folder.evaluate_folder(folder, sequences, FLAGS.processes)
     return row | score_report.score_report(scores, categories)
 
@@ -277,8 +277,8 @@ def segment_set(entry, clips, working_size, folder):
     """Segments every clip that has no masks yet.
 
     Returns:
-        `(network, seconds)`: the class's name, and seconds per frame or None
-        where the clips are too short to tell.
+        dict: "network", the class's name, its "size", and "seconds_per_frame",
+        None where the clips are too short to tell.
     """
     from osmn_recurrent.inference.output import segment_clip
     from osmn_recurrent.inference.segmenter import VideoSegmenter
@@ -293,7 +293,11 @@ def segment_set(entry, clips, working_size, folder):
         outcome = segment_clip(segmenter, clip, folder / clip.name, FLAGS.overwrite)
         if outcome.seconds is not None:
             times.append(outcome.seconds)
-    return type(model).__name__, sum(times) / len(times) if times else None
+    return {
+        "network": type(model).__name__,
+        "size": model.get_config()["size"],
+        "seconds_per_frame": sum(times) / len(times) if times else None,
+    }
 
 
 def choose_baseline(rows):

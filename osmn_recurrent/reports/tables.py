@@ -29,9 +29,12 @@ def text_table(rows, decimals=None):
 
 
 def markdown_table(rows, decimals=None):
-    """The same table in Markdown; arguments as of `text_table`."""
+    """The same table in Markdown, texts to the left; see `text_table`."""
     header, lines = cells(rows, decimals or {})
-    ruler = [":--", *["--:"] * (len(header) - 1)]
+    ruler = [
+        ":--" if all(isinstance(row[key], str) for row in rows) else "--:"
+        for key in header
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, ruler, *lines])
 
 

@@ -20,7 +20,10 @@ setup(
     packages=find_packages(
         include=["osmn_recurrent*", "checkpoints_tools*", "experiments*"]
     ),
-    package_data={"experiments": ["flags/*.flags"]},
+    package_data={
+        "experiments": ["flags/*.flags"],
+        "osmn_recurrent.reports": ["page.css", "page.js"],
+    },
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
@@ -52,6 +55,7 @@ setup(
             "osmn-evaluate=experiments.evaluate:console",
             "osmn-benchmark=experiments.run_benchmark:console",
             "osmn-tables=experiments.tables:console",
+            "osmn-report=experiments.report:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]
     },

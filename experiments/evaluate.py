@@ -19,6 +19,7 @@ import time
 from absl import flags
 
 from osmn_recurrent import programs
+from osmn_recurrent.datasets.by_name import DATASETS
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -32,7 +33,7 @@ flags.DEFINE_string(
 flags.DEFINE_enum(
     "dataset",
     None,
-    ["davis2016", "davis2017", "youtube_objects", "youtube_vos"],
+    DATASETS,
     "Data set, and its rules.",
     required=True,
     flag_values=FLAGS,

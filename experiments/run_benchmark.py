@@ -21,8 +21,8 @@ from absl import flags
 
 from experiments import segment
 from osmn_recurrent import files, programs, provenance
+from osmn_recurrent.datasets.by_name import DATASETS, list_clips
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.measures.score_report import DATASETS
 from osmn_recurrent.models import NAMES, SIZE_NAMES
 
 FLAGS = flags.FlagValues()
@@ -158,7 +158,9 @@ def main():
             "public, so nothing can be compared; experiments.segment makes masks and "
             "experiments.evaluate checks them."
         )
-    clips = list_clips() if any(each.weights for each in entries) else []
+    clips = []
+    if any(each.weights for each in entries):
+        clips = list_clips(FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution)
     for clip in clips:
         clip.check()
     rows = {}
@@ -237,20 +239,6 @@ def _network_name(path, model):
     if model:
         return presets.MODELS[model].__name__
     return type(presets.load_model(path)).__name__ if path.suffix == ".keras" else ""
-
-
-def list_clips():
-    """The clips of the set that the flags name, with the masks to start from."""
-    from osmn_recurrent.datasets import davis, youtube_objects, youtube_vos
-
-    if FLAGS.dataset == "youtube_objects":
-        return youtube_objects.youtube_objects_clips(FLAGS.data_dir, FLAGS.set)
-    if FLAGS.dataset == "youtube_vos":
-        return youtube_vos.youtube_vos_clips(FLAGS.data_dir, FLAGS.set)
-    year = int(FLAGS.dataset.removeprefix("davis"))
-    return davis.davis_clips(
-        FLAGS.data_dir, year, FLAGS.set, FLAGS.resolution, first_mask_only=True
-    )
 
 
 def score_row(entry, clips, sequences, categories, working_size, out):

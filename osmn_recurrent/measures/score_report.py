@@ -6,15 +6,12 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.measures import davis, youtube
 from osmn_recurrent.measures.statistics import summarise
 
-DATASETS = ("davis2016", "davis2017", "youtube_objects", "youtube_vos")
-"""Layouts and rules that are known; DAVIS' fit anything laid out like it."""
-
 
 def list_sequences(dataset, data_dir, split, resolution="480p"):
     """The sequences of a set, for `result_folder.evaluate_folder`.
 
     Args:
-        dataset: one of `DATASETS`.
+        dataset: one of `datasets.by_name.DATASETS`.
         data_dir: folder of the data set.
         split: name of a list of sequences.
         resolution: folder under Annotations; DAVIS only.

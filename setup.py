@@ -56,6 +56,7 @@ setup(
             "osmn-benchmark=experiments.run_benchmark:console",
             "osmn-tables=experiments.tables:console",
             "osmn-report=experiments.report:console",
+            "osmn-figures=experiments.figures:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]
     },

@@ -215,7 +215,7 @@ def draw_modulation(model, name, looks, out):
         {layer: values.std(0) for layer, values in layers.items()},
         "standard deviation of a channel's gamma",
         f"{name}: spread of the visual modulator's gammas over {what}",
-        lambda x: f"mean {x.mean():.3f}",
+        lambda x: f"mean {x.mean():.2g}",
     )
     recurrent = {k: v.ravel() for k, v in layers.items() if k.startswith("convlstm")}
     if recurrent:

@@ -206,7 +206,7 @@ def _segment(model, clip, frames):
     found = [ids]
     for t in tqdm(range(1, frames), desc=clip.name, unit="frame"):
         frame = model.encode(guides.network_image(clip.frame(t))[None])
-        guide = np.stack([guides.spatial_guide(ids == i) for i in objects])[..., None]
+        guide = np.stack([guides.spatial_guide(ids == i) for i in objects])
         logits, state = model.step(frame, guide, modulation, state)
         merged = ops.convert_to_numpy(argmax_merge(ops.sigmoid(logits[..., 0])))
         ids = np.array([0, *objects], np.uint8)[merged]

@@ -1,6 +1,7 @@
 """The papers' figures, drawn from arrays. No display is needed."""
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
@@ -32,21 +33,25 @@ def draw_over_time(path, curves, published, text):
 
     Args:
         path: the file.
-        curves: `{method: (K,) J in [0, 1]}`, measured; whole lines.
-        published: the same, published figures; dashed lines.
+        curves: `{method: (K,) J in [0, 1]}`, measured.
+        published: the same, published figures; black and dashed on top of a
+            measured line of the same name.
         text: what it was measured on.
     """
     figure, axes = new_figure(size=(7.0, 4.2))
-    names = list(dict.fromkeys([*curves, *published]))
-    styles = [(curves, "-", ""), (published, "--", " (published)")]
-    if not curves:
-        styles = [(published, "-", "")]
-    for group, style, note in styles:
-        for name, values in group.items():
-            colour = method_colour(names.index(name))
-            at = np.linspace(0, 1, len(values))
-            label = f"{name}{note}, {100 * values.mean():.1f}"
-            axes[0, 0].plot(at, 100 * values, style, color=colour, lw=1.6, label=label)
+    lines = published | curves
+    # The best first, as the lines lie.
+    for k, name in enumerate(sorted(lines, key=lambda x: -lines[x].mean())):
+        values = lines[name]
+        note = "" if name in curves else " (published)"
+        label = f"{name}{note}, {100 * values.mean():.1f}"
+        at = np.linspace(0, 1, len(values))
+        axes[0, 0].plot(at, 100 * values, color=method_colour(k), lw=2, label=label)
+    label = "published, same method"
+    for name in published.keys() & curves.keys():
+        at = np.linspace(0, 1, len(published[name]))
+        axes[0, 0].plot(at, 100 * published[name], "k:", lw=1, label=label)
+        label = None
     axes[0, 0].set_xlabel("fraction of the video")
     axes[0, 0].set_ylabel("mean J (%)")
     axes[0, 0].set_title(text, fontsize=10)
@@ -58,7 +63,7 @@ def draw_over_time(path, curves, published, text):
 
 def method_colour(number):
     """A colour of its own for each of up to twelve methods."""
-    more = ("#332288", "#882255", "#999933", "#117733", "#555555", "#dd7700")
+    more = ("#332288", "#dd7700", "#555555", "#117733", "#999933", "#882255")
     return (*COLOURS, *more)[number % 12]
 
 
@@ -76,8 +81,6 @@ def draw_embedding(path, vectors, pictures, labels, text):
     figure, axes = new_figure(size=(8.5, 6.5))
     plane = axes[0, 0]
     names = list(dict.fromkeys(labels))
-    from matplotlib import colormaps
-
     wheel = colormaps["tab20"].colors
     for point, picture, label in zip(points, pictures, labels, strict=True):
         colour = wheel[names.index(label) % len(wheel)]
@@ -101,7 +104,7 @@ def draw_embedding(path, vectors, pictures, labels, text):
     save(figure, path)
 
 
-def draw_histograms(path, layers, label, text, mark=None):
+def draw_histograms(path, layers, label, text, mark):
     """OSMN Figs. 6 and 7: one histogram per layer, on one scale.
 
     Args:
@@ -109,7 +112,7 @@ def draw_histograms(path, layers, label, text, mark=None):
         layers: `{layer: (C,) values}`, in order.
         label: what the values are.
         text: the title.
-        mark: `mark(values)` gives a short text for a layer's panel, or None.
+        mark: `mark(values)` gives a short text for the title of a panel.
     """
     columns = 3
     rows = -(-len(layers) // columns)
@@ -121,12 +124,8 @@ def draw_histograms(path, layers, label, text, mark=None):
     for panel, (name, found) in zip(axes.flat, layers.items(), strict=False):
         # Values beyond the last bin (one in a thousand) are counted in it.
         panel.hist(np.clip(found, low, high), bins, color=COLOURS[0])
-        panel.set_title(name, fontsize=9)
+        panel.set_title(f"{name}: {mark(found)}", fontsize=9)
         panel.tick_params(labelsize=8)
-        note = mark(found) if mark else None
-        if note:
-            place = {"ha": "right", "va": "top", "fontsize": 8}
-            panel.text(0.97, 0.92, note, transform=panel.transAxes, **place)
     for panel in axes.flat[len(layers) :]:
         panel.axis("off")
     figure.supxlabel(label, fontsize=9)

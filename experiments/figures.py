@@ -161,6 +161,13 @@ def draw_network(out):
     from osmn_recurrent.inference import inspection
     from osmn_recurrent.reports import figures
 
+    clips = list_clips() if FLAGS.dataset else []
+    clip = next((x for x in clips if FLAGS.clip in (None, x.name)), None)
+    if clips and clip is None:
+        raise InputError(
+            f"--clip={FLAGS.clip} is not in the set; it has "
+            f"{', '.join(each.name for each in clips[:8])}."
+        )
     options = segment.parse_model_options(FLAGS.model_option)
     model = segment.load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
     name = type(model).__name__
@@ -173,18 +180,11 @@ def draw_network(out):
             f"{name}: scales of the spatial modulator",
             lambda x: f"{100 * (abs(x) < 1e-3).mean():.0f} % zero",
         )
-    if not FLAGS.dataset:
+    if not clips:
         return
-    clips = list_clips()
     if model.use_visual_modulator:
         draw_modulation(model, name, inspection.looks_at(clips, FLAGS.looks), out)
     if hasattr(model, "cells"):
-        clip = next((x for x in clips if FLAGS.clip in (None, x.name)), None)
-        if clip is None:
-            raise InputError(
-                f"--clip={FLAGS.clip} is not in the set; it has "
-                f"{', '.join(each.name for each in clips[:8])}."
-            )
         report(
             figures.draw_gates,
             out / "convlstm_gates.png",

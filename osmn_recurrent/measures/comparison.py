@@ -24,7 +24,8 @@ class Difference:
 
     Attributes:
         mean: difference of the means over all objects.
-        low: lower end of the bootstrap interval (`COVERAGE`).
+        low: lower end of the bootstrap interval (`COVERAGE`); None with one
+            sequence, which says nothing about others.
         high: upper end.
         better: number of sequences whose mean is above the baseline's.
         worse: number of sequences whose mean is below.
@@ -32,8 +33,8 @@ class Difference:
     """
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     better: int
     worse: int
     sequences: dict
@@ -75,14 +76,13 @@ def paired_difference(ours, baseline, resamples=RESAMPLES, seed=0):
     }
     sums = np.array([sum(values) for values in gaps.values()])
     counts = np.array([len(values) for values in gaps.values()])
-    drawn = np.random.default_rng(seed).integers(0, len(sums), (resamples, len(sums)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    tail = (1 - COVERAGE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low = high = None
+    if len(sums) > 1:
+        low, high = _interval(sums, counts, resamples, seed)
     return Difference(
         mean=float(sums.sum() / counts.sum()),
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         better=int((sums > 0).sum()),
         worse=int((sums < 0).sum()),
         sequences={
@@ -90,6 +90,14 @@ def paired_difference(ours, baseline, resamples=RESAMPLES, seed=0):
             for name, total, count in zip(gaps, sums, counts, strict=True)
         },
     )
+
+
+def _interval(sums, counts, resamples, seed):
+    """Percentile interval of sums' sum over counts' sum, `(low, high)`."""
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (resamples, len(sums)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    tail = (1 - COVERAGE) / 2
+    return tuple(np.quantile(means, [tail, 1 - tail]).tolist())
 
 
 def object_values(report, figure):

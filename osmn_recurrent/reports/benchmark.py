@@ -12,7 +12,7 @@ def title(results):
     sequences = [each for each in first["sequences"].values() if _counts(each)]
     objects = sum(_counts(each) for each in sequences)
     return (
-        f"{results['dataset']} {results['set']}: {len(sequences)} sequences, {objects} "
+        f"{results['dataset']} {results['set']}: {len(sequences)} clips with {objects} "
         "objects. Figures in percent; differences to "
         f"{results['baseline']} are paired over sequences, with a bootstrap interval "
         f"of {100 * COVERAGE:g} %."
@@ -45,7 +45,9 @@ def table_rows(results):
         itself = name == baseline
         line[f"J&F over {baseline}"] = None if itself else 100 * gap["mean"]
         line["interval"] = (
-            None if itself else f"{100 * gap['low']:+.1f} to {100 * gap['high']:+.1f}"
+            None
+            if itself or gap["low"] is None
+            else f"{100 * gap['low']:+.1f} to {100 * gap['high']:+.1f}"
         )
         line["better in"] = (
             None if itself else f"{gap['better']} of {len(gap['sequences'])}"

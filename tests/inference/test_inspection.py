@@ -92,7 +92,7 @@ def test_the_watched_network_does_what_the_segmenter_does(reconvnet):
     theirs = list(VideoSegmenter(reconvnet).segment(clip.pictures, clip.mask(0)))
     different = np.mean(np.array(ours) != np.array(theirs))
     assert different < 0.001  # rounding of a traced graph
-    assert len(np.unique(ours)) > 1
+    assert len(np.unique(ours[1:])) > 1
 
 
 def test_gates_of_known_biases():

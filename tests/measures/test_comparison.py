@@ -44,6 +44,12 @@ def test_a_method_does_not_differ_from_itself():
     assert (found.better, found.worse) == (0, 0)
 
 
+def test_one_sequence_has_no_interval():
+    found = paired_difference({"a": {1: 0.3, 2: 0.5}}, {"a": {1: 0.1, 2: 0.1}})
+    assert found.mean == pytest.approx(0.3)
+    assert (found.low, found.high) == (None, None)
+
+
 @pytest.mark.parametrize("other", [{}, {"a": {2: 0.3}}, {"b": {1: 0.3}}])
 def test_other_objects_are_refused(other):
     with pytest.raises(InputError, match="compare scores of the same set"):

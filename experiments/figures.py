@@ -16,8 +16,9 @@ Draws what the flags allow:
     convlstm_gammas.png  ReConvNet: the gammas of its ConvLSTMs
     convlstm_gates.png   ReConvNet: its gates over a clip
 
-The figures from 5 on need --weights; 5, 6 and ReConvNet's also a data set. The
-papers take 100 objects of COCO; here objects are those of the data set.
+The figures from 5 on need --weights; 5, 6 and ReConvNet's also a data set: the
+paper's 100 objects with --dataset=coco --set=val2017, or the objects of clips,
+seen in several frames. Gates need clips.
 """
 
 import json
@@ -55,9 +56,17 @@ flags.DEFINE_enum(
 flags.DEFINE_multi_string(
     "model_option", [], "KEY=VALUE, as of experiments.segment.", flag_values=FLAGS
 )
-flags.DEFINE_enum("dataset", None, DATASETS, "Data set.", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "dataset",
+    None,
+    [*DATASETS, "coco"],
+    "Data set; coco: ten objects of each category of OSMN's Fig. 5.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("data_dir", None, "Folder of the data set.", flag_values=FLAGS)
-flags.DEFINE_string("set", "val", "List of sequences.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "set", "val", "List of sequences; COCO: such as val2017.", flag_values=FLAGS
+)
 flags.DEFINE_string(
     "resolution", "480p", "Folder under JPEGImages; DAVIS only.", flag_values=FLAGS
 )
@@ -158,10 +167,14 @@ def read_published(text):
 
 def draw_network(out):
     """Draws what a network's weights show."""
+    from osmn_recurrent.datasets.coco_categories import category_objects
     from osmn_recurrent.inference import inspection
     from osmn_recurrent.reports import figures
 
-    clips = list_clips() if FLAGS.dataset else []
+    coco = FLAGS.dataset == "coco"
+    clips = list_clips() if FLAGS.dataset and not coco else []
+    # Read now, so that what is missing is said before anything is drawn.
+    objects = list(category_objects(FLAGS.data_dir, FLAGS.set)) if coco else []
     clip = next((x for x in clips if FLAGS.clip in (None, x.name)), None)
     if clips and clip is None:
         raise InputError(
@@ -180,11 +193,13 @@ def draw_network(out):
             f"{name}: scales of the spatial modulator",
             lambda x: f"{100 * (abs(x) < 1e-3).mean():.0f} % zero",
         )
-    if not clips:
-        return
-    if model.use_visual_modulator:
-        draw_modulation(model, name, inspection.looks_at(clips, FLAGS.looks), out)
-    if hasattr(model, "cells"):
+    if FLAGS.dataset and model.use_visual_modulator:
+        if coco:
+            looks = inspection.looks_at_objects(objects)
+        else:
+            looks = inspection.looks_at(clips, FLAGS.looks)
+        draw_modulation(model, name, looks, out)
+    if clips and hasattr(model, "cells"):
         report(
             figures.draw_gates,
             out / "convlstm_gates.png",
@@ -199,7 +214,8 @@ def draw_modulation(model, name, looks, out):
     from osmn_recurrent.reports import figures
 
     gammas = inspection.modulation_of(model, looks)
-    what = f"{len(looks.labels)} looks at {len(set(looks.labels))} objects"
+    kind = "categories" if FLAGS.dataset == "coco" else "objects"
+    what = f"{len(looks.labels)} looks at {len(set(looks.labels))} {kind}"
     report(
         figures.draw_embedding,
         out / "embedding.png",

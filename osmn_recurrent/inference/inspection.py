@@ -66,6 +66,21 @@ def looks_at(clips, per_object=4):
     return Looks(np.stack(found), tuple(labels))
 
 
+def looks_at_objects(objects):
+    """One look at each of some stills.
+
+    Args:
+        objects: iterable of `(picture, mask, label)`: (H, W, 3) uint8 RGB,
+            (H, W), the object non-zero, and a text.
+
+    Returns:
+        `Looks`.
+    """
+    bar = tqdm(objects, desc="objects", unit="object")
+    rows = [(guides.visual_guide(frame, mask), label) for frame, mask, label in bar]
+    return Looks(np.stack([row[0] for row in rows]), tuple(row[1] for row in rows))
+
+
 def modulation_of(model, looks):
     """The visual modulator's scales.
 

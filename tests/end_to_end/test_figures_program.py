@@ -9,6 +9,7 @@ from result_folders import moving_boxes, write_davis, write_grey
 
 from experiments import figures as program
 from osmn_recurrent import programs
+from osmn_recurrent.datasets.coco_categories import category_objects
 
 NETWORK = {"spatial_scales.png", "embedding.png", "gamma_spread.png"}
 RECURRENT = {"convlstm_gammas.png", "convlstm_gates.png"}
@@ -115,3 +116,38 @@ def test_a_clip_that_is_not_there(draw, data, random_weights):
     )
     assert code == 2
     assert "--clip=three is not in the set; it has one, two" in errors
+
+
+def test_objects_of_coco(draw, random_weights, tmp_path):
+    root = tmp_path / "coco"
+    annotations, images = [], []
+    for k, category in enumerate((2, 17, 17, 17, 99)):
+        write_grey(root / "val" / f"{k}.jpg", np.full((30, 40), 50 * k, np.uint8))
+        images.append({"id": k, "file_name": f"{k}.jpg", "height": 30, "width": 40})
+        side = 2 if k == 3 else 12  # the fourth is too small
+        square = [5, 5, 5 + side, 5, 5 + side, 5 + side, 5, 5 + side]
+        annotations.append(
+            {"id": k + 7, "image_id": k, "category_id": category, "iscrowd": 0}
+            | {"area": side**2, "segmentation": [square], "bbox": [5, 5, side, side]}
+        )
+    names = {2: "bicycle", 17: "cat", 99: "kite"}
+    found = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": i, "name": name} for i, name in names.items()],
+    }
+    given = {"dataset": "coco", "data_dir": root, "set": "val"}
+    weights = random_weights["reconvnet.keras"]
+    code, _, errors = draw(weights=weights, **given)
+    assert code == 2 and "instances_val.json: no such file" in errors
+    assert not (tmp_path / "out").exists()
+    (root / "annotations").mkdir()
+    (root / "annotations" / "instances_val.json").write_text(json.dumps(found))
+    objects = list(category_objects(root, "val"))
+    assert [label for _, _, label in objects] == ["bicycle", "cat", "cat"]
+    assert [int(picture.mean()) for picture, _, _ in objects] == [0, 50, 100]
+    assert {(mask[6:16, 6:16].all(), mask.sum() < 200) for _, mask, _ in objects} == {
+        (True, True)
+    }
+    assert draw(weights=weights, **given)[0] == 0
+    assert pictures(tmp_path / "out") == NETWORK | {"convlstm_gammas.png"}

@@ -11,8 +11,8 @@ from osmn_recurrent.reports.embedding import classical_scaling
 from osmn_recurrent.reports.html import COLOURS
 
 DPI = 150
-THUMBNAIL = 40
-"""Pixels, across, of a thumbnail in Fig. 5 before `DPI`."""
+THUMBNAIL, CROWD = 0.42, 40
+"""Inches, across, of a thumbnail in Fig. 5, smaller for more than `CROWD`."""
 
 
 def new_figure(rows=1, columns=1, size=(7.0, 4.0), **options):
@@ -81,11 +81,11 @@ def draw_embedding(path, vectors, pictures, labels, text):
     figure, axes = new_figure(size=(8.5, 6.5))
     plane = axes[0, 0]
     names = list(dict.fromkeys(labels))
+    side = THUMBNAIL * min(1, CROWD / len(points)) ** 0.5
     wheel = colormaps["tab20"].colors
     for point, picture, label in zip(points, pictures, labels, strict=True):
         colour = wheel[names.index(label) % len(wheel)]
-        step = max(1, picture.shape[1] // (2 * THUMBNAIL))
-        image = OffsetImage(picture[::step, ::step], zoom=THUMBNAIL * step / 224 * 0.72)
+        image = OffsetImage(picture, zoom=72 * side / picture.shape[1])
         frame = {"edgecolor": colour, "lw": 2}
         plane.add_artist(AnnotationBbox(image, point, pad=0.05, bboxprops=frame))
     for name in names[:20]:

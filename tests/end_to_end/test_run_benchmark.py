@@ -167,3 +167,49 @@ def test_truth_that_is_not_public_is_said_before_work(benchmark, tmp_path):
     code, _, errors = benchmark(masks=f"a:{tmp_path / 'published'}")
     assert code == 2
     assert "the truth of one" in errors
+
+
+def test_objects_that_appear_later(benchmark, random_weights, tmp_path):
+    clip = np.zeros((6, 64, 96), np.uint8)
+    clip[1:, 10:30, 10:40], clip[3:, 35:60, 50:90] = 1, 2
+    names = [f"{5 * t:05d}" for t in range(6)]
+    root = tmp_path / "vos" / "train"
+    write_clip(root / "Annotations" / "v", clip, names)
+    for name, ids in zip(names, clip, strict=True):
+        write_grey(root / "JPEGImages" / "v" / f"{name}.jpg", 60 * ids)
+    frames = {"1": names[1:], "2": names[3:]}
+    meta = {"videos": {"v": {"objects": {i: {"frames": f} for i, f in frames.items()}}}}
+    (root / "meta.json").write_text(json.dumps(meta))
+    given = {"dataset": "youtube_vos", "data_dir": tmp_path / "vos", "set": "train"}
+    code, _, _ = benchmark(weights=random_weights["osmn.keras"], **given)
+    assert code == 0
+    found = {
+        name: masks.read_mask(tmp_path / "out" / "OSMN" / "v" / f"{name}.png")
+        for name in names[1:]
+    }
+    assert [2 in ids for ids in found.values()][:2] == [False, False]
+    assert (found[names[3]][35:60, 50:90] == 2).all()  # given in this frame
+    report = json.loads((tmp_path / "out" / "results.json").read_text())
+    objects = report["rows"]["OSMN"]["sequences"]["v"]
+    assert objects["1"]["frames"] == names[2:]
+    assert objects["2"]["frames"] == names[4:]
+
+
+def test_videos_with_categories(benchmark, random_weights, tmp_path):
+    root = tmp_path / "objects"
+    for name, seed in (("cat_0001", 1), ("cat_0002", 2), ("dog_0001", 3)):
+        clip = moving_boxes(5, (1,), seed, (48, 64))
+        write_clip(root / "Labels" / name, clip[::2], ["00000", "00002", "00004"])
+        for t, ids in enumerate(clip):
+            write_grey(root / "Images" / name / f"{t:05d}.jpg", 90 * ids)
+    given = {"dataset": "youtube_objects", "data_dir": root, "set": "all"}
+    code, printed, _ = benchmark(weights=random_weights["osmn.keras"], **given)
+    assert code == 0
+    row = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]["OSMN"]
+    means = {name: each["1"]["J-Mean"] for name, each in row["sequences"].items()}
+    assert row["sequences"]["dog_0001"]["1"]["frames"] == ["00002", "00004"]
+    cats = (means["cat_0001"] + means["cat_0002"]) / 2
+    expected = (cats + means["dog_0001"]) / 2
+    assert row["category_mean"]["J-Mean"] == pytest.approx(expected)
+    assert "J/category" in printed
+    assert len(list((tmp_path / "out" / "OSMN" / "cat_0001").glob("*.png"))) == 5

@@ -134,11 +134,23 @@ def spatial_scales(model):
             f"{type(model).__name__} has no spatial modulator; name the weights of "
             "a network that has one."
         )
-    size = 2 ** max(modulator.blocks)  # at least one pixel at every scale
-    one, zero = (modulator(value((1, size, size, 1))) for value in (np.ones, np.zeros))
     scales = {}
-    for number in modulator.blocks:
-        gap = ops.convert_to_numpy(one[number] - zero[number])[0, 0, 0]
+    for number, conv, norm in zip(
+        modulator.blocks, modulator.convs, modulator.norms, strict=True
+    ):
+        kernel, scale, centre, mean, variance = (
+            ops.convert_to_numpy(value).ravel()
+            for value in (
+                conv.kernel,
+                norm.gamma,
+                norm.beta,
+                norm.moving_mean,
+                norm.moving_variance,
+            )
+        )
+        scale = scale / np.sqrt(variance + norm.epsilon)
+        at_zero = centre - scale * mean
+        gap = np.maximum(at_zero + scale * kernel, 0) - np.maximum(at_zero, 0)
         channels = model.width.blocks[number - 1]
         for k, part in enumerate(gap.reshape(-1, channels), 1):
             scales[f"conv{number}_{k}"] = part

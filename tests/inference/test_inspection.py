@@ -70,20 +70,22 @@ def test_gammas_lie_where_the_layout_says(reconvnet):
     assert list(layers)[-3:] == ["convlstm3", "convlstm4", "convlstm5"]
 
 
-def test_spatial_scales_are_those_of_the_weights(reconvnet):
+def test_spatial_scales_are_what_a_guide_adds(reconvnet):
     found = inspection.spatial_scales(reconvnet)
-    modulator = reconvnet.modulator_sp
-    for number, conv, norm in zip(
-        modulator.blocks, modulator.convs, modulator.norms, strict=True
-    ):
-        kernel = np.asarray(conv.kernel).ravel()
-        mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
-        gain = np.asarray(norm.gamma) / np.sqrt(variance + 0.001)
-        at_zero = np.asarray(norm.beta) - gain * mean
-        expected = np.maximum(at_zero + gain * kernel, 0) - np.maximum(at_zero, 0)
+    assert len(found) == 9
+    one, zero = (
+        reconvnet.modulator_sp(value((1, 32, 32, 1))) for value in (np.ones, np.zeros)
+    )
+    for number in (3, 4, 5):
+        # The layer gives one map or one per convolution: channels side by side.
+        shifts = [
+            np.concatenate([np.asarray(x) for x in each[number]], axis=-1)
+            for each in (one, zero)
+        ]
+        expected = (shifts[0] - shifts[1]).reshape(-1, shifts[0].shape[-1])[0]
         own = [found[f"conv{number}_{k}"] for k in (1, 2, 3)]
         np.testing.assert_allclose(np.concatenate(own), expected, atol=1e-5)
-    assert len(found) == 9
+        assert expected.min() < -0.001 and expected.max() > 0.001
 
 
 def test_the_watched_network_does_what_the_segmenter_does(reconvnet):

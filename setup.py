@@ -27,7 +27,9 @@ setup(
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
+        "tensorboard>=2.19",
         "tensorflow-datasets>=4.9.10",
+        "importlib_resources>=6.0",  # tensorflow-datasets needs it to write
         "numpy>=2.0",
         "opencv-python>=4.10",
         "pycocotools>=2.0.8",
@@ -38,6 +40,8 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        # What the command `tfds build` imports, and Beam for many machines.
+        "tfds-build": ["mlcroissant>=1.0", "apache-beam>=2.60"],
         "crf": ["pydensecrf2>=1.1"],
         "jax": ["jax>=0.4.34"],
         "dev": [
@@ -52,6 +56,8 @@ setup(
             "osmn-demo=experiments.demo:console",
             "osmn-segment=experiments.segment:console",
             "osmn-train=experiments.train:console",
+            "osmn-input-speed=experiments.input_speed:console",
+            "osmn-prepare-data=experiments.prepare_data:console",
             "osmn-evaluate=experiments.evaluate:console",
             "osmn-benchmark=experiments.run_benchmark:console",
             "osmn-tables=experiments.tables:console",

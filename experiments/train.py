@@ -1,166 +1,24 @@
-"""Trains a network on DAVIS-layout clips (phase 2 of both papers).
+"""Trains a network: phase 1 of both papers on COCO, phase 2 on clips.
 
-Example, ReConvNet from OSMN's weights as in its paper:
+Examples; the files in experiments/flags hold the papers' settings:
 
-    python -m experiments.train --model=reconvnet --init_from=osmn.keras \\
-        --data_dir=DAVIS --split=train --loss=lovasz_hinge --clip_length=4 \\
-        --workdir=runs/reconvnet
+    python -m experiments.train --flagfile=experiments/flags/osmn_stage1a.flags \\
+        --data_dir=COCO --init_from=vgg16_start.keras --workdir=runs/osmn_stage1a
+    python -m experiments.train --flagfile=experiments/flags/reconvnet_davis17.flags \\
+        --data_dir=DAVIS --init_from=OSMN.keras --workdir=runs/reconvnet_davis17
 
-Writes model.keras, loss.csv and run.json into the work folder.
+Writes model.keras, loss.csv, validation.csv, tensorboard/ and run.json into the work
+folder. The same command goes on where a broken-off run stopped; Ctrl-C saves first.
 """
 
 import pathlib
 
-from absl import flags
-
+from experiments import train_flags
+from experiments.train_flags import DATASETS, FLAGS
 from osmn_recurrent import files, programs
-from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
 
-FLAGS = flags.FlagValues()
-
-flags.DEFINE_enum(
-    "model",
-    "osmn",
-    NAMES,
-    "Network to train.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "size",
-    "full",
-    SIZE_NAMES,
-    "Channel counts: the papers', or small.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "init_from",
-    None,
-    "A .keras file to start from: this network's or a smaller one's "
-    "(OSMN into ReConvNet, as in the paper). Default: new weights.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "data_dir",
-    None,
-    "DAVIS folder (JPEGImages, Annotations, ImageSets).",
-    required=True,
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum("year", "2017", ["2016", "2017"], "DAVIS edition.", flag_values=FLAGS)
-flags.DEFINE_string("split", "train", "List under ImageSets.", flag_values=FLAGS)
-flags.DEFINE_string("resolution", "480p", "Folder under JPEGImages.", flag_values=FLAGS)
-flags.DEFINE_string(
-    "workdir", None, "Folder for the results.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_bool(
-    "overwrite", False, "Replace a finished training there.", flag_values=FLAGS
-)
-flags.DEFINE_enum(
-    "loss",
-    "balanced_cross_entropy",
-    ["balanced_cross_entropy", "lovasz_hinge"],
-    "OSMN: balanced_cross_entropy; ReConvNet: lovasz_hinge.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "steps", 50_000, "Optimiser steps (OSMN, stage 2: 50000).", flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "batch_size", 4, "Samples per step (OSMN, stage 2: 4).", flag_values=FLAGS
-)
-flags.DEFINE_float(
-    "learning_rate",
-    1e-6,
-    "Rate of the non-recurrent parts (papers: 1e-6).",
-    flag_values=FLAGS,
-)
-flags.DEFINE_float(
-    "recurrent_learning_rate",
-    1e-5,
-    "Rate of the ConvLSTMs (ReConvNet: 1e-5).",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "height", 480, "Height of the network image at scale 1.", flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "width", 854, "Width of the network image at scale 1.", flag_values=FLAGS
-)
-flags.DEFINE_list(
-    "scales",
-    ["0.5", "0.8", "1.0"],
-    "Scales drawn per batch (OSMN: 0.5,0.8,1).",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "clip_length",
-    0,
-    "Frames per sample; 0: single frames. ReConvNet's paper gives none.",
-    lower_bound=0,
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "stride", 1, "Steps between the frames of a sample.", flag_values=FLAGS
-)
-flags.DEFINE_bool(
-    "freeze_batch_norm",
-    True,
-    "Keep batch statistics (OSMN, stage 2: true).",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "precision",
-    "float32",
-    ["float32", "mixed_bfloat16", "mixed_float16"],
-    "Keras policy; logits, losses and moments stay float32.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "seed", 0, "Fixes data order, augmentation, initialisation.", flag_values=FLAGS
-)
-
-
-def settings_from_flags():
-    """The `TrainSettings` that the flags describe.
-
-    Raises:
-        InputError: flags that contradict each other or make no sense.
-    """
-    for name in ("learning_rate", "recurrent_learning_rate"):
-        if FLAGS[name].value <= 0:
-            raise InputError(
-                f"--{name}={FLAGS[name].value:g} must be above 0; to keep a part "
-                "as it is give it a tiny rate."
-            )
-    try:
-        scales = tuple(float(scale) for scale in FLAGS.scales)
-    except ValueError:
-        scales = ()
-    if not scales or min(scales) <= 0:
-        raise InputError(
-            f"--scales={','.join(FLAGS.scales)} must be numbers above 0, such as "
-            "0.5,0.8,1."
-        )
-    from osmn_recurrent.training.samples import SampleSettings
-    from osmn_recurrent.training.trainer import TrainSettings
-
-    return TrainSettings(
-        samples=SampleSettings(
-            size=(FLAGS.height, FLAGS.width),
-            scales=scales,
-            clip_length=FLAGS.clip_length or None,
-            stride=FLAGS.stride,
-        ),
-        loss=FLAGS.loss,
-        steps=FLAGS.steps,
-        batch_size=FLAGS.batch_size,
-        learning_rate=FLAGS.learning_rate,
-        recurrent_learning_rate=FLAGS.recurrent_learning_rate,
-        freeze_batch_norm=FLAGS.freeze_batch_norm,
-        seed=FLAGS.seed,
-    )
+STATE_FILES = ("state.npz", "run.json", "best.keras", "last.keras", "model.keras")
 
 
 def start_from(model, path):
@@ -177,20 +35,89 @@ def start_from(model, path):
         ) from None
 
 
+def load_clips(dataset, data_dir, split):
+    """List of `Clip`s of a data set."""
+    if dataset == "youtube_vos":
+        from osmn_recurrent.datasets.youtube_vos import youtube_vos_clips
+
+        return youtube_vos_clips(data_dir, split, first_mask_only=False)
+    from osmn_recurrent.datasets.davis import davis_clips
+
+    return davis_clips(data_dir, int(dataset[-4:]), split, FLAGS.resolution)
+
+
+def make_samples(settings, guide_kind):
+    """The samples that the flags describe."""
+    own = settings.samples, guide_kind, settings.batch_size, settings.seed
+    if FLAGS.dataset != "coco":
+        from osmn_recurrent.training.samples import ClipSamples
+
+        split = FLAGS.split or "train"
+        clips = load_clips(FLAGS.dataset, FLAGS.data_dir, split)
+        return ClipSamples(clips, *own, cache=FLAGS.cache)
+    from osmn_recurrent.datasets.coco import CocoObjects
+    from osmn_recurrent.training.pseudo_clips import Motion
+    from osmn_recurrent.training.still_samples import StillSamples
+
+    objects = CocoObjects(FLAGS.data_dir, FLAGS.split or "train2017")
+    print(objects.describe())
+    return StillSamples(objects, *own, motion=Motion() if FLAGS.pseudo_clips else None)
+
+
+def validation_clips():
+    """The clips of `--val_split`, or none."""
+    if not FLAGS.val_split:
+        return []
+    own = FLAGS.dataset if FLAGS.dataset in DATASETS[:2] else DATASETS[1]
+    kind = FLAGS.val_dataset or own
+    return load_clips(kind, FLAGS.val_data_dir or FLAGS.data_dir, FLAGS.val_split)
+
+
+def make_model(strategy):
+    """The network that the flags describe, in the strategy's scope."""
+    import keras
+
+    from osmn_recurrent.models import presets
+
+    keras.utils.set_random_seed(FLAGS.seed)
+    options = train_flags.model_options()
+    try:
+        with strategy.scope():
+            model = presets.build_model(
+                FLAGS.model, FLAGS.size, dtype=FLAGS.precision, **options
+            )
+            if FLAGS.init_from:
+                fresh = start_from(model, FLAGS.init_from)
+                print(f"started from {FLAGS.init_from}; new: {len(fresh)} variables")
+    except (TypeError, ValueError) as error:
+        if not options or isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"--model_options={','.join(FLAGS.model_options)} does not suit "
+            f"{FLAGS.model}: {error}; python -c 'import osmn_recurrent as osr; "
+            f'help(osr.build_model("{FLAGS.model}", "compact"))\' lists them.'
+        ) from None
+    return model
+
+
 def main():
     """Trains; see the module's text."""
     workdir = pathlib.Path(FLAGS.workdir)
-    settings = settings_from_flags()
+    settings = train_flags.settings_from_flags()
     files.refuse_to_overwrite(workdir / "model.keras", FLAGS.overwrite)
-    clips = davis_clips(FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution)
-    from osmn_recurrent.models import presets
-    from osmn_recurrent.training import trainer
+    if FLAGS.overwrite:
+        for name in STATE_FILES:
+            (workdir / name).unlink(missing_ok=True)
+    from osmn_recurrent.training import distribution, trainer
 
-    model = presets.build_model(FLAGS.model, FLAGS.size, dtype=FLAGS.precision)
-    if FLAGS.init_from:
-        fresh = start_from(model, FLAGS.init_from)
-        print(f"started from {FLAGS.init_from}; new: {len(fresh)} variables")
-    path = trainer.train(model, clips, settings, workdir, FLAGS.model)
+    strategy = distribution.make_strategy(FLAGS.strategy)
+    settings.check(strategy.num_replicas_in_sync)
+    validation = validation_clips()
+    model = make_model(strategy)
+    samples = make_samples(settings, model.guide_kind)
+    path = trainer.train(
+        model, samples, settings, workdir, FLAGS.model, validation, strategy
+    )
     print(f"trained network: {path}")
 
 

@@ -25,6 +25,8 @@ SMALLEST_SIGMA = 5.0
 MASK_GUIDE_RADIUS = 5
 """Radius of the disc that dilates MaskTrack's mask guide, in pixels."""
 
+_LESS_MEAN = np.arange(256, dtype=np.float32)[None, :, None] - np.float32(MEAN_BGR)
+
 
 def network_image(frame_rgb, size=None):
     """A frame as the networks read it.
@@ -42,7 +44,8 @@ def network_image(frame_rgb, size=None):
             (size[1], size[0]), Image.Resampling.BILINEAR
         )
         frame_rgb = np.asarray(image)
-    return frame_rgb[..., ::-1].astype(np.float32) - np.float32(MEAN_BGR)
+    # One pass over a table of 256 differences per channel.
+    return cv2.LUT(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2BGR), _LESS_MEAN)
 
 
 def visual_guide(
@@ -81,7 +84,6 @@ def visual_guide(
     left, top, right, bottom = bounding_box(mask)
     # A box one pixel wide is empty as a half-open crop; keep that pixel.
     width, height = max(right - left, 1), max(bottom - top, 1)
-    box = (left, top, left + width, top + height)
     moved = (
         -int(width * margins[0]),
         -int(height * margins[1]),
@@ -91,7 +93,8 @@ def visual_guide(
 
     def cut(values, resampling):
         # Two crops: the margin is black, not the picture around the box.
-        image = Image.fromarray(values).crop(box).crop(moved)
+        inside = values[top : top + height, left : left + width]
+        image = Image.fromarray(np.ascontiguousarray(inside)).crop(moved)
         image = np.asarray(image.resize((size, size), resampling))
         if rotation:
             matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rotation, 1)
@@ -99,8 +102,8 @@ def visual_guide(
         return image[:, ::-1] if flip else image
 
     image = network_image(cut(frame_rgb, Image.Resampling.BILINEAR))
-    image[cut(mask, Image.Resampling.NEAREST) == 0] = 0
-    return image
+    inside = np.ascontiguousarray(cut(mask, Image.Resampling.NEAREST))
+    return cv2.copyTo(image, inside, np.zeros_like(image))
 
 
 def robust_moments(mask):
@@ -114,7 +117,7 @@ def robust_moments(mask):
         1.4826 * MAD, at least 5. Both zero-size safe: an empty mask gives
         centre 0 (release `util.py: compute_robust_moments`).
     """
-    centre, sigma = _moments(np, np.asarray(mask)[None] != 0, "float64")
+    centre, sigma = _moments(np, _mask_counts(mask), "float64")
     return centre[0], sigma[0]
 
 
@@ -133,9 +136,14 @@ def spatial_guide(mask, shift=(0.0, 0.0), scale=(1.0, 1.0)):
     Returns:
         (H, W, 1) float32 in [0, 1]; all zeros for an empty mask.
     """
-    masks = np.asarray(mask)[None] != 0
-    heat = _gaussian(np, masks, "float64", np.array([shift]), np.array([scale]))
-    return heat[0].astype(np.float32)
+    counts = _mask_counts(mask)
+    if not counts[0].any():
+        return np.zeros((*np.shape(mask), 1), np.float32)
+    down, right = _falloffs(np, counts, "float64", np.array([shift]), np.array([scale]))
+    heat = np.empty((*np.shape(mask), 1), np.float32)
+    # Rounded once, in the one pass that multiplies.
+    np.multiply(down[0][:, None], right[0][None], heat[..., 0], casting="same_kind")
+    return heat
 
 
 def spatial_guide_tensor(masks):
@@ -149,7 +157,7 @@ def spatial_guide_tensor(masks):
     """
     if len(masks.shape) == 4:
         masks = ops.squeeze(masks, -1)
-    return _gaussian(ops, ops.cast(masks, "float32") > 0.5, "float32", 0.0, 1.0)
+    return _gaussian(ops.cast(masks, "float32") > 0.5, "float32", 0.0, 1.0)
 
 
 def mask_guide(mask):
@@ -187,31 +195,46 @@ def _disc(radius=MASK_GUIDE_RADIUS):
     return (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius**2).astype(np.uint8)
 
 
-def _gaussian(xp, masks, dtype, shift, scale):
-    """(N, H, W, 1) heat maps of (N, H, W) bool masks; `xp`: np or ops."""
-    centre, sigma = _moments(xp, masks, dtype)
+def _mask_counts(mask):
+    """Set pixels of each column (1, W) and row (1, H) of one mask, int64."""
+    mask = np.ascontiguousarray(np.asarray(mask) != 0).view(np.uint8)
+    counts = [
+        cv2.reduce(mask, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S) for axis in (0, 1)
+    ]
+    return [each.reshape(1, -1).astype(np.int64) for each in counts]
+
+
+def _gaussian(masks, dtype, shift, scale):
+    """(N, H, W, 1) heat maps of (N, H, W) bool masks, on the device."""
+    pixels = ops.where(masks, 1, 0)
+    counts = [ops.sum(pixels, axis=axis) for axis in (1, 2)]
+    down, right = _falloffs(ops, counts, dtype, shift, scale)
+    # The Gaussian is separable: H + W exponentials instead of H * W.
+    heat = down[:, :, None] * right[:, None, :]
+    present = ops.any(masks, axis=(1, 2))[:, None, None]
+    return ops.where(present, heat, ops.zeros_like(heat))[..., None]
+
+
+def _falloffs(xp, counts, dtype, shift, scale):
+    """The Gaussian's factors along rows (N, H) and columns (N, W)."""
+    centre, sigma = _moments(xp, counts, dtype)
     centre = centre + shift * sigma
     sigma = scale * sigma
-    _, height, width = _shape(xp, masks)
 
-    def falloff(length, axis):
+    def falloff(axis):
         # Two steps: for [:, axis, None] of a stack TensorFlow 2.21's graph
         # optimiser drops the new axis where the sizes are known.
+        length = _shape(xp, counts[axis])[1]
         offset = xp.arange(length, dtype=dtype)[None] - centre[:, axis][:, None]
         return xp.exp(-0.5 * xp.square(offset / sigma[:, axis][:, None]))
 
-    # The Gaussian is separable: H + W exponentials instead of H * W.
-    heat = falloff(height, 1)[:, :, None] * falloff(width, 0)[:, None, :]
-    present = xp.any(masks, axis=(1, 2))[:, None, None]
-    return xp.where(present, heat, xp.zeros_like(heat))[..., None]
+    return falloff(1), falloff(0)
 
 
-def _moments(xp, masks, dtype):
-    """Centre and sigma, both (N, 2) as (x, y), from row and column counts."""
-    pixels = xp.where(masks, 1, 0)
+def _moments(xp, all_counts, dtype):
+    """Centre and sigma, both (N, 2) as (x, y), from counts per column and row."""
     centres, sigmas = [], []
-    for axis in (1, 2):  # summing the rows away leaves columns: x first
-        counts = xp.sum(pixels, axis=axis)
+    for counts in all_counts:
         positions = xp.arange(_shape(xp, counts)[1], dtype=dtype)[None]
         positions = positions + xp.zeros_like(counts, dtype=dtype)
         centre = _weighted_median(xp, positions, counts)

@@ -3,7 +3,7 @@
 from keras import ops
 
 
-def balanced_cross_entropy(labels, logits, reduction="sum"):
+def balanced_cross_entropy(labels, logits, reduction="sum", positive_share=None):
     """Class-balanced cross-entropy of OSVOS and OSMN.
 
         loss = n_neg / n * sum(l over object) + n_pos / n * sum(l over rest)
@@ -18,6 +18,9 @@ def balanced_cross_entropy(labels, logits, reduction="sum"):
             not averaged; `"image_mean"`: counts and the mean over the pixels
             of each image, averaged over images, so that the scale does not
             depend on batch and image size.
+        positive_share: n_pos / n where the whole batch is not at hand (spread
+            over devices, or cut into pieces); for "sum" only. Losses of the
+            parts then add up to that of the whole.
 
     Returns:
         float32 scalar.
@@ -34,13 +37,13 @@ def balanced_cross_entropy(labels, logits, reduction="sum"):
             f"reduction must be 'sum' or 'image_mean'. Received: {reduction!r}"
         )
     axes = axes[reduction]
-    positive = ops.sum(labels, axes)
-    negative = ops.sum(1.0 - labels, axes)
-    total = positive + negative
-    loss = negative / total * ops.sum(
-        labels * losses, axes
-    ) + positive / total * ops.sum((1.0 - labels) * losses, axes)
-    return loss if reduction == "sum" else ops.mean(loss / total)
+    share = ops.mean(labels, axes) if positive_share is None else positive_share
+    loss = (1.0 - share) * ops.sum(labels * losses, axes) + share * ops.sum(
+        (1.0 - labels) * losses, axes
+    )
+    if reduction == "sum":
+        return loss
+    return ops.mean(loss / ops.cast(ops.shape(labels)[1], "float32"))
 
 
 def lovasz_hinge(labels, logits):

@@ -73,6 +73,7 @@ def _read(path):
             image.load()
             mode, palette = image.mode, image.getpalette()
             values = np.array(image)
+            found = np.flatnonzero(image.histogram()[:256])
     except FileNotFoundError:
         raise InputError(f"{path}: no such mask file.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
@@ -82,16 +83,15 @@ def _read(path):
     if mode == "1":
         return values.astype(np.uint8), davis_palette()
     if mode == "L" and values.ndim == 2:
-        return _grey_ids(path, values), davis_palette()
+        return _grey_ids(path, values, found), davis_palette()
     if mode == "P":
-        _check_id_count(path, np.unique(values))
+        _check_id_count(path, found)
         return values, _full_palette(palette)
     kind = "a 16-bit or 32-bit image" if mode[0] in "IF" else f"an {mode} image"
     raise InputError(f"{path} is {kind}, expected object ids in 8 bits; {_SAVE_AS}.")
 
 
-def _grey_ids(path, values):
-    found = np.unique(values)
+def _grey_ids(path, values, found):
     if set(found.tolist()) <= {0, 255}:
         return (values > 0).astype(np.uint8)
     between = found[(found > 0) & (found < 255)]

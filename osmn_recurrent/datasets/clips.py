@@ -13,17 +13,22 @@ from osmn_recurrent.errors import InputError
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
-def read_frame(path):
+def read_frame(path, content=None):
     """Reads a picture as (H, W, 3) uint8 RGB.
+
+    Args:
+        path: the file; a mere name, for messages, if there is content.
+        content: file object with the encoded picture, or None.
 
     Raises:
         InputError: the file is missing, truncated, no picture, or has more
             than 8 bits per channel.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(content or path) as image:
             deep = image.mode[0] in "IF"
-            frame = None if deep else np.array(image.convert("RGB"))
+            if not deep:  # convert copies even what is RGB already
+                frame = np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such frame.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
@@ -204,7 +209,7 @@ class Clip:
             )
         size = self.size
         for path in self.frame_paths:
-            self._check_size(path, image_size(path), size)
+            self._check_size(path, self._picture_size(path), size)
         for index in sorted(self.mask_paths):
             path, ids = self.mask_paths[index], self.mask(index)
             self._check_size(path, ids.shape, size)
@@ -213,6 +218,9 @@ class Clip:
                     f"{path} is empty: no object to follow; mark the objects "
                     "in it with ids from 1 on."
                 )
+
+    def _picture_size(self, path):
+        return image_size(path)
 
     def _check_size(self, path, found, size):
         if found != size:

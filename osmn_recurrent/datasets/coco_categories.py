@@ -11,6 +11,7 @@ import pathlib
 from pycocotools.coco import COCO
 
 from osmn_recurrent.datasets.clips import read_frame
+from osmn_recurrent.datasets.coco import MIN_COVER
 from osmn_recurrent.errors import InputError
 
 FIGURE_5 = (
@@ -26,9 +27,6 @@ FIGURE_5 = (
     "person",
 )
 """Categories of OSMN's Fig. 5."""
-
-MIN_COVER = 0.03
-"""Share of the picture that an object covers at least (OSMN section 3.5)."""
 
 
 def category_objects(data_dir, split="val2017", categories=FIGURE_5, most=10):

@@ -123,11 +123,13 @@ class ReConvNet(OSMN):
             )
         return tuple(state)
 
-    def _clip_logits(self, image, guide, modulation, length, training):
-        _, height, width, _ = ops.shape(image)
-        state = self.initial_state(ops.shape(image)[0] // length, height, width)
+    def _run_merged(self, image, guide, modulation, state, length, training):
+        if state is None:
+            _, height, width, _ = ops.shape(image)
+            clips = ops.shape(image)[0] // length
+            state = self.initial_state(clips, height, width)
         frame = self.encode(image)
-        return self._decode(frame, guide, modulation, state, length, training)[0]
+        return self._decode(frame, guide, modulation, state, length, training)
 
     def _recur(self, number, x, modulation, state, length):
         if number not in self.recurrent_blocks:

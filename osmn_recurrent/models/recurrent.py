@@ -79,7 +79,11 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
     Attributes:
         observer: None, or a function that each step calls with its i_t, f_t,
             g_t and o_t, (B, H, W, F), to look into the layer.
+        rematerialise: True computes each time step again for the gradient;
+            only the carried state is kept.
     """
+
+    observer, rematerialise = None, False
 
     def __init__(
         self,
@@ -97,7 +101,6 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
             )
         self.filters, self.kernel_size = filters, kernel_size
         self.modulate = modulate
-        self.observer = None
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
@@ -158,14 +161,15 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         inputs = self._conv(merged, self.kernel)
         inputs = inputs + ops.cast(self.bias, self.compute_dtype)
         inputs = ops.reshape(inputs, (batch, length, height, width, 4 * self.filters))
+        step = keras.remat(self._step) if self.rematerialise else self._step
         outputs = []
         for t in range(length):
-            output, state = self._step(inputs[:, t], gamma, state)
+            given = () if gamma is None else (gamma,)
+            output, *state = step(inputs[:, t], *state, *given)
             outputs.append(output)
-        return ops.stack(outputs, axis=1), state
+        return ops.stack(outputs, axis=1), tuple(state)
 
-    def _step(self, inputs, gamma, state):
-        hidden, cell = state
+    def _step(self, inputs, hidden, cell, gamma=None):
         gates = inputs + self._conv(hidden, self.recurrent_kernel)
         i, f, g, o = ops.split(gates, 4, axis=-1)
         i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
@@ -174,7 +178,7 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         cell = ops.cast(f, "float32") * cell + ops.cast(i * g, "float32")
         hidden = o * ops.cast(ops.tanh(cell), self.compute_dtype)
         output = hidden if gamma is None else gamma * hidden
-        return output, (output if self.modulate == "state" else hidden, cell)
+        return output, output if self.modulate == "state" else hidden, cell
 
     def _conv(self, x, kernel):
         kernel = ops.cast(kernel, self.compute_dtype)

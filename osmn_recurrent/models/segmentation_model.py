@@ -114,6 +114,21 @@ class SegmentationModel(keras.Model):
         Returns:
             Logits (B, H, W, 1) or (B, T, H, W, 1), float32.
         """
+        return self.run(inputs, training=training)[0]
+
+    def run(self, inputs, state=None, training=False):
+        """`call` that goes on from a state, for clips cut into pieces.
+
+        Args:
+            inputs: as of `call`.
+            state: of `initial_state` or the piece before; None: the initial
+                one.
+            training: whether dropout and batch statistics are active.
+
+        Returns:
+            `(logits, state)`: as of `call`, and the state after the last
+            frame.
+        """
         image, guide = inputs["image"], inputs.get("spatial_guide", ())
         if self.guide_kind == "none":
             guide = ()
@@ -121,7 +136,7 @@ class SegmentationModel(keras.Model):
         if self.use_visual_modulator:
             modulation = self.adapt(inputs["visual_guide"], training)
         if len(image.shape) == 4:
-            return self._clip_logits(image, guide, modulation, 1, training)
+            return self._run_merged(image, guide, modulation, state, 1, training)
         length = image.shape[1]
         if length is None:
             raise ValueError(
@@ -131,20 +146,31 @@ class SegmentationModel(keras.Model):
         if self.use_visual_modulator:
             modulation = ops.repeat(modulation, length, axis=0)
         guide = _merge_time(guide) if self.guide_kind != "none" else ()
-        logits = self._clip_logits(
-            _merge_time(image), guide, modulation, length, training
+        logits, state = self._run_merged(
+            _merge_time(image), guide, modulation, state, length, training
         )
         _, height, width, _ = ops.shape(logits)
-        return ops.reshape(logits, (-1, length, height, width, 1))
+        return ops.reshape(logits, (-1, length, height, width, 1)), state
 
-    def _clip_logits(self, image, guide, modulation, length, training):
+    def _run_merged(self, image, guide, modulation, state, length, training):
         """Logits of `length` frames per clip, time merged into the batch."""
-        del length  # Nothing is carried from frame to frame.
-        return self.step(self.encode(image), guide, modulation, (), training)[0]
+        del state, length  # Nothing is carried from frame to frame.
+        return self.step(self.encode(image), guide, modulation, (), training)
 
     def build(self, input_shape=None):
         """Makes all variables; no input shape is needed."""
         raise NotImplementedError
+
+    def rematerialise(self, on=True):
+        """Trades time for memory in training (`keras.remat`).
+
+        Args:
+            on: True keeps only what enters a VGG block or a time step of a
+                ConvLSTM, and computes the rest again for the gradient.
+        """
+        for layer in self._flatten_layers():
+            if hasattr(layer, "rematerialise") and layer is not self:
+                layer.rematerialise = on
 
     def get_build_config(self):
         """No shapes are needed, but Keras ignores an empty dict."""

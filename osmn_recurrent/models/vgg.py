@@ -77,7 +77,13 @@ class ConvBlock(keras.layers.Layer):
         filters: channels C of every convolution.
         convs: number of convolutions L; they are called `<name>_1` ...
         dilation: dilation of the convolutions.
+
+    Attributes:
+        rematerialise: True computes the block again for the gradient instead
+            of keeping its feature maps: less memory, more time.
     """
+
+    rematerialise = False
 
     def __init__(self, filters, convs, dilation=1, **kwargs):
         super().__init__(**kwargs)
@@ -115,6 +121,18 @@ class ConvBlock(keras.layers.Layer):
         Returns:
             (max(B, N), H, W, C).
         """
+        given = {"gamma": gamma, "beta": beta}
+        names = [name for name, value in given.items() if value is not None]
+
+        # Gradients reach arguments only, and those must be tensors.
+        def forward(x, *values):
+            return self._forward(x, **dict(zip(names, values, strict=True)))
+
+        if self.rematerialise:
+            forward = keras.remat(forward)
+        return forward(x, *(given[name] for name in names))
+
+    def _forward(self, x, gamma=None, beta=None):
         for i, conv in enumerate(self.convs):
             own = slice(i * self.filters, (i + 1) * self.filters)
             x = conv(x)

@@ -1,4 +1,4 @@
-"""Random changes of the guides, as the release draws them."""
+"""Random changes of the guides: as OSMN's release draws them, and ReConvNet's."""
 
 import dataclasses
 
@@ -65,8 +65,121 @@ class GuideAugmentation:
             scale=rng.uniform(1.0 / widest, widest, 2),
         )
 
+    def spatial_guides(self, rng, masks):
+        """`spatial_guide` of each of T masks, drawn anew for each; a list."""
+        return [self.spatial_guide(rng, mask) for mask in masks]
+
 
 NO_AUGMENTATION = GuideAugmentation(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class AffineAugmentation:
+    """Shift, scale and rotation of both modulators' inputs (ReConvNet, section 3).
+
+    The paper gives no ranges; the defaults stay near OSMN's.
+
+    Attributes:
+        shift: moves by U(-s, s) of the object's box, along each axis.
+        scale: grows by a factor from U(1 / (1 + s), 1 + s).
+        rotation: turns by U(-r, r) degrees, counter-clockwise.
+        same_along_clip: one transform of the spatial guides' masks holds for
+            all frames of a sample, so that their motion stays as it was;
+            else each frame draws its own, as OSMN's guides do.
+    """
+
+    shift: float = 0.1
+    scale: float = 0.2
+    rotation: float = 10.0
+    same_along_clip: bool = True
+
+    def draw(self, rng):
+        """`((x, y) shift in boxes, scale factor, degrees)` of a transform."""
+        widest = 1.0 + self.scale
+        return (
+            rng.uniform(-self.shift, self.shift, 2),
+            float(rng.uniform(1.0 / widest, widest)),
+            float(rng.uniform(-self.rotation, self.rotation)),
+        )
+
+    def visual_guide(self, rng, frame_rgb, mask):
+        """`guides.visual_guide` of a moved, scaled and turned object.
+
+        Args:
+            rng: `numpy.random.Generator`.
+            frame_rgb: (H, W, 3) uint8 RGB.
+            mask: (H, W), non-zero pixels are the object.
+
+        Returns:
+            (224, 224, 3) float32 BGR minus mean, background 0.
+        """
+        (right, down), factor, angle = self.draw(rng)
+        # Where the object is to look larger, the box shrinks around it.
+        wider = (1.0 / factor - 1.0) / 2
+        margins = (wider + right, wider + down, wider - right, wider - down)
+        return guides.visual_guide(frame_rgb, mask, margins=margins, rotation=angle)
+
+    def spatial_guides(self, rng, masks):
+        """`guides.spatial_guide` of transformed masks.
+
+        Args:
+            rng: `numpy.random.Generator`.
+            masks: T masks (H, W), non-zero pixels are the object. A common
+                transform turns about the first mask that is not empty.
+
+        Returns:
+            list of (H, W, 1) float32 in [0, 1].
+        """
+        masks = [(np.asarray(mask) > 0).astype(np.uint8) for mask in masks]
+        if self.same_along_clip:
+            anchor = next((mask for mask in masks if mask.any()), masks[0])
+            matrix = self._matrix(rng, anchor)
+            matrices = [matrix] * len(masks)
+        else:
+            matrices = [self._matrix(rng, mask) for mask in masks]
+        return [
+            guides.spatial_guide(
+                cv2.warpAffine(mask, matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST)
+            )
+            for mask, matrix in zip(masks, matrices, strict=True)
+        ]
+
+    def _matrix(self, rng, mask):
+        shift, factor, angle = self.draw(rng)
+        left, top, right, bottom = bounding_box(mask)
+        centre = ((left + right) / 2, (top + bottom) / 2)
+        matrix = cv2.getRotationMatrix2D(centre, angle, factor)
+        matrix[:, 2] += shift * (right - left, bottom - top)
+        return matrix
+
+
+def random_part(rng, mask, least):
+    """A random crop that shows some of the object.
+
+    Args:
+        rng: `numpy.random.Generator`; not used if `least` is 1.
+        mask: (H, W) uint8, non-zero pixels are the object. One of its pixels,
+            drawn at random, lies inside; an empty mask leaves any crop.
+        least: each side keeps the share U(least, 1) of the picture's.
+
+    Returns:
+        `(rows, columns)`, two slices.
+    """
+    if least >= 1.0:
+        return slice(None), slice(None)
+    columns = np.flatnonzero(mask.any(0))
+    column = int(rng.choice(columns)) if columns.size else None
+    rows = None if column is None else np.flatnonzero(mask[:, column])
+    inside = (None if rows is None else int(rng.choice(rows)), column)
+    part = []
+    for side, pixel in zip(mask.shape, inside, strict=True):
+        length = max(1, round(side * rng.uniform(least, 1.0)))
+        first, last = 0, side - length
+        if pixel is not None:
+            first, last = max(first, pixel - length + 1), min(last, pixel)
+        start = int(rng.integers(first, last + 1))
+        part.append(slice(start, start + length))
+    return tuple(part)
 
 
 def mask_guide(rng, mask, shift=0.1, scale=0.05):

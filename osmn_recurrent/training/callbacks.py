@@ -1,17 +1,40 @@
-"""What a training shows while it runs."""
+"""What a training shows while it runs: bar, CSV files, TensorBoard."""
 
 import csv
 import math
-import time
+import pathlib
 
-import keras
+import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
-from osmn_recurrent.errors import InputError
+from osmn_recurrent.guides import MEAN_BGR
+
+ROW_EVERY = 100
+"""Steps whose mean loss makes a row of `loss.csv` and a point in TensorBoard."""
 
 
-class ProgressBar(keras.callbacks.Callback):
-    """One bar over all steps, with the running loss and the time left.
+class Watcher:
+    """Base of everything that looks on; methods do nothing by default."""
+
+    def begin(self, step):
+        """The training starts, or goes on, after `step` steps."""
+
+    def step(self, step, loss):
+        """Step number `step` (from 1) had this loss."""
+
+    def row(self, step, loss, rate, seconds):
+        """Mean loss of the last steps, learning rate, time since the start."""
+
+    def validated(self, step, figures):
+        """A validation's figures: dict of "loss", "J", "F", "J&F"."""
+
+    def end(self):
+        """The training ends, for whatever reason."""
+
+
+class ProgressBar(Watcher):
+    """One bar over all steps, with the loss, the last J and the time left.
 
     Args:
         description: text before the bar.
@@ -19,59 +42,152 @@ class ProgressBar(keras.callbacks.Callback):
     """
 
     def __init__(self, description, steps):
-        super().__init__()
-        self.description, self.steps = description, steps
+        self.description, self.steps, self._shown = description, steps, {}
 
-    def on_train_begin(self, logs=None):
+    def begin(self, step):
         """Opens the bar."""
-        self.bar = tqdm(total=self.steps, desc=self.description, unit="step")
+        self._bar = tqdm(
+            total=self.steps,
+            initial=step,
+            desc=self.description,
+            unit="step",
+            dynamic_ncols=True,
+        )
 
-    def on_train_batch_end(self, batch, logs=None):
+    def step(self, step, loss):
         """Moves the bar by a step."""
-        self.bar.set_postfix(loss=f"{logs['loss']:.4g}", refresh=False)
-        self.bar.update()
+        self._shown["loss"] = f"{loss:.4g}"
+        self._bar.set_postfix(self._shown, refresh=False)
+        self._bar.update()
 
-    def on_train_end(self, logs=None):
+    def validated(self, step, figures):
+        """Shows J in percent."""
+        self._shown["J"] = f"{100 * figures['J']:.1f}"
+
+    def end(self):
         """Closes the bar."""
-        self.bar.close()
+        self._bar.close()
 
 
-class LossLog(keras.callbacks.Callback):
-    """Writes `epoch, step, loss, seconds` to a CSV file, a row per epoch.
+class CsvLog(Watcher):
+    """`loss.csv` (step, loss, rate, seconds) and `validation.csv`.
+
+    A training that goes on drops the rows behind the step it goes on from.
 
     Args:
-        path: the CSV file, replaced if it exists.
-        steps_per_epoch: steps of an epoch.
+        workdir: folder of both files.
     """
 
-    def __init__(self, path, steps_per_epoch):
-        super().__init__()
-        self.path, self.steps_per_epoch = path, steps_per_epoch
+    FILES = {  # noqa: RUF012 - a constant
+        "loss.csv": ("step", "loss", "learning_rate", "seconds"),
+        "validation.csv": ("step", "loss", "J", "F", "J&F"),
+    }
 
-    def on_train_begin(self, logs=None):
-        """Starts the clock and the file."""
-        self.start = time.perf_counter()
-        self._write("w", ("epoch", "step", "loss", "seconds"))
+    def __init__(self, workdir):
+        self.workdir = pathlib.Path(workdir)
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Writes the epoch's mean loss."""
-        seconds = time.perf_counter() - self.start
-        step = (epoch + 1) * self.steps_per_epoch
-        self._write("a", (epoch + 1, step, f"{logs['loss']:.6g}", f"{seconds:.1f}"))
+    def begin(self, step):
+        """Starts the files, or cuts them to `step`."""
+        for name, header in self.FILES.items():
+            path, rows = self.workdir / name, []
+            if step and path.exists():
+                with path.open(newline="", encoding="utf-8") as file:
+                    rows = [r for r in list(csv.reader(file))[1:] if int(r[0]) <= step]
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([header, *rows])
 
-    def _write(self, mode, row):
-        with open(self.path, mode, newline="", encoding="utf-8") as file:
+    def row(self, step, loss, rate, seconds):
+        """Adds a row to `loss.csv`."""
+        self._add("loss.csv", (step, f"{loss:.6g}", f"{rate:.4g}", f"{seconds:.1f}"))
+
+    def validated(self, step, figures):
+        """Adds a row to `validation.csv`."""
+        names = self.FILES["validation.csv"][1:]
+        self._add("validation.csv", (step, *(f"{figures[n]:.6g}" for n in names)))
+
+    def _add(self, name, row):
+        with (self.workdir / name).open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(row)
 
 
-class StopAtNaN(keras.callbacks.Callback):
-    """Ends a training whose loss is no finite number."""
+class TensorBoardLog(Watcher):
+    """Scalars and pictures for TensorBoard.
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Raises `InputError` naming the step."""
-        if not math.isfinite(logs["loss"]):
-            step = int(self.model.optimizer.iterations)
-            raise InputError(
-                f"the loss of step {step} is {logs['loss']}; lower the learning "
-                "rate or set a clip_norm, and start again."
-            )
+    Pictures are strips of frame, spatial guide, truth and prediction of the
+    same few samples at every validation (or row, where there is none).
+
+    Args:
+        folder: for the event files.
+        model: the network that is trained.
+        samples: samples to show, as `Samples.sample` gives them.
+    """
+
+    def __init__(self, folder, model, samples):
+        self.model, self.samples = model, list(samples)
+        self._writer = tf.summary.create_file_writer(str(folder))
+        self._probability = tf.function(
+            lambda inputs: tf.sigmoid(model(inputs, training=False)),
+            reduce_retracing=True,
+        )
+
+    def row(self, step, loss, rate, seconds):
+        """Writes loss and rate."""
+        with self._writer.as_default(step):
+            tf.summary.scalar("training/loss", loss)
+            tf.summary.scalar("training/learning_rate", rate)
+
+    def validated(self, step, figures):
+        """Writes the figures and the pictures."""
+        with self._writer.as_default(step):
+            for name, value in figures.items():
+                tf.summary.scalar(f"validation/{name}", value)
+            for number, sample in enumerate(self.samples):
+                tf.summary.image(f"sample {number}", self.strip(sample)[None])
+        self._writer.flush()
+
+    def strip(self, sample):
+        """Frame, guide, truth and prediction side by side.
+
+        Args:
+            sample: `(image, visual_guide, spatial_guide, label)`; of a clip
+                the last frame is shown.
+
+        Returns:
+            (h, 4 w, 3) uint8 RGB.
+        """
+        image, visual, guide, label = (np.asarray(x, np.float32) for x in sample)
+        inputs = {"image": image, "visual_guide": visual, "spatial_guide": guide}
+        found = self._probability(
+            {name: tf.constant(value[None]) for name, value in inputs.items()}
+        )[0].numpy()
+        if image.ndim == 4:
+            image, guide, label, found = image[-1], guide[-1], label[-1], found[-1]
+        frame = image[..., ::-1] + np.array(MEAN_BGR)[::-1]
+        # MaskTrack's guide has 255 where others have 1.
+        maps = guide / max(1.0, guide.max()), label, found
+        grey = [np.repeat(255.0 * each, 3, axis=-1) for each in maps]
+        strip = np.concatenate([frame, *grey], axis=1)
+        return np.clip(np.rint(strip), 0, 255).astype(np.uint8)
+
+    def end(self):
+        """Closes the event file."""
+        self._writer.close()
+
+
+class MeanLoss:
+    """Running mean of the loss since the last row; part of the saved state."""
+
+    def __init__(self, total=0.0, count=0):
+        self.total, self.count = total, count
+
+    def add(self, loss):
+        """Counts a step in; what is not finite is left out."""
+        if math.isfinite(loss):
+            self.total += loss
+            self.count += 1
+
+    def take(self):
+        """The mean, and starts again."""
+        mean = self.total / max(1, self.count)
+        self.total, self.count = 0.0, 0
+        return mean

@@ -1,8 +1,10 @@
 """Adam with the papers' groups of learning rates."""
 
+import math
 import re
 
 import keras
+from keras import ops
 
 RECURRENT = r"convlstm"
 """Paths of ReConvNet's new variables: the ConvLSTMs and their gammas."""
@@ -15,6 +17,9 @@ class GroupedAdam(keras.optimizers.Adam):
     ReConvNet section 3 trains "with a lower learning rate for the
     non-recurrent than for the recurrent component". A factor on the gradient
     would do nothing under Adam, so the rate itself is multiplied.
+
+    Under `tf.distribute` the gradients given to `apply` must already be
+    summed over the replicas, so that clipping sees the whole gradient.
 
     Args:
         learning_rate: rate of a group with factor 1, or a schedule.
@@ -67,6 +72,10 @@ class GroupedAdam(keras.optimizers.Adam):
         factor = self._factors[self._get_variable_index(variable)]
         super().update_step(gradient, variable, learning_rate * factor)
 
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """Keras would sum over replicas here, after clipping each one's part."""
+        return grads_and_vars
+
     def get_config(self):
         """Constructor arguments."""
         return {**super().get_config(), "groups": self.groups}
@@ -78,3 +87,79 @@ def recurrent_groups(factor):
         ("recurrent", RECURRENT, factor),
         ("other", f"^(?!.*{RECURRENT})", 1.0),
     ]
+
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class TrainingRate(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, drops at given steps, and a cosine to the end.
+
+    Args:
+        rate: the rate without any of them.
+        steps: number of steps in all.
+        warmup_steps: steps of the linear rise from rate / warmup_steps.
+        drops: `((step, factor), ...)`, factors multiply from that step on.
+        final: share of the rate that the cosine ends with; 1: no cosine.
+    """
+
+    def __init__(self, rate, steps, warmup_steps=0, drops=(), final=1.0):
+        self.rate, self.steps, self.warmup_steps = rate, steps, warmup_steps
+        self.drops = tuple(tuple(drop) for drop in drops)
+        self.final = final
+
+    def __call__(self, step):
+        """The rate of `step`, counted from 0."""
+        step = ops.cast(step, "float32")
+        rate = ops.cast(self.rate, "float32")
+        for first, factor in self.drops:
+            rate = rate * ops.where(step >= first, factor, 1.0)
+        if self.final != 1.0:
+            length = max(1, self.steps - self.warmup_steps)
+            done = ops.clip((step - self.warmup_steps) / length, 0.0, 1.0)
+            cosine = 0.5 * (1.0 + ops.cos(math.pi * done))
+            rate = rate * (self.final + (1.0 - self.final) * cosine)
+        if self.warmup_steps:
+            rate = rate * ops.minimum(1.0, (step + 1.0) / self.warmup_steps)
+        return rate
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {
+            "rate": self.rate,
+            "steps": self.steps,
+            "warmup_steps": self.warmup_steps,
+            "drops": self.drops,
+            "final": self.final,
+        }
+
+
+def make_optimizer(settings, dtype_policy="float32"):
+    """The optimiser of `TrainSettings`.
+
+    Args:
+        settings: `TrainSettings`.
+        dtype_policy: name of the network's policy; "mixed_float16" gets
+            dynamic loss scaling.
+
+    Returns:
+        `GroupedAdam`, within a `keras.optimizers.LossScaleOptimizer` for
+        float16.
+    """
+    adam = GroupedAdam(
+        TrainingRate(
+            settings.learning_rate,
+            settings.steps,
+            settings.warmup_steps,
+            settings.rate_drops,
+            settings.final_rate,
+        ),
+        recurrent_groups(settings.recurrent_learning_rate / settings.learning_rate),
+        global_clipnorm=settings.clip_norm,
+    )
+    if dtype_policy == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(adam)
+    return adam
+
+
+def adam_of(optimizer):
+    """The `GroupedAdam` of `make_optimizer`'s result."""
+    return getattr(optimizer, "inner_optimizer", optimizer)

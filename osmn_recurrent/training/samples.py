@@ -1,16 +1,26 @@
 """Training samples from clips: NumPy in, NumPy out, one seed per sample."""
 
+import collections
 import dataclasses
 import functools
+import logging
+import threading
 
+import cv2
 import numpy as np
-from PIL import Image
+from pycocotools import mask as run_lengths
 from tqdm import tqdm
 
 from osmn_recurrent import guides, masks
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.augmentation import GuideAugmentation
+
+CACHES = ("none", "frames")
+"""What `ClipSamples` keeps in memory besides the masks' run lengths."""
+
+MOST_ATTEMPTS = 100
+"""Unreadable samples in a row that end a training."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,85 +33,60 @@ class SampleSettings:
             854x480 times (0.5, 0.8, 1).
         clip_length: frames per sample; None gives stills (no time axis).
         stride: steps between the frames of a sample.
-        guide_augmentation: disturbances of both guides.
+        guide_augmentation: disturbances of both guides: `GuideAugmentation`
+            (OSMN) or `AffineAugmentation` (ReConvNet).
         min_cover: smallest share of the picture that an object covers in a
             frame used as visual guide (release: 0.3%).
         min_fill: smallest share of its own box that it covers there (20%).
+        flip: probability of mirroring the network image, its masks and the
+            spatial guide. Release: 0.5 in stage 1, 0 in stage 2.
+        crop: the network image is a random part of the picture; each side
+            keeps the share U(crop, 1) of the picture's. 1, as released,
+            takes all of it. OSMN's table 3 has a random crop, but no range.
+        sparse_masks: clips may lack masks for some of their frames
+            (YouTube-VOS: every fifth has one); the frames that have one are
+            then the clip, and `stride` counts these.
     """
 
     size: tuple = (480, 854)
     scales: tuple = (0.5, 0.8, 1.0)
     clip_length: int | None = None
     stride: int = 1
-    guide_augmentation: GuideAugmentation = dataclasses.field(
-        default_factory=GuideAugmentation
-    )
+    guide_augmentation: object = dataclasses.field(default_factory=GuideAugmentation)
     min_cover: float = 0.003
     min_fill: float = 0.2
+    flip: float = 0.0
+    crop: float = 1.0
+    sparse_masks: bool = False
 
 
-class ClipSamples:
-    """Samples (guide frame, earlier masks, frames, masks) of annotated clips.
+STAGE_1 = SampleSettings(size=(400, 400), scales=(0.8, 1.0, 1.2), flip=0.5)
+"""OSMN's stage 1: squares of 320, 400 and 480, mirrored at random."""
 
-    As in the release's stage 2: the visual guide comes from a random frame in
-    which the object is well visible, the spatial guide of each frame from the
-    true mask one step before, and one object is drawn per sample. Only frames
-    in which the object is visible start a sample.
+
+class Samples:
+    """An endless, repeatable sequence of samples.
+
+    Subclasses have `__len__` and `make(index, number, attempt)`. What cannot
+    be read is skipped: the next index of the epoch's order takes its place, so
+    that a sample depends on its number and the files alone.
 
     Args:
-        clips: list of `Clip`s with a mask for every frame.
         settings: `SampleSettings`.
         guide_kind: of the model: "gaussian", "mask" or "none".
         batch_size: samples that share one scale.
         seed: fixes order, scales and augmentation.
+
+    Attributes:
+        skipped: `{message: samples}`, what could not be read and how often
+            another sample took its place.
     """
 
-    def __init__(self, clips, settings, guide_kind="gaussian", batch_size=1, seed=0):
-        self.clips, self.settings = list(clips), settings
-        self.guide_kind, self.batch_size, self.seed = guide_kind, batch_size, seed
-        self.index, self._guide_frames = self._scan()
-        if not self.index:
-            raise InputError(
-                f"none of the {len(self.clips)} training clips has an object "
-                "that is visible in two frames a stride apart; check the "
-                "masks and the clip length."
-            )
-
-    def __len__(self):
-        return len(self.index)
-
-    def _scan(self):
-        """Starts `(clip, frame, object)`, and guide frames per object."""
-        index, guide_frames = [], {}
-        for c, clip in enumerate(
-            tqdm(self.clips, "reading masks", unit="clip", leave=False)
-        ):
-            visible = {}
-            for t in range(len(clip)):
-                ids = clip.mask(t)
-                if ids is None:
-                    raise InputError(
-                        f"clip {clip.name} has no mask for frame "
-                        f"{clip.frame_names[t]}; training needs one for every frame."
-                    )
-                for i in masks.object_ids(ids):
-                    visible.setdefault(i, []).append(t)
-                    if self._shows(ids == i):
-                        guide_frames.setdefault((c, i), []).append(t)
-            span = self.settings.stride * (self.settings.clip_length or 1)
-            for i, frames in visible.items():
-                guide_frames.setdefault((c, i), frames[:1])
-                index += [(c, t, i) for t in frames if span <= t + span < len(clip)]
-        return index, guide_frames
-
-    def _shows(self, mask):
-        area = np.count_nonzero(mask)
-        left, top, right, bottom = masks.bounding_box(mask)
-        box = (right - left + 1) * (bottom - top + 1)
-        return (
-            area > self.settings.min_cover * mask.size
-            and area > self.settings.min_fill * box
-        )
+    def __init__(self, settings, guide_kind="gaussian", batch_size=1, seed=0):
+        self.settings, self.guide_kind = settings, guide_kind
+        self.batch_size, self.seed = batch_size, seed
+        self.skipped = collections.Counter()
+        self._lock = threading.Lock()
 
     def sample(self, number):
         """Sample `number` of an endless sequence, always the same one.
@@ -114,39 +99,230 @@ class ClipSamples:
             `(image, visual_guide, spatial_guide, label)`: float32
             (T, h, w, 3) BGR minus mean, (224, 224, 3), (T, h, w, 1), and
             uint8 (T, h, w, 1) of 0 and 1; no T for stills.
-        """
-        epoch, place = divmod(number, len(self.index))
-        c, start, i = self.index[self._order(epoch)[place]]
-        batch = np.random.default_rng((self.seed, 1, number // self.batch_size))
-        rng = np.random.default_rng((self.seed, 2, number))
-        scale = batch.choice(self.settings.scales)
-        size = tuple(int(side * scale) for side in self.settings.size)
-        clip = self.clips[c]
-        look = int(rng.choice(self._guide_frames[c, i]))
-        visual = self.settings.guide_augmentation.visual_guide(
-            rng, clip.frame(look), clip.mask(look) == i
-        )
-        length, stride = self.settings.clip_length or 1, self.settings.stride
-        times = [start + stride * k for k in range(length + 1)]
-        objects = [_resize_mask(clip.mask(t) == i, size) for t in times]
-        images = [guides.network_image(clip.frame(t), size) for t in times[1:]]
-        spatial = [self._guide(rng, mask) for mask in objects[:-1]]
-        parts = [np.stack(images), visual, np.stack(spatial), np.stack(objects[1:])]
-        parts[3] = parts[3][..., None]
-        if self.settings.clip_length is None:
-            parts = [parts[0][0], visual, parts[2][0], parts[3][0]]
-        return tuple(parts)
 
-    def _guide(self, rng, mask):
-        if self.guide_kind == "mask":
-            return augmentation.mask_guide(rng, mask)
-        return self.settings.guide_augmentation.spatial_guide(rng, mask)
+        Raises:
+            InputError: `MOST_ATTEMPTS` samples in a row cannot be read.
+        """
+        epoch, place = divmod(number, len(self))
+        order = self._order(epoch)
+        for attempt in range(MOST_ATTEMPTS):
+            index = int(order[(place + attempt) % len(order)])
+            try:
+                return self.make(index, number, attempt)
+            except InputError as error:
+                self._skip(last := str(error))
+        raise InputError(
+            f"{MOST_ATTEMPTS} training samples in a row cannot be read, the last "
+            f"because: {last}"
+        )
+
+    def describe(self, number):
+        """In words, what sample `number` is made from."""
+        epoch, place = divmod(number, len(self))
+        return self.name_of(int(self._order(epoch)[place]))
+
+    def _skip(self, message):
+        with self._lock:
+            first = message not in self.skipped
+            self.skipped[message] += 1
+        if first:
+            logging.getLogger(__name__).warning("skipped in training: %s", message)
 
     @functools.lru_cache(maxsize=2)  # noqa: B019 - lives as long as training
     def _order(self, epoch):
-        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.index))
+        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self))
+
+    def _draws(self, number, attempt):
+        """The sample's `(rng, (height, width))`; its batch shares the size."""
+        batch = np.random.default_rng((self.seed, 1, number // self.batch_size))
+        scale = batch.choice(self.settings.scales)
+        size = tuple(int(side * scale) for side in self.settings.size)
+        seed = (self.seed, 2, number, attempt) if attempt else (self.seed, 2, number)
+        return np.random.default_rng(seed), size
+
+    def _network_parts(self, rng, size, frames, objects):
+        """Images, spatial guides and labels of T frames.
+
+        Args:
+            rng: the sample's generator.
+            size: `(height, width)` of the network image.
+            frames: T arrays (H, W, 3) uint8 RGB.
+            objects: T + 1 masks (H, W) uint8 of 0 and 1, first that of the
+                step before.
+
+        Returns:
+            `(images, spatial_guides, labels)` with a time axis.
+        """
+        part = augmentation.random_part(rng, objects[1], self.settings.crop)
+        flip = self.settings.flip > 0 and rng.uniform() < self.settings.flip
+        objects = [_resize_mask(mask[part], size) for mask in objects]
+        frames = [frame[part] for frame in frames]
+        if flip:
+            objects = [np.ascontiguousarray(mask[:, ::-1]) for mask in objects]
+            frames = [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
+        images = _stack([guides.network_image(frame, size) for frame in frames])
+        if self.guide_kind == "mask":
+            spatial = [augmentation.mask_guide(rng, mask) for mask in objects[:-1]]
+        else:
+            augment = self.settings.guide_augmentation
+            spatial = augment.spatial_guides(rng, objects[:-1])
+        return images, _stack(spatial), _stack(objects[1:])[..., None]
+
+    def _finished(self, images, visual, spatial, labels):
+        """The sample; without time axis where stills are asked for."""
+        if self.settings.clip_length is None:
+            return images[0], visual, spatial[0], labels[0]
+        return images, visual, spatial, labels
+
+
+class ClipSamples(Samples):
+    """Samples (guide frame, earlier masks, frames, masks) of annotated clips.
+
+    As in the release's stage 2: the visual guide comes from a random frame in
+    which the object is well visible, the spatial guide of each frame from the
+    true mask one step before, and one object is drawn per sample. Only frames
+    in which the object is visible start a sample.
+
+    Args:
+        clips: list of `Clip`s with a mask for every frame (or see
+            `SampleSettings.sparse_masks`).
+        settings: `SampleSettings`.
+        guide_kind: of the model: "gaussian", "mask" or "none".
+        batch_size: samples that share one scale.
+        seed: fixes order, scales and augmentation.
+        cache: one of `CACHES`; "frames" keeps each frame once it was read,
+            for DAVIS 2017's train set at 480p 5 GB.
+
+    Raises:
+        InputError: a mask that is missing or cannot be read, or clips
+            without a usable object.
+    """
+
+    def __init__(
+        self,
+        clips,
+        settings,
+        guide_kind="gaussian",
+        batch_size=1,
+        seed=0,
+        cache="none",
+    ):
+        super().__init__(settings, guide_kind, batch_size, seed)
+        self.clips = list(clips)
+        if cache not in CACHES:
+            raise InputError(f"cache {cache!r} is none of {', '.join(CACHES)}.")
+        self._keep_frames, self._frames = cache == "frames", {}
+        self._codes = {}
+        self.index, self._guide_frames = self._scan()
+        if not self.index:
+            raise InputError(
+                f"none of the {len(self.clips)} training clips has an object "
+                "that is visible in two frames a stride apart; check the "
+                "masks and the clip length."
+            )
+
+    def __len__(self):
+        return len(self.index)
+
+    def names(self):
+        """The clips' names."""
+        return [clip.name for clip in self.clips]
+
+    def name_of(self, index):
+        """Clip, frame and object of a start."""
+        c, t, i = self.index[index]
+        clip = self.clips[c]
+        return f"{clip.name}, frame {clip.frame_names[self._times[c][t]]}, object {i}"
+
+    def _scan(self):
+        """Starts `(clip, frame, object)`, and guide frames per object.
+
+        Frames count within `self._times`, the clip's frames with a mask.
+        """
+        index, guide_frames, self._times = [], {}, []
+        for c, clip in enumerate(
+            tqdm(self.clips, "reading masks", unit="clip", leave=False)
+        ):
+            self._times.append(self._annotated(clip))
+            visible = {}
+            for t in range(len(self._times[c])):
+                ids = clip.mask(self._times[c][t])
+                self._codes[c, t, 0] = run_lengths.encode(np.zeros_like(ids).T)
+                for i in masks.object_ids(ids):
+                    mask = (ids == i).view(np.uint8)
+                    # Of the transpose: run lengths go down columns.
+                    self._codes[c, t, i] = run_lengths.encode(mask.T)
+                    visible.setdefault(i, []).append(t)
+                    if self._shows(mask):
+                        guide_frames.setdefault((c, i), []).append(t)
+            span = self.settings.stride * (self.settings.clip_length or 1)
+            for i, frames in visible.items():
+                guide_frames.setdefault((c, i), frames[:1])
+                last = len(self._times[c]) - span
+                index += [(c, t, i) for t in frames if t < last]
+        return index, guide_frames
+
+    def _annotated(self, clip):
+        """Numbers of the clip's frames that make up samples."""
+        found = [t for t in range(len(clip)) if t in clip.mask_paths]
+        if len(found) < len(clip) and not self.settings.sparse_masks:
+            missing = next(t for t in range(len(clip)) if t not in clip.mask_paths)
+            raise InputError(
+                f"clip {clip.name} has no mask for frame "
+                f"{clip.frame_names[missing]}; training needs one for every frame, or "
+                "the option sparse_masks, which leaves such frames out."
+            )
+        return found
+
+    def _mask(self, c, t, i):
+        """Mask of object `i`, (H, W) uint8 of 0 and 1.
+
+        From run lengths kept since the scan: a kilobyte each, and decoded in
+        a tenth of the time that a PNG takes.
+        """
+        code = self._codes.get((c, t, i), self._codes[c, t, 0])
+        return run_lengths.decode(code).T
+
+    def _frame(self, c, t):
+        if (c, t) in self._frames:
+            return self._frames[c, t]
+        frame = self.clips[c].frame(self._times[c][t])
+        if self._keep_frames:
+            self._frames[c, t] = frame
+        return frame
+
+    def _shows(self, mask):
+        area = np.count_nonzero(mask)
+        left, top, right, bottom = masks.bounding_box(mask)
+        box = (right - left + 1) * (bottom - top + 1)
+        return (
+            area > self.settings.min_cover * mask.size
+            and area > self.settings.min_fill * box
+        )
+
+    def make(self, index, number, attempt=0):
+        """The sample that begins at start `index`; see `Samples.sample`."""
+        c, start, i = self.index[index]
+        rng, size = self._draws(number, attempt)
+        look = int(rng.choice(self._guide_frames[c, i]))
+        visual = self.settings.guide_augmentation.visual_guide(
+            rng, self._frame(c, look), self._mask(c, look, i)
+        )
+        length, stride = self.settings.clip_length or 1, self.settings.stride
+        times = [start + stride * k for k in range(length + 1)]
+        objects = [self._mask(c, t, i) for t in times]
+        frames = [self._frame(c, t) for t in times[1:]]
+        images, spatial, labels = self._network_parts(rng, size, frames, objects)
+        return self._finished(images, visual, spatial, labels)
+
+
+def _stack(arrays):
+    """`np.stack`, without a copy of a single array."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _resize_mask(mask, size):
-    image = Image.fromarray(mask.astype(np.uint8))
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.NEAREST))
+    """(H, W) uint8 to `size`, nearest neighbour at pixel centres as Pillow's."""
+    if mask.shape == tuple(size):
+        return mask
+    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)

@@ -1,0 +1,257 @@
+"""COCO 2017's objects as stills: a picture and the mask of one object in it.
+
+    <data_dir>/train2017/000000000009.jpg
+    <data_dir>/annotations/instances_train2017.json
+
+Training takes the non-crowd objects that cover more than 3% of their picture
+(OSMN section 3.5). Reading the annotations of train2017 takes half a minute
+and gigabytes, so the objects are kept, as run lengths, in an index file that
+is made once and belongs to one annotation file (its size and SHA-256).
+"""
+
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+from pycocotools import mask as run_lengths
+
+from osmn_recurrent.datasets.clips import read_frame
+from osmn_recurrent.datasets.index_files import stored_arrays
+from osmn_recurrent.errors import InputError
+
+MIN_COVER = 0.03
+"""Share of its picture that an object must cover (OSMN section 3.5)."""
+
+TRAIN2017_IMAGES, TRAIN2017_OBJECTS = 118_287, 217_516
+"""Pictures of train2017, and its objects over `MIN_COVER` (OSMN section 3.5)."""
+
+_INDEX_VERSION = 1
+
+
+class CocoObjects:
+    """Objects of a COCO split, one still each.
+
+    Args:
+        data_dir: the folder that holds `annotations` and the picture folders.
+        split: "train2017" or "val2017", or another picture folder with an
+            `annotations/instances_<split>.json`.
+        cache_dir: folder of the index; default: that of the annotations.
+        min_cover: smallest share of its picture that an object covers,
+            exclusive, by the annotated area.
+
+    Attributes:
+        pictures: number of pictures that the annotation file lists.
+        sources: paths of the pictures that have an object, in order.
+        annotation_ids: (N,) int64, the objects' ids in the annotation file.
+        covers: (N,) float64, share of its picture that each object covers.
+
+    Raises:
+        InputError: a missing or malformed annotation file, objects without
+            segmentation, listed pictures that are missing, or no object.
+    """
+
+    def __init__(
+        self, data_dir, split="train2017", cache_dir=None, min_cover=MIN_COVER
+    ):
+        data_dir = pathlib.Path(data_dir)
+        self.split, self.min_cover = split, min_cover
+        self.annotations = data_dir / "annotations" / f"instances_{split}.json"
+        if not self.annotations.is_file():
+            raise InputError(
+                f"{self.annotations}: no such file; expected COCO's layout, "
+                f"{split}/*.jpg beside annotations/instances_{split}.json."
+            )
+        folder = pathlib.Path(cache_dir or self.annotations.parent)
+        index = _load_index(
+            self.annotations, folder / f"{self.annotations.stem}.objects.npz", min_cover
+        )
+        self.pictures = int(index["pictures"])
+        self.sources = tuple(data_dir / split / name for name in index["names"])
+        self.annotation_ids, self.covers = index["ids"], index["covers"]
+        self._sizes, self._picture_of = index["sizes"], index["picture_of"]
+        self._codes, self._ends = index["codes"].tobytes(), index["ends"]
+        if not len(self):
+            raise InputError(
+                f"{self.annotations} has no non-crowd object over {min_cover:.1%} of "
+                "its picture; choose another split or a smaller share."
+            )
+        _refuse_missing(data_dir / split, self.sources)
+
+    def __len__(self):
+        return len(self.annotation_ids)
+
+    @property
+    def expected(self):
+        """The paper's number of objects, or None for another set or share."""
+        official = self.split == "train2017" and self.pictures == TRAIN2017_IMAGES
+        return TRAIN2017_OBJECTS if official and self.min_cover == MIN_COVER else None
+
+    def describe(self):
+        """One line: how many objects, and how many the paper counts."""
+        line = (
+            f"{self.split}: {len(self):,} objects over {self.min_cover:.1%} in "
+            f"{len(self.sources):,} of {self.pictures:,} pictures"
+        )
+        if self.expected in (None, len(self)):
+            return line + (", as in OSMN's paper" if self.expected else "")
+        return f"{line}; OSMN's paper has {self.expected:,}: not the official file?"
+
+    def name(self, number):
+        """Path of the picture of object `number`."""
+        return str(self.sources[self._picture_of[number]])
+
+    def still(self, number):
+        """Object `number`: `(picture, mask)`.
+
+        Returns:
+            (H, W, 3) uint8 RGB and (H, W) uint8 of 0 and 1.
+
+        Raises:
+            InputError: a picture that cannot be decoded, or whose size is
+                not the annotated one.
+        """
+        place = self._picture_of[number]
+        size = tuple(self._sizes[place].tolist())
+        picture = read_picture(self.sources[place], size)
+        return picture, object_mask(self._code(number), size)
+
+    def _code(self, number):
+        start = int(self._ends[number - 1]) if number else 0
+        return self._codes[start : int(self._ends[number])]
+
+    def by_picture(self):
+        """Iterates over the pictures that have objects.
+
+        Yields:
+            `(path, (height, width), objects)`; objects is a list of
+            `(annotation id, cover, run lengths)`, see `object_mask`.
+        """
+        bounds = np.searchsorted(self._picture_of, np.arange(len(self.sources) + 1))
+        for place, path in enumerate(self.sources):
+            objects = [
+                (int(self.annotation_ids[n]), float(self.covers[n]), self._code(n))
+                for n in range(bounds[place], bounds[place + 1])
+            ]
+            yield path, tuple(self._sizes[place].tolist()), objects
+
+
+def read_picture(path, size):
+    """A picture of the annotated size, (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: it cannot be decoded or has another size.
+    """
+    picture = read_frame(path)
+    if picture.shape[:2] != size:
+        raise InputError(
+            f"{path} is {picture.shape[1]}x{picture.shape[0]}, but the annotations "
+            f"say {size[1]}x{size[0]}; restore the picture."
+        )
+    return picture
+
+
+def object_mask(code, size):
+    """(H, W) uint8 of 0 and 1 from run lengths (bytes) and `(H, W)`."""
+    return run_lengths.decode({"size": list(size), "counts": code})
+
+
+def _load_index(annotations, path, min_cover):
+    """The index in `path`, made anew if it is not of this annotation file."""
+    with open(annotations, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    key = [_INDEX_VERSION, annotations.stat().st_size, digest, float(min_cover)]
+    return stored_arrays(path, key, lambda: _make_index(annotations, min_cover))
+
+
+def _make_index(annotations, min_cover):
+    """Arrays that describe the objects of an annotation file."""
+    images, objects = _read(annotations)
+    order = {image: place for place, image in enumerate(sorted(images))}
+    chosen, without = [], []
+    for each in objects:
+        height, width = images[each["image_id"]][1]
+        if each["iscrowd"] or each["area"] <= min_cover * height * width:
+            continue
+        code = _code(each.get("segmentation"), height, width)
+        cover = each["area"] / (height * width)
+        (chosen if code else without).append(
+            (each["image_id"], each["id"], cover, code)
+        )
+    if without:
+        raise InputError(
+            f"{annotations}: {len(without)} of {len(chosen) + len(without)} objects "
+            f"have no segmentation that can be read, the first is annotation "
+            f"{without[0][1]} of picture {images[without[0][0]][0]}; add polygons or "
+            "run lengths, or leave these annotations out."
+        )
+    chosen.sort(key=lambda each: (order[each[0]], each[1]))
+    used = sorted({each[0] for each in chosen})
+    place = {image: k for k, image in enumerate(used)}
+    codes = [each[3] for each in chosen]
+    return {
+        "pictures": np.int64(len(images)),
+        "names": np.array([images[i][0] for i in used], dtype=np.str_),
+        "sizes": np.array([images[i][1] for i in used], np.int32).reshape(-1, 2),
+        "picture_of": np.array([place[each[0]] for each in chosen], np.int64),
+        "ids": np.array([each[1] for each in chosen], np.int64),
+        "covers": np.array([each[2] for each in chosen], np.float64),
+        "codes": np.frombuffer(b"".join(codes), np.uint8),
+        "ends": np.cumsum([len(code) for code in codes], dtype=np.int64),
+    }
+
+
+def _read(annotations):
+    """`{image id: (file name, (height, width))}` and the annotations."""
+    try:
+        content = json.loads(annotations.read_bytes())
+        images = {
+            each["id"]: (each["file_name"], (int(each["height"]), int(each["width"])))
+            for each in content["images"]
+        }
+        objects = [
+            {"iscrowd": 0, **each, "area": float(each["area"])}
+            for each in content["annotations"]
+        ]
+        strays = [each["id"] for each in objects if each["image_id"] not in images]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{annotations} is not COCO's instances file ({error!r}); expected "
+            '"images" with id, file_name, height and width, and "annotations" with '
+            "id, image_id, area, iscrowd and segmentation."
+        ) from None
+    if strays:
+        raise InputError(
+            f"{annotations}: {len(strays)} annotations, the first is {strays[0]}, "
+            'belong to no picture under "images"; add these or leave them out.'
+        )
+    return images, objects
+
+
+def _code(segmentation, height, width):
+    """Compressed run lengths (bytes) of polygons or run lengths; b"" if none."""
+    try:
+        if isinstance(segmentation, dict):
+            counts = segmentation["counts"]
+            if isinstance(counts, str):
+                return counts.encode()
+            return run_lengths.frPyObjects(segmentation, height, width)["counts"]
+        # pycocotools takes four numbers for a box, not for a polygon.
+        polygons = [each for each in segmentation or [] if len(each) >= 6]
+        if not polygons:
+            return b""
+        return run_lengths.merge(run_lengths.frPyObjects(polygons, height, width))[
+            "counts"
+        ]
+    except (TypeError, KeyError, ValueError):
+        return b""
+
+
+def _refuse_missing(folder, sources):
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    missing = [path for path in sources if path.name not in found]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(sources)} pictures that the annotations list are "
+            f"missing, the first is {missing[0]}; complete the download."
+        )

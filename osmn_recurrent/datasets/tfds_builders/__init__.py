@@ -1,0 +1,7 @@
+"""`tensorflow-datasets` builders: prepare once, read from anywhere.
+
+    tfds build --imports=osmn_recurrent.datasets.tfds_builders.prepared_davis \\
+        prepared_davis --manual_dir=DAVIS --data_dir=PREPARED
+
+or `experiments.prepare_data`. `datasets.prepared` reads what they write.
+"""

@@ -1,0 +1,108 @@
+"""Pseudo-clips: a still and its mask, moved along a smooth random path.
+
+ReConvNet is fine-tuned online on random transformations of the first frame
+(its section 3); the same makes clips of COCO's stills. No paper says how
+these move; the path here is a choice of ours.
+"""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from osmn_recurrent.masks import bounding_box
+
+
+@dataclasses.dataclass(frozen=True)
+class Motion:
+    """Smooth random affine motion of a whole picture with its mask.
+
+    Each parameter follows a quadratic Bezier curve whose three control points
+    are drawn from U(-1, 1) times its range: it never leaves the range, and
+    neither its value nor its speed jumps.
+
+    Attributes:
+        shift: largest shift, in shares of the picture's sides.
+        scale: largest factor is 1 + scale, the smallest 1 / (1 + scale).
+        rotation: largest angle in degrees.
+        shear: largest horizontal shift per row, in pixels.
+    """
+
+    shift: float = 0.1
+    scale: float = 0.2
+    rotation: float = 10.0
+    shear: float = 0.05
+
+    def path(self, rng, length):
+        """Parameters of every frame.
+
+        Args:
+            rng: `numpy.random.Generator`.
+            length: number of frames.
+
+        Returns:
+            (length, 5) float64: shift right and down (shares of the sides),
+            logarithm of the scale, degrees (counter-clockwise), shear.
+        """
+        widest = np.log1p(self.scale)
+        ranges = np.array([self.shift, self.shift, widest, self.rotation, self.shear])
+        control = rng.uniform(-1.0, 1.0, (3, 5)) * ranges
+        u = np.linspace(0.0, 1.0, length)[:, None]
+        return np.concatenate([(1 - u) ** 2, 2 * u * (1 - u), u**2], 1) @ control
+
+    def move(self, rng, picture, mask, length):
+        """A pseudo-clip of one frame and its mask.
+
+        The picture is reflected at its borders, and so is the mask: a
+        mirrored piece of the object counts as object. Rotation and scaling
+        are about the centre of the object's box.
+
+        Args:
+            rng: `numpy.random.Generator`.
+            picture: (H, W, 3) uint8.
+            mask: (H, W) uint8 object ids.
+            length: number of frames.
+
+        Returns:
+            `(frames, masks)`: lists of arrays like `picture` (bilinear) and
+            `mask` (nearest neighbour).
+        """
+        frames, masks = [], []
+        for parameters in self.path(rng, length):
+            matrix = affine_matrix(parameters, mask)
+            frames.append(_warp(picture, matrix, cv2.INTER_LINEAR))
+            masks.append(_warp(mask, matrix, cv2.INTER_NEAREST))
+        return frames, masks
+
+
+def affine_matrix(parameters, mask):
+    """The transform that a row of `Motion.path` stands for.
+
+    Args:
+        parameters: shift right and down, log scale, degrees, shear.
+        mask: (H, W); the centre of its box is the fixed point of rotation,
+            scaling and shear.
+
+    Returns:
+        (2, 3) float64, from a point (x, y, 1) of the still to the frame's.
+    """
+    right, down, log_scale, degrees, shear = parameters
+    height, width = mask.shape
+    box = bounding_box(mask)
+    centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
+    angle = np.deg2rad(degrees)
+    # y points down, so this turns counter-clockwise as seen.
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    linear = np.exp(log_scale) * turn @ np.array([[1.0, shear], [0.0, 1.0]])
+    offset = centre - linear @ centre + (right * width, down * height)
+    return np.concatenate([linear, offset[:, None]], axis=1)
+
+
+def _warp(values, matrix, interpolation):
+    return cv2.warpAffine(
+        values,
+        matrix,
+        values.shape[1::-1],
+        flags=interpolation,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )

@@ -1,0 +1,111 @@
+"""Settings of a training."""
+
+import dataclasses
+
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.training.samples import SampleSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """Settings of one training; defaults are OSMN's stage 2.
+
+    Attributes:
+        samples: `SampleSettings`.
+        loss: "balanced_cross_entropy" (OSMN) or "lovasz_hinge" (ReConvNet).
+        reduction: of the balanced cross-entropy: "sum" as released, or
+            "image_mean", whose scale does not depend on batch and image size
+            (gradient clipping needs that).
+        steps: optimiser steps.
+        batch_size: samples per step, over all devices together.
+        accumulate: parts that each device's share of a batch is cut into;
+            their gradients are added before the one step. Memory falls, the
+            step stays the same (but for batch norm in training, which then
+            sees parts).
+        learning_rate: of the non-recurrent variables.
+        recurrent_learning_rate: of the ConvLSTMs and their gammas
+            (ReConvNet: ten times the other).
+        rate_drops: `((step, factor), ...)`: from that step on both rates are
+            multiplied by the factor (OSMN, stage 1: ((200000, 0.1),)).
+        warmup_steps: the rates rise linearly over these first steps; 0 as in
+            the papers, which start from trained weights.
+        final_rate: the rates fall along a cosine to this share of their
+            value; 1 keeps them as the papers do.
+        weight_decay: of all kernels, as slim has it: the gradient of
+            weight_decay * sum(w^2) / 2 is added (release: 0.0002).
+        trainable: regular expression, searched in variable paths: only these
+            variables move (OSVOS-M: "modulator").
+        freeze_batch_norm: the spatial modulator normalises with its moving
+            averages and keeps them (release, stage 2); its scale and centre
+            are trained all the same.
+        clip_norm: largest norm of the whole gradient; None: no clipping, as
+            in the papers.
+        truncation: frames after which back-propagation through time is cut;
+            the state is carried on. None: the whole clip. Neither paper
+            gives it.
+        own_guides: share of spatial guides, after the first frame of a clip,
+            made from the network's own prediction of the frame before
+            instead of from the true mask (scheduled sampling). 0 as OSMN's
+            release; the papers do not say.
+        own_guides_steps: the share rises linearly from 0 over these steps.
+        rematerialise: keep fewer feature maps and compute them again for the
+            gradient: less memory, more time.
+        validate_every: steps between validations; 0: only at the end. Ignored
+            without validation clips.
+        patience: validations without a better J after which training stops;
+            0: never.
+        save_every: steps between full states on the disk; 0: only at the
+            end.
+        seed: fixes data order, augmentation, dropout and guide draws.
+    """
+
+    samples: SampleSettings = dataclasses.field(default_factory=SampleSettings)
+    loss: str = "balanced_cross_entropy"
+    reduction: str = "sum"
+    steps: int = 50_000
+    batch_size: int = 4
+    accumulate: int = 1
+    learning_rate: float = 1e-6
+    recurrent_learning_rate: float = 1e-5
+    rate_drops: tuple = ()
+    warmup_steps: int = 0
+    final_rate: float = 1.0
+    weight_decay: float = 0.0002
+    trainable: str = ""
+    freeze_batch_norm: bool = True
+    clip_norm: float | None = None
+    truncation: int | None = None
+    own_guides: float = 0.0
+    own_guides_steps: int = 0
+    rematerialise: bool = False
+    validate_every: int = 1000
+    patience: int = 0
+    save_every: int = 1000
+    seed: int = 0
+
+    def check(self, replicas=1):
+        """Raises `InputError` for settings that contradict each other.
+
+        Args:
+            replicas: devices that share a batch.
+        """
+        parts = replicas * self.accumulate
+        if self.batch_size % parts:
+            raise InputError(
+                f"a batch of {self.batch_size} cannot be shared by {replicas} "
+                f"devices in {self.accumulate} parts each; choose a multiple of "
+                f"{parts}."
+            )
+        if self.samples.clip_length is None and (self.truncation or self.own_guides):
+            raise InputError(
+                "truncation and own_guides need clips; set clip_length, or leave "
+                "them out for stills."
+            )
+        if not 0.0 <= self.own_guides <= 1.0:
+            raise InputError(
+                f"own_guides is a share between 0 and 1, not {self.own_guides:g}."
+            )
+
+
+MAY_CHANGE = frozenset({"steps", "validate_every", "patience", "save_every"})
+"""Settings that may differ between a broken-off run and its continuation."""

@@ -1,0 +1,231 @@
+"""One step of training: forward, loss, gradients, update."""
+
+import functools
+import re
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from osmn_recurrent import guides
+from osmn_recurrent.losses import LOSSES
+
+GUIDES = {
+    "gaussian": guides.spatial_guide_tensor,
+    "mask": guides.mask_guide_tensor,
+}
+
+
+def trained_variables(model, settings):
+    """The variables of `model` that `settings.trainable` lets move."""
+    return [
+        variable
+        for variable in model.trainable_variables
+        if re.search(settings.trainable, variable.path)
+    ]
+
+
+def make_loss(settings):
+    """The loss of `TrainSettings`, a function of labels, logits and share.
+
+    The third argument is the positive share of the whole batch; only the
+    summed balanced cross-entropy needs it.
+    """
+    loss = LOSSES[settings.loss]
+    if settings.loss != "balanced_cross_entropy":
+        return lambda labels, logits, share: loss(labels, logits)
+    if settings.reduction == "sum":
+        return lambda labels, logits, share: loss(labels, logits, "sum", share)
+    return lambda labels, logits, share: loss(labels, logits, settings.reduction)
+
+
+class TrainStep:
+    """Compiled optimiser step, on one device or on many.
+
+    A device's share of the batch is cut into `accumulate` parts, and each
+    clip into pieces of `truncation` frames. Every part and piece has its own
+    gradient, one after the other; the gradients are added up over all of
+    them and over all devices, and applied once. The loss is that of the whole
+    batch, whatever the parts: sums add up, means are weighted.
+
+    Args:
+        model: a built `SegmentationModel`, made in the strategy's scope.
+        optimizer: of `optimizers.make_optimizer`, made there too.
+        settings: `TrainSettings`.
+        strategy: `tf.distribute.Strategy`.
+    """
+
+    def __init__(self, model, optimizer, settings, strategy):
+        self.model, self.optimizer, self.settings = model, optimizer, settings
+        self.strategy = strategy
+        self.variables = trained_variables(model, settings)
+        self.loss = make_loss(settings)
+        self.sums = settings.reduction == "sum" and "cross" in settings.loss
+        self._compiled = None
+
+    def __call__(self, batch, number):
+        """Runs step `number` (int, from 0) on a batch.
+
+        Args:
+            batch: `(inputs, labels)` of the distributed data set.
+            number: the step's number; draws of guides depend on it.
+
+        Returns:
+            The batch's loss, a Python float.
+        """
+        if self._compiled is None:
+            self._compiled = tf.function(self._run, reduce_retracing=True)
+        return float(self._compiled(*batch, tf.constant(number, tf.int64)))
+
+    def _run(self, inputs, labels, number):
+        loss = self.strategy.run(self._replica, (inputs, labels, number))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
+
+    def _replica(self, inputs, labels, number):
+        context = tf.distribute.get_replica_context()
+        total = functools.partial(context.all_reduce, tf.distribute.ReduceOp.SUM)
+        positive = tf.reduce_sum(tf.cast(labels > 0.5, tf.float32))
+        share = total(positive) / total(tf.cast(tf.size(labels), tf.float32))
+        loss, gradients = self._gradients(inputs, labels, share, number)
+        gradients = self._with_decay(total(gradients))
+        self.optimizer.apply(gradients, self.variables)
+        return loss
+
+    def _gradients(self, inputs, labels, share, number):
+        """Loss and gradients of this device's share, part after part."""
+        parts = self.settings.accumulate
+        length = labels.shape[1] if len(labels.shape) == 5 else None
+        weight = 1.0 / (parts * self.strategy.num_replicas_in_sync)
+        loss, gradients = tf.zeros(()), None
+        for part in range(parts):
+            each = [_part(x, part, parts) for x in tf.nest.flatten(inputs)]
+            given = tf.nest.pack_sequence_as(inputs, each)
+            truth, state, last = _part(labels, part, parts), None, None
+            for begin, end in pieces(length, self.settings.truncation):
+                own = 1.0 if length is None else (end - begin) / length
+                # A part starts when the one before has its gradients, or the
+                # feature maps of all would lie in memory together.
+                with tf.control_dependencies(gradients or []):
+                    value, found, state, last = self._piece(
+                        cut(given, begin, end),
+                        truth if length is None else truth[:, begin:end],
+                        (state, last, share, number, part),
+                        1.0 if self.sums else weight * own,
+                    )
+                loss += value
+                if gradients is not None:
+                    found = [a + b for a, b in zip(gradients, found, strict=True)]
+                gradients = found
+        return loss, gradients
+
+    def _piece(self, inputs, labels, carried, weight):
+        state, last, share, number, part = carried
+        with tf.GradientTape() as tape:
+            if self.settings.own_guides:
+                logits, state = self._roll_out(inputs, state, last, number, part)
+            else:
+                logits, state = self.model.run(inputs, state, training=True)
+            loss = weight * self.loss(labels, logits, share)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = [variable.value for variable in self.variables]
+        gradients = tape.gradient(
+            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        state = tf.nest.map_structure(tf.stop_gradient, state)
+        last = tf.stop_gradient(logits[:, -1]) if len(logits.shape) == 5 else None
+        return loss, gradients, state, last
+
+    def _roll_out(self, inputs, state, last, number, part):
+        """Frame by frame, guides partly from the network's own predictions.
+
+        No gradient passes through a guide: it comes from a mask cut at 0.5.
+        """
+        model, settings = self.model, self.settings
+        modulation = ()
+        if model.use_visual_modulator:
+            modulation = model.adapt(inputs["visual_guide"], training=True)
+        share = settings.own_guides
+        if settings.own_guides_steps:
+            risen = tf.cast(number, tf.float32) / settings.own_guides_steps
+            share *= tf.minimum(1.0, risen)
+        images = tf.unstack(inputs["image"], axis=1)
+        truth = tf.unstack(inputs["spatial_guide"], axis=1)
+        if state is None:
+            batch, height, width, _ = ops.shape(images[0])
+            state = model.initial_state(batch, height, width)
+        # Different draws on every device.
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.stack([settings.seed, 1000 * part + tf.cast(replica, tf.int32)])
+        seed = tf.random.fold_in(tf.cast(seed, tf.int32), number)
+        outputs = []
+        for t, (image, guide) in enumerate(zip(images, truth, strict=True)):
+            if last is not None and model.guide_kind in GUIDES:
+                draw = tf.random.stateless_uniform(
+                    (tf.shape(guide)[0], 1, 1, 1), tf.random.fold_in(seed, t)
+                )
+                own = GUIDES[model.guide_kind](last > 0.0)
+                guide = tf.where(draw < share, own, guide)
+            guide = () if model.guide_kind == "none" else guide
+            logits, state = model.step(
+                model.encode(image), guide, modulation, state, training=True
+            )
+            last = tf.stop_gradient(logits)
+            outputs.append(logits)
+        return tf.stack(outputs, axis=1), state
+
+    def _with_decay(self, gradients):
+        """Adds slim's weight decay of kernels, scaled as the loss is."""
+        decay = self.settings.weight_decay
+        if not decay:
+            return gradients
+        decay = self.optimizer.scale_loss(tf.constant(decay))
+        return [
+            gradient + decay * variable.value
+            if variable.path.endswith("kernel")
+            else gradient
+            for gradient, variable in zip(gradients, self.variables, strict=True)
+        ]
+
+
+def pieces(length, truncation):
+    """`[(begin, end), ...]` of a clip cut every `truncation` frames."""
+    if length is None:
+        return [(0, None)]
+    size = truncation or length
+    return [(t, min(t + size, length)) for t in range(0, length, size)]
+
+
+def cut(inputs, begin, end):
+    """Frames `begin` to `end` of a batch's inputs; all of them for stills."""
+    if end is None:
+        return inputs
+    return {
+        name: value if name == "visual_guide" else value[:, begin:end]
+        for name, value in inputs.items()
+    }
+
+
+def _part(x, index, parts):
+    """Part `index` of `parts` equal ones along the batch."""
+    if parts == 1:
+        return x
+    size = tf.shape(x)[0] // parts
+    return x[index * size : (index + 1) * size]
+
+
+def prepare(model, settings, replicas):
+    """Puts a network into the state that a training needs.
+
+    Args:
+        model: a built `SegmentationModel`.
+        settings: `TrainSettings`.
+        replicas: devices that share a batch; batch statistics are taken over
+            all of them.
+    """
+    model.rematerialise(settings.rematerialise)
+    modulator = getattr(model, "modulator_sp", None)
+    if modulator is not None:
+        modulator.freeze_statistics = settings.freeze_batch_norm
+        for norm in modulator.norms:
+            norm.synchronized = replicas > 1 and not settings.freeze_batch_norm
+    keras.utils.set_random_seed(settings.seed)

@@ -1,0 +1,80 @@
+"""Training samples from stills: OSMN's stage 1, and pseudo-clips."""
+
+import hashlib
+
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.training.samples import Samples
+
+
+class StillSamples(Samples):
+    """Samples that have their guides and their image from one picture.
+
+    As in the release's stage 1: the picture is stretched to the network's
+    size and mirrored at random; visual guide, spatial guide and image are
+    disturbed independently of each other.
+
+    With `motion`, a sample is a clip of `clip_length` frames in which the
+    still moves along a smooth random path; the spatial guide of each frame
+    comes from the mask one step before, the visual guide from the still.
+
+    Args:
+        stills: object with `__len__`, `name(number)` and `still(number) ->
+            (picture, mask)`, as `CocoObjects`.
+        settings: `SampleSettings`, such as `STAGE_1`.
+        guide_kind: of the model: "gaussian", "mask" or "none".
+        batch_size: samples that share one scale.
+        seed: fixes order, scales and augmentation.
+        motion: `pseudo_clips.Motion`, or None for stills.
+
+    Attributes:
+        sources: the stills.
+
+    Raises:
+        InputError: no stills, or a clip length without a motion.
+    """
+
+    def __init__(
+        self,
+        stills,
+        settings,
+        guide_kind="gaussian",
+        batch_size=1,
+        seed=0,
+        motion=None,
+    ):
+        super().__init__(settings, guide_kind, batch_size, seed)
+        self.sources, self.motion = stills, motion
+        if not len(stills):
+            raise InputError("there is no still to train on; name another split.")
+        if (motion is None) != (settings.clip_length is None):
+            raise InputError(
+                "clips from stills need both a clip length and a motion (pseudo-"
+                f"clips); found clip_length={settings.clip_length}, motion={motion}."
+            )
+
+    def __len__(self):
+        return len(self.sources)
+
+    def names(self):
+        """How many stills there are, and a digest of their names."""
+        names = "\n".join(self.sources.name(i) for i in range(len(self)))
+        return [f"{len(self)} stills {hashlib.sha256(names.encode()).hexdigest()}"]
+
+    def name_of(self, index):
+        """The still's name."""
+        return self.sources.name(index)
+
+    def make(self, index, number, attempt=0):
+        """The sample of still `index`; see `Samples.sample`."""
+        rng, size = self._draws(number, attempt)
+        picture, mask = self.sources.still(index)
+        visual = self.settings.guide_augmentation.visual_guide(rng, picture, mask)
+        if self.motion is None:
+            frames, objects = [picture], [mask, mask]
+        else:
+            frames, objects = self.motion.move(
+                rng, picture, mask, self.settings.clip_length + 1
+            )
+            frames = frames[1:]
+        images, spatial, labels = self._network_parts(rng, size, frames, objects)
+        return self._finished(images, visual, spatial, labels)

@@ -1,0 +1,89 @@
+"""Validation by propagation: whole clips, the network's own masks as guides."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from osmn_recurrent.inference.segmenter import PRECISIONS, VideoSegmenter
+from osmn_recurrent.measures.davis import evaluate_masks
+from osmn_recurrent.training import distribution, steps
+from osmn_recurrent.training.augmentation import NO_AUGMENTATION
+from osmn_recurrent.training.samples import ClipSamples
+
+LOSS_SAMPLES = 32
+"""Samples of the validation loss, spread over all clips."""
+
+
+class Validation:
+    """Scores a network on clips as it would be used.
+
+    J and F come from propagation through each whole clip from its first mask
+    (DAVIS' rules); the loss from single samples with true guides, undisturbed,
+    as in training. Only the former says how errors add up.
+
+    Args:
+        model: a built `SegmentationModel`; its current weights are scored.
+        clips: list of `Clip`s with a mask for every frame.
+        settings: `TrainSettings`.
+        strategy: `tf.distribute.Strategy`; its workers share the clips.
+    """
+
+    def __init__(self, model, clips, settings, strategy):
+        self.model, self.clips, self.strategy = model, list(clips), strategy
+        precision = {policy: name for name, policy in PRECISIONS.items()}
+        self._segmenter = VideoSegmenter(model, precision[model.dtype_policy.name])
+        self.samples = ClipSamples(
+            self.clips,
+            dataclasses.replace(
+                settings.samples,
+                scales=(1.0,),
+                guide_augmentation=NO_AUGMENTATION,
+                flip=0.0,
+                crop=1.0,
+            ),
+            model.guide_kind,
+        )
+        count = min(LOSS_SAMPLES, len(self.samples))
+        self._numbers = np.linspace(0, len(self.samples) - 1, count).astype(int)
+        self._loss = steps.make_loss(settings)
+        self._compiled = tf.function(self._sample_loss, reduce_retracing=True)
+
+    def __call__(self):
+        """Scores the current weights; all workers must call it.
+
+        Returns:
+            Dict of "loss", "J", "F" and "J&F" (the last three in [0, 1]),
+            means over samples or objects.
+        """
+        index, count = distribution.worker_of(self.strategy)
+        sums = np.zeros(5)
+        for clip in self.clips[index::count]:
+            figures = [score.figures() for score in self._scores(clip).values()]
+            for figure in figures:
+                if np.isfinite(figure["J-Mean"]):
+                    sums[:3] += figure["J-Mean"], figure["F-Mean"], 1
+        for number in self._numbers[index::count]:
+            sums[3:] += self.loss(self.samples.make(int(number), int(number))), 1
+        j, f, objects, loss, samples = distribution.sum_over_workers(
+            self.strategy, sums
+        )
+        j, f = float(j / objects), float(f / objects)
+        return {"loss": float(loss / samples), "J": j, "F": f, "J&F": (j + f) / 2}
+
+    def _scores(self, clip):
+        truth = [clip.mask(t) for t in range(len(clip))]
+        predicted = self._segmenter.segment(clip.frames(), truth[0])
+        return evaluate_masks(truth, predicted)
+
+    def loss(self, sample):
+        """Loss of one sample, a float."""
+        image, visual, spatial, label = (
+            tf.convert_to_tensor(part[None], tf.float32) for part in sample
+        )
+        inputs = {"image": image, "visual_guide": visual, "spatial_guide": spatial}
+        return float(self._compiled(inputs, label))
+
+    def _sample_loss(self, inputs, label):
+        logits = self.model(inputs, training=False)
+        return self._loss(label, logits, tf.reduce_mean(label))

@@ -1,0 +1,120 @@
+"""Samples of clips with few masks, late objects, broken files, caches."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from osmn_recurrent import guides, masks
+from osmn_recurrent.datasets.clips import Clip
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.training.augmentation import NO_AUGMENTATION, AffineAugmentation
+from osmn_recurrent.training.samples import ClipSamples, SampleSettings
+
+PLAIN = SampleSettings(size=(40, 60), scales=(1.0,), guide_augmentation=NO_AUGMENTATION)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Eleven frames, masks for 0, 5 and 10; object 2 appears in frame 5."""
+    rng, frames, found = np.random.default_rng(0), [], {}
+    for t in range(11):
+        frames.append(tmp_path / f"{t:05d}.jpg")
+        Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(
+            frames[-1]
+        )
+        if t % 5 == 0:
+            ids = np.zeros((40, 60), np.uint8)
+            ids[5:20, 5 + t : 20 + t] = 1
+            if t:
+                ids[25:38, 30:50] = 2
+            found[t] = tmp_path / f"{t:05d}.png"
+            masks.write_mask(found[t], ids)
+    return Clip("sparse", tuple(frames), found)
+
+
+def test_annotated_frames_are_the_clip_and_late_objects_start_late(clip):
+    settings = dataclasses.replace(PLAIN, sparse_masks=True)
+    made = ClipSamples([clip], settings)
+    # Starts count annotated frames: object 1 in 0 and 5, object 2 in 5.
+    assert sorted(made.index) == [(0, 0, 1), (0, 1, 1), (0, 1, 2)]
+    for number in range(3):
+        image, _, spatial, label = made.sample(number)
+        _, t, i = made.index[made._order(0)[number]]
+        now, before = 5 * (t + 1), 5 * t
+        np.testing.assert_array_equal(image, guides.network_image(clip.frame(now)))
+        np.testing.assert_array_equal(label[..., 0], clip.mask(now) == i)
+        np.testing.assert_array_equal(
+            spatial, guides.spatial_guide(clip.mask(before) == i)
+        )
+    long = dataclasses.replace(settings, clip_length=2)
+    made = ClipSamples([clip], long)
+    assert made.index == [(0, 0, 1)]
+    image = made.sample(0)[0]
+    for k, t in enumerate((5, 10)):
+        np.testing.assert_array_equal(image[k], guides.network_image(clip.frame(t)))
+
+
+def test_missing_masks_are_refused_unless_the_option_says_so(clip):
+    with pytest.raises(InputError, match="no mask for frame 00001; .* sparse_masks"):
+        ClipSamples([clip], PLAIN)
+
+
+def test_a_broken_frame_is_replaced_named_and_counted(clip):
+    settings = dataclasses.replace(PLAIN, sparse_masks=True)
+    whole = ClipSamples([clip], settings)
+    path = clip.frame_paths[10]
+    path.write_bytes(path.read_bytes()[:400])
+    made = ClipSamples([clip], settings)
+    # Every sample that survives shows frame 5 and looks at a frame but 10.
+    for number in range(12):
+        made.sample(number)
+    assert [str(path) in message for message in made.skipped] == [True]
+    twin = ClipSamples([clip], settings)
+    for number in (11, 3):
+        for ours, theirs in zip(made.sample(number), twin.sample(number)):
+            np.testing.assert_array_equal(ours, theirs)
+    assert len(whole) == len(made)
+
+
+def test_a_cache_changes_nothing_but_the_reading(clip):
+    settings = dataclasses.replace(
+        PLAIN,
+        sparse_masks=True,
+        guide_augmentation=AffineAugmentation(),
+        flip=0.5,
+        crop=0.6,
+    )
+    expected = ClipSamples([clip], settings)
+    expected = [expected.sample(n) for n in range(6)]
+    for cache in ("none", "frames"):
+        made = ClipSamples([clip], settings, cache=cache)
+        first = [made.sample(n) for n in range(6)]
+        for path in clip.mask_paths.values():
+            path.rename(path.with_suffix(".away"))
+        again = [made.sample(n) for n in range(6)]
+        for path in clip.mask_paths.values():
+            path.with_suffix(".away").rename(path)
+        for samples in (first, again):
+            for ours, theirs in zip(samples, expected):
+                for one, other in zip(ours, theirs):
+                    np.testing.assert_array_equal(one, other)
+    with pytest.raises(InputError, match="cache 'disk' is none of"):
+        ClipSamples([clip], settings, cache="disk")
+
+
+def test_flip_and_crop_are_one_for_all_frames_of_a_clip(clip):
+    # A clip that stands still: what differs within a sample was not shared.
+    still = Clip(
+        "still",
+        (clip.frame_paths[5],) * 4,
+        dict.fromkeys(range(4), clip.mask_paths[5]),
+    )
+    settings = dataclasses.replace(PLAIN, flip=0.5, crop=0.5, clip_length=3)
+    made = ClipSamples([still], settings)
+    images = [made.sample(number)[0] for number in range(12)]
+    for image in images:
+        assert np.array_equal(image[0], image[1])
+        assert np.array_equal(image[0], image[2])
+    assert len({image.tobytes() for image in images}) == 12

@@ -212,6 +212,11 @@ def list_entries():
         path = pathlib.Path(file if colon else text)
         if not path.is_file():
             raise InputError(f"--weights: {path}: no such file.")
+        if path.suffix != ".keras" and model is None:
+            raise InputError(
+                f"{path} does not say which network it belongs to; give --models "
+                "(and --size), or a .keras file."
+            )
         entries.append(
             Entry(name if colon else _network_name(path, model), None, path, model)
         )

@@ -137,12 +137,18 @@ def test_a_run_that_broke_off_goes_on(benchmark, random_weights, tmp_path):
         ({"masks": "published"}, "expected NAME:FOLDER"),
         ({"masks": "a:{0}/published,a:{0}/published"}, "two rows are called a"),
         ({"weights": "nowhere.keras"}, "nowhere.keras: no such file"),
+        ({"weights": "a:{0}/w.weights.h5"}, "which network it belongs to"),
+        ({"weights": "{0}/bad.keras"}, "cannot be read as a saved network"),
+        ({"weights": "{0}/w.weights.h5", "models": "vgg"}, "no network vgg"),
+        ({"weights": "{0}/w.weights.h5", "models": "osmn,osvos"}, "names 2 networks"),
         ({"masks": "a:{0}/published", "baseline": "b"}, "--baseline=b is no row"),
         ({"masks": "a:{0}/published", "set": "train"}, "no such list"),
         ({"masks": "a:{0}/nowhere"}, "no such folder"),
     ],
 )
 def test_bad_flags_are_one_sentence(benchmark, tmp_path, given, text):
+    for name in ("bad.keras", "w.weights.h5"):
+        (tmp_path / name).write_bytes(b"x")
     given = {key: value.format(tmp_path) for key, value in given.items()}
     code, _, errors = benchmark(**given)
     assert code == 2

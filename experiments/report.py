@@ -95,7 +95,8 @@ def main():
     ]
     title = f"{' and '.join(folders)} on {FLAGS.dataset} {FLAGS.set}"
     text = (
-        f"{len(sequences)} clips, figures in percent by the data set's official rules. "
+        f"{len(sequences)} clip{'' if len(sequences) == 1 else 's'}, figures in "
+        "percent by the data set's official rules. "
         "Click on a column to sort, on a row or a frame to see it."
     )
     html.write_page(out, title, text, rows, clips, width=FLAGS.width)

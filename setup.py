@@ -23,6 +23,7 @@ setup(
     package_data={
         "experiments": ["flags/*.flags"],
         "osmn_recurrent.reports": ["page.css", "page.js"],
+        "osmn_recurrent.models": ["weights/*.weights.h5"],
     },
     install_requires=[
         "tensorflow>=2.21,<2.22",
@@ -31,6 +32,7 @@ setup(
         "tensorflow-datasets>=4.9.10",
         "importlib_resources>=6.0",  # tensorflow-datasets needs it to write
         "numpy>=2.0",
+        "h5py>=3.11",
         "opencv-python>=4.10",
         "pycocotools>=2.0.8",
         "absl-py>=2.1",
@@ -44,11 +46,13 @@ setup(
         "tfds-build": ["mlcroissant>=1.0", "apache-beam>=2.60"],
         "crf": ["pydensecrf2>=1.1"],
         "jax": ["jax>=0.4.34"],
+        "safetensors": ["safetensors>=0.4.5"],
         "dev": [
             "jax>=0.4.34",
             "hypothesis>=6.100",
             "pytest>=8.0",
             "ruff>=0.17,<0.18",
+            "safetensors>=0.4.5",
         ],
     },
     entry_points={
@@ -58,12 +62,16 @@ setup(
             "osmn-train=experiments.train:console",
             "osmn-input-speed=experiments.input_speed:console",
             "osmn-prepare-data=experiments.prepare_data:console",
+            "osmn-training-speed=experiments.training_speed:console",
             "osmn-evaluate=experiments.evaluate:console",
             "osmn-benchmark=experiments.run_benchmark:console",
             "osmn-tables=experiments.tables:console",
             "osmn-report=experiments.report:console",
             "osmn-figures=experiments.figures:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
+            "osmn-import-vgg16=checkpoints_tools.import_vgg16:console",
+            "osmn-export=checkpoints_tools.export_weights:console",
+            "osmn-inspect=checkpoints_tools.inspect_checkpoint:console",
         ]
     },
 )

@@ -7,7 +7,10 @@ import importlib
 
 _MODULES = {
     "export_osmn_checkpoint": "export_tf1",
+    "export_safetensors": "safetensors_files",
     "load_osmn_checkpoint": "import_osmn",
+    "load_vgg16": "import_vgg16",
+    "open_weights": "formats",
 }
 
 __all__ = sorted(_MODULES)

@@ -1,10 +1,9 @@
 """Our weights as a checkpoint that the OSMN release restores."""
 
-import pathlib
-
 import numpy as np
 
 from checkpoints_tools.release_names import fixed_kernels, release_variables
+from checkpoints_tools.tf_checkpoints import write_checkpoint
 from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
 
@@ -33,32 +32,12 @@ def export_osmn_checkpoint(model, path, global_step=0, overwrite=False):
     if own:
         raise InputError(
             f"{model.name} has {len(own)} variables that the OSMN release does not "
-            f"have ({own[0]}, ...), so it cannot be exported; save it as "
+            f"have ({next(iter(own))}, ...), so it cannot be exported; save it as "
             ".weights.h5 or .keras."
         )
     files.refuse_to_overwrite(f"{path}.index", overwrite)
-    tensors = {name: variable.numpy() for name, variable in named.items()}
+    tensors = {name: variable.value for name, variable in named.items()}
     tensors |= fixed_kernels(model)
     tensors["global_step"] = np.int64(global_step)
     write_checkpoint(path, tensors)
     return str(path)
-
-
-def write_checkpoint(path, tensors):
-    """Writes a TF1 V2-format checkpoint.
-
-    Args:
-        path: checkpoint prefix.
-        tensors: dict of variable name to array.
-    """
-    import tensorflow as tf
-
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    names = sorted(tensors)
-    # SaveV2 writes under temporary names and moves the files when done.
-    tf.raw_ops.SaveV2(
-        prefix=str(path),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[tf.constant(tensors[name]) for name in names],
-    )

@@ -17,6 +17,9 @@ from osmn_recurrent.models.masktrack import MaskTrack
 SCOPE = "osmn"
 """Scope of all variables of the release."""
 
+PARTS = ("seg", "modulator", "modulator_sp")
+"""The networks' parts, in the release and here."""
+
 OPTIMIZER = re.compile(r"/Adam(_1)?$|^(\w+/)*beta[12]_power(_\d+)?$|^global_step$")
 """Adam's moments and bias corrections, and the step counter."""
 
@@ -42,8 +45,19 @@ def release_name(path):
     rest = rest.removeprefix("decoder/").replace("_BatchNorm/", "/BatchNorm/")
     scope, _, leaf = rest.rpartition("/")
     if not scope.endswith("BatchNorm"):
-        leaf = {"kernel": "weights", "bias": "biases"}[leaf]
+        leaf = {"kernel": "weights", "bias": "biases"}.get(leaf, leaf)
     return f"{SCOPE}/{part}/{scope}/{leaf}"
+
+
+def name_of(path):
+    """The release's name of one of our variables; any other name stays.
+
+    Args:
+        path: Keras path without the model's name, or another program's name.
+    """
+    if path.split("/", 1)[0] not in PARTS:
+        return path
+    return release_name(path) or path
 
 
 def release_variables(model):
@@ -53,15 +67,15 @@ def release_variables(model):
         model: a built `SegmentationModel`.
 
     Returns:
-        `(named, own)`: dict of release name to Keras variable, and the list
-        of paths that the release does not have.
+        `(named, own)`: dict of release name to Keras variable, and one of
+        our path to variable for those that the release does not have.
     """
-    named, own = {}, []
+    named, own = {}, {}
     for variable in presets.weights_of(model):
         path = variable.path.split("/", 1)[1]
         name = release_name(path)
         if name is None:
-            own.append(path)
+            own[path] = variable
         else:
             named[name] = variable
     return named, own

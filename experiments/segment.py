@@ -51,7 +51,7 @@ flags.DEFINE_multi_string(
 flags.DEFINE_string(
     "weights",
     None,
-    "A .keras or .weights.h5 file; TensorFlow 1 checkpoints go through "
+    "A .keras or .weights.h5 file, or a preset; TensorFlow 1 checkpoints go through "
     "checkpoints_tools.import_osmn.",
     required=True,
     flag_values=FLAGS,
@@ -201,7 +201,8 @@ def load_network(weights, name, size, options):
     """The network of `--weights`.
 
     Args:
-        weights: a `.keras` file, which knows its network, or a `.weights.h5`.
+        weights: a `.keras` file, which knows its network, a `.weights.h5`, or
+            the name of a preset, which knows it too.
         name: the network's name; may be None with a `.keras` file.
         size: "full", "compact" or None.
         options: further settings of the network. With a `.keras` file all
@@ -213,8 +214,13 @@ def load_network(weights, name, size, options):
     Raises:
         InputError: unusable weights, unknown or contradicting settings.
     """
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import presets, published
 
+    if weights in published.PRESETS:
+        preset = published.PRESETS[weights]
+        name, size = name or preset.model, size or preset.size
+        options = {**preset.settings, **options}
+        weights = published.file_for(weights, name, size, options)
     weights = pathlib.Path(weights)
     if weights.suffix == ".keras" and weights.is_file():
         model = presets.load_model(weights)

@@ -35,8 +35,12 @@ def start_from(model, path):
         ) from None
 
 
-def load_clips(dataset, data_dir, split):
+def load_clips(dataset, data_dir, split, prepared=False):
     """List of `Clip`s of a data set."""
+    if prepared:
+        from osmn_recurrent.datasets.prepared import prepared_clips
+
+        return prepared_clips(data_dir, split, binary=dataset == "davis2016")
     if dataset == "youtube_vos":
         from osmn_recurrent.datasets.youtube_vos import youtube_vos_clips
 
@@ -53,14 +57,16 @@ def make_samples(settings, guide_kind):
         from osmn_recurrent.training.samples import ClipSamples
 
         split = FLAGS.split or "train"
-        clips = load_clips(FLAGS.dataset, FLAGS.data_dir, split)
+        clips = load_clips(FLAGS.dataset, FLAGS.data_dir, split, FLAGS.prepared)
         return ClipSamples(clips, *own, cache=FLAGS.cache)
     from osmn_recurrent.datasets.coco import CocoObjects
+    from osmn_recurrent.datasets.prepared import PreparedStills
     from osmn_recurrent.training.pseudo_clips import Motion
     from osmn_recurrent.training.still_samples import StillSamples
 
-    objects = CocoObjects(FLAGS.data_dir, FLAGS.split or "train2017")
-    print(objects.describe())
+    kind = PreparedStills if FLAGS.prepared else CocoObjects
+    objects = kind(FLAGS.data_dir, FLAGS.split or "train2017", FLAGS.cache_dir)
+    print(getattr(objects, "describe", lambda: f"{len(objects):,} prepared stills")())
     return StillSamples(objects, *own, motion=Motion() if FLAGS.pseudo_clips else None)
 
 
@@ -70,7 +76,9 @@ def validation_clips():
         return []
     own = FLAGS.dataset if FLAGS.dataset in DATASETS[:2] else DATASETS[1]
     kind = FLAGS.val_dataset or own
-    return load_clips(kind, FLAGS.val_data_dir or FLAGS.data_dir, FLAGS.val_split)
+    prepared = FLAGS.prepared and not FLAGS.val_data_dir
+    folder = FLAGS.val_data_dir or FLAGS.data_dir
+    return load_clips(kind, folder, FLAGS.val_split, prepared)
 
 
 def make_model(strategy):

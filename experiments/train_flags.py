@@ -66,6 +66,12 @@ _text(
     "or COCO folder (train2017, annotations).",
     required=True,
 )
+_switch(
+    "prepared",
+    False,
+    "data_dir is a set that osmn-prepare-data (or TFDS, davis) has written.",
+)
+_text("cache_dir", None, "Folder of COCO's index. Default: beside the annotations.")
 _text("split", None, "List under ImageSets, or COCO's. Default: train, train2017.")
 _text("resolution", "480p", "Folder under DAVIS' JPEGImages.")
 _choice(
@@ -79,8 +85,8 @@ _text("val_split", None, "List of clips to validate on. Default: no validation."
 _choice(
     "cache",
     "none",
-    ["none", "masks", "frames"],
-    "What of the clips stays in memory once it was read.",
+    ["none", "frames"],
+    "Whether the clips' frames stay in memory once they were read.",
 )
 _switch(
     "pseudo_clips",

@@ -16,6 +16,7 @@ _MODULES = {
     "contour_accuracy": "measures.boundary",
     "load_model": "models.presets",
     "lovasz_hinge": "losses",
+    "mask_guide": "guides",
     "network_image": "guides",
     "open_clip": "datasets.video_files",
     "read_mask": "masks",

@@ -17,14 +17,15 @@ def replace_when_done(path):
         path: the final file. Missing parent folders are made.
 
     Yields:
-        `pathlib.Path` of a file in the same folder and with the same suffix
-        (encoders choose their format by it). If the block raises, the
+        `pathlib.Path` of a file in the same folder and with the same suffixes
+        (encoders choose their format by them). If the block raises, the
         temporary file is removed and `path` stays as it was.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = "".join(path.suffixes)
     handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        prefix=f".{path.name.removesuffix(suffix)}-", suffix=suffix, dir=path.parent
     )
     os.close(handle)
     temporary = pathlib.Path(name)

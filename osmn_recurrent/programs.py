@@ -16,7 +16,8 @@ def run(main, flag_values=flags.FLAGS):
     """Runs a program with the command line's arguments, and exits.
 
     Args:
-        main: function without arguments, called when the flags are parsed.
+        main: function, called when the flags are parsed. Its parameters, if
+            it has any, are the arguments that are no flags.
         flag_values: the program's own `absl.flags.FlagValues`. Programs share
             flag names, so each one has its own.
     """
@@ -24,7 +25,7 @@ def run(main, flag_values=flags.FLAGS):
 
 
 def call(main, flag_values, argv):
-    """Parses `argv` and calls `main()`.
+    """Parses `argv` and calls `main`.
 
     Args:
         main: see `run`.
@@ -41,17 +42,23 @@ def call(main, flag_values, argv):
     if any(argument in HELP for argument in argv[1:]):
         print(_help(main, flag_values))
         return 0
+    # Flags may stand behind the other arguments.
+    flag_values.set_gnu_getopt(True)
     try:
-        rest = flag_values(argv)
+        rest = flag_values(argv)[1:]
     except flags.Error as error:
         return _fail(_flag_error(error))
-    if len(rest) > 1:
+    wanted = inspect.signature(main).parameters.values()
+    if len(rest) > len(wanted):
         return _fail(
-            f"unexpected argument {rest[1]!r}: flags are written "
+            f"unexpected argument {rest[len(wanted)]!r}: flags are written "
             "--name=value; --help lists them."
         )
+    missing = [p.name.upper() for p in wanted if p.default is p.empty][len(rest) :]
+    if missing:
+        return _fail(f"{' and '.join(missing)} must be given; see --help.")
     try:
-        main()
+        main(*rest)
     except InputError as error:
         return _fail(error)
     except KeyboardInterrupt:

@@ -153,7 +153,7 @@ class PreparedClip(Clip):
     def frame(self, index):
         """Frame `index` as (H, W, 3) uint8 RGB."""
         content = self.record()["video/frames"].bytes_list.value[index]
-        return read_frame(self.frame_paths[index], io.BytesIO(content))
+        return read_frame(self.frame_paths[index], content)
 
     def mask(self, index):
         """Mask of frame `index`, (H, W) uint8 object ids, or None."""
@@ -289,6 +289,6 @@ class PreparedStills:
         """
         features = self._records.read(self._places[self._picture_of[number]])
         name = self.name(number)
-        picture = read_frame(name, io.BytesIO(features["image"].bytes_list.value[0]))
+        picture = read_frame(name, features["image"].bytes_list.value[0])
         stored = features["objects/mask"].bytes_list.value
         return picture, _label_map(stored[self._object_of[number]], name)

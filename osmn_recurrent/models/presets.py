@@ -7,7 +7,7 @@ import zipfile
 import keras
 
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES
+from osmn_recurrent.models import NAMES, published
 from osmn_recurrent.models.masktrack import MaskTrack, MaskTrackM
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.osvos import OSVOS, OSVOSM
@@ -25,8 +25,8 @@ def build_model(name, size="full", weights=None, **options):
             "masktrack_m".
         size: "full" (the papers' widths) or "compact" (trains on a laptop).
         weights: a Keras `.weights.h5` or `.keras` file of the same network,
-            or None for new weights. Other formats go through
-            `checkpoints_tools`.
+            the name of a preset (see `published.PRESETS`), or None for new
+            weights. Other formats go through `checkpoints_tools`.
         **options: of the network's class, such as `mod_early_conv`,
             `use_visual_modulator`, `use_spatial_modulator`, `alignment`
             (`OSMN`), `coupling` (`ReConvNet`), `aligned_size` (`MaskTrack`),
@@ -41,6 +41,8 @@ def build_model(name, size="full", weights=None, **options):
     """
     if name not in MODELS:
         raise ValueError(f"name must be one of {sorted(MODELS)}. Received: {name!r}")
+    if weights in published.PRESETS:
+        weights = published.file_for(weights, name, size, options)
     model = MODELS[name](size=size, **options)
     model.build()
     if weights is not None:
@@ -160,7 +162,8 @@ def load_weights(model, path):
         raise InputError(
             f"{path}: no such weights file; give a .weights.h5 or .keras file "
             "(TensorFlow 1 checkpoints go through "
-            "python -m checkpoints_tools.import_osmn)."
+            "python -m checkpoints_tools.import_osmn), or a preset: "
+            f"{', '.join(published.PRESETS)}."
         )
     if not path.name.endswith((".weights.h5", ".keras")):
         raise InputError(

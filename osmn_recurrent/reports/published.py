@@ -91,13 +91,19 @@ def _davis(year, first=0):
     )
 
 
-_STAGE_1 = "OSMN trained on COCO stills (stage 1) from ImageNet's VGG16"
-_STAGE_2 = "the authors' weights through osmn-import, or " + _STAGE_1
-_STAGE_2 += ", then on DAVIS-2017 train (stage 2)"
-_TRAINED_2017 = _STAGE_1 + "; the paper's DAVIS-2017 figures are stage 1's"
+_STAGE_1 = "OSMN trained on COCO (osmn_stage1a.flags, osmn_stage1b.flags)"
+_STAGE_2 = (
+    f"the authors' weights through osmn-import, or {_STAGE_1}, then on DAVIS-2017"
+)
+_STAGE_2 += " (osmn_stage2.flags)"
+_TRAINED_2017 = f"{_STAGE_1}; the paper's DAVIS-2017 figures are those of stage 1"
+_ABLATED = "the same training, by experiments.ablations, "
+_MASKTRACK_B = "MaskTrack trained on COCO (masktrack.flags), not tuned"
+_OSVOS_B = "OSVOS' parent network (osvos_parent.flags), not tuned"
 _MASKS = "the masks that its authors published"
 _NOT_OURS = "masks from its authors or their program; the method is not in this library"
-_RECONVNET = "ReConvNet trained from OSMN's weights on DAVIS-2017 train (phase 2)"
+_RECONVNET = "ReConvNet trained from OSMN's weights (reconvnet_davis16.flags for 2016, "
+_RECONVNET += "reconvnet_davis17.flags for 2017)"
 _TUNED = ", tuned on each first frame (experiments.finetune_online)"
 
 
@@ -190,7 +196,7 @@ OSMN_1 = Table(
             "MaskTrack-B",
             (63.2, 66.5, 0.24),
             "no no no",
-            "MaskTrack trained on stills, not tuned",
+            _MASKTRACK_B,
             masks=False,
         ),
         _first("sfl_b", "SFL-B", (67.4, None, 0.30), "no yes no", _NOT_OURS),
@@ -199,7 +205,7 @@ OSMN_1 = Table(
             "OSVOS-B",
             (52.5, 44.7, 0.14),
             "no no no",
-            "OSVOS' parent network (ImageNet, then DAVIS train), not tuned",
+            _OSVOS_B,
             masks=False,
         ),
         _first(
@@ -259,28 +265,28 @@ OSMN_2 = Table(
             "OSVOS-B",
             "no",
             (18.5, 15.9, -0.8, 30.0, 20.0, 0.1),
-            "OSVOS' parent network, not tuned",
+            _OSVOS_B,
         ),
         _second(
             "masktrack_b",
             "MaskTrack-B",
             "no",
             (35.3, 37.8, 39.3, 36.4, 36.0, 42.0),
-            "MaskTrack trained on stills, not tuned",
+            _MASKTRACK_B,
         ),
         _second(
             "osvos_m",
             "OSVOS-M",
             "no",
             (36.4, 34.8, 14.8, 39.5, 35.3, 9.1),
-            "OSVOS-M: OSVOS-B's weights kept, its visual modulator trained on stills",
+            "OSVOS-B, its visual modulator trained (osvos_m.flags)",
         ),
         _second(
             "masktrack_m",
             "MaskTrack-M",
             "no",
             (44.6, 48.7, 27.1, 47.6, 49.3, 27.9),
-            "MaskTrack-M: MaskTrack-B's weights kept, its visual modulator trained",
+            "MaskTrack-B, its visual modulator trained (masktrack_m.flags)",
         ),
         _second(
             "osvos",
@@ -342,35 +348,35 @@ OSMN_3 = Table(
             "no visual modulator",
             "model",
             33.0,
-            "the same training with use_visual_modulator=False",
+            f"{_ABLATED}without the visual modulator",
         ),
         _third(
             "osmn_no_spatial",
             "no spatial modulator",
             "model",
             40.1,
-            "the same training with use_spatial_modulator=False",
+            f"{_ABLATED}without the spatial modulator",
         ),
         _third(
             "osmn_no_crop",
             "- random crop",
             "data",
             50.6,
-            "the same training without random crops of the image",
+            f"{_ABLATED}without random crops of the image",
         ),
         _third(
             "osmn_no_visual_augmentation",
             "- visual guide augmentation",
             "data",
             49.5,
-            "the training before, without augmentation of the visual guide",
+            f"{_ABLATED}also without augmentation of the visual guide",
         ),
         _third(
             "osmn_no_spatial_augmentation",
             "- spatial guide augmentation",
             "data",
             35.6,
-            "the training before, without augmentation of the spatial guide",
+            f"{_ABLATED}also without augmentation of the spatial guide",
         ),
     ),
     note="The three rows of data augmentation are cumulative: each leaves out one "

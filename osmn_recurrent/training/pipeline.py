@@ -60,7 +60,7 @@ def make_dataset(samples, batch_size, first_batch=0, workers=None, shard=(0, 1))
             "visual_guide": visual,
             "spatial_guide": spatial,
         }
-        return inputs, tf.cast(label, tf.float32)
+        return inputs, label
 
     # Rows are counted over this worker's share of all batches.
     rows = tf.data.Dataset.range(first_batch * share, np.iinfo(np.int64).max)
@@ -69,5 +69,6 @@ def make_dataset(samples, batch_size, first_batch=0, workers=None, shard=(0, 1))
             load, num_parallel_calls=workers or tf.data.AUTOTUNE, deterministic=True
         )
         .batch(share, drop_remainder=True)
+        .map(lambda inputs, label: (inputs, tf.cast(label, tf.float32)))
         .prefetch(2)
     )

@@ -182,3 +182,24 @@ def test_a_clip_of_one_frame_works(clip):
     single = Clip("one", clip.frame_paths[:1], clip.mask_paths)
     single.check()
     assert len(list(single.frames())) == 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpegs_have_the_pixels_that_pillow_reads(
+    mode, subsampling, progressive, tmp_path
+):
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (9, 13, 3), dtype=np.uint8))
+    image = small.resize((101, 67), Image.Resampling.BICUBIC).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees, which masks do not follow
+    path = tmp_path / "a.jpg"
+    image.save(path, subsampling=subsampling, progressive=progressive, exif=exif)
+    with Image.open(path) as stored:
+        expected = np.array(stored.convert("RGB"))
+    np.testing.assert_array_equal(read_frame(path), expected)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match="cannot be decoded"):
+        read_frame(path)

@@ -2,14 +2,19 @@
 
 import csv
 import io
+import json
+import pathlib
 import re
 
 import pytest
 
+import experiments
 from osmn_recurrent.measures.statistics import GLOBAL_NAMES
 from osmn_recurrent.models import NAMES
 from osmn_recurrent.reports import paper_tables, published
 from osmn_recurrent.reports.published import SPEED, TABLES
+
+FLAG_FILES = pathlib.Path(experiments.__file__).parent / "flags"
 
 
 def row_of(table, key):
@@ -33,6 +38,8 @@ def test_tables_are_well_formed(name):
         assert len(row.values) == len(table.columns)
         assert len(row.marks) == len(table.marks)
         assert row.needs
+        for file in re.findall(r"\w+\.flags", row.needs):
+            assert (FLAG_FILES / file).is_file(), file
         base = re.sub("_(tuned|crf|no_.*|stage1|b)$", "", row.key)
         assert row.masks or base in NAMES
     for column in table.columns:
@@ -80,8 +87,6 @@ def test_differences_that_the_papers_state():
 
 def test_published_scores_give_the_published_mean(test_data):
     """The DAVIS site's scores of every frame average to the paper's figures."""
-    import json
-
     folder = test_data / "data" / "official_per_frame_davis2016"
     for key, file in (("osmn", "osmn"), ("osvos", "osvos")):
         frames = json.loads((folder / f"{file}.json").read_text())

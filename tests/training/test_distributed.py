@@ -97,7 +97,7 @@ def test_two_devices_end_as_one(data, one_device, tmp_path):
 
 def test_two_workers_end_as_one_and_a_killed_one_is_named(data, one_device, tmp_path):
     workdir = tmp_path / "work"
-    (first, log), (second, second_log) = start_two(data, workdir, 20, tmp_path)
+    (first, log), (second, _) = start_two(data, workdir, 20, tmp_path)
     state = workdir / "state.npz"
     limit = time.time() + 600
     while not state.exists() and time.time() < limit:

@@ -1,0 +1,87 @@
+"""Which networks there are to load a file into, without making their weights."""
+
+import threading
+
+import keras
+
+from checkpoints_tools.release_names import name_of
+from osmn_recurrent.models import SIZE_NAMES
+from osmn_recurrent.models.presets import MODELS, weights_of
+
+VARIANTS = (
+    ("osmn", {}),
+    ("osmn", {"mod_early_conv": True}),
+    ("osmn", {"use_visual_modulator": False}),
+    ("osmn", {"use_spatial_modulator": False}),
+    ("reconvnet", {}),
+    ("osvos", {}),
+    ("osvos_m", {}),
+    ("masktrack", {}),
+    ("masktrack_m", {}),
+)
+"""Networks and switches that decide which variables there are."""
+
+
+def expected_shapes(name, size, **options):
+    """Shapes of a network's weights; nothing is allocated.
+
+    Args:
+        name: of `build_model`, as are the others.
+        size: "full" or "compact".
+        **options: the network's switches.
+
+    Returns:
+        `{name of name_of: shape}`.
+    """
+    found = {}
+
+    def build():
+        # In this scope Keras notes what it would allocate; the notes belong to
+        # the thread and go with it.
+        with keras.StatelessScope(initialize_variables=False):
+            model = MODELS[name](size=size, **options)
+            model.build()
+        for variable in weights_of(model):
+            found[name_of(variable.path.split("/", 1)[1])] = tuple(variable.shape)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    return found
+
+
+def label(name, size, options):
+    """A network in words, such as "osmn (full, mod_early_conv=True)"."""
+    details = [size, *(f"{key}={value}" for key, value in options.items())]
+    return f"{name} ({', '.join(details)})"
+
+
+def differences(shapes):
+    """How a file's weights differ from those of every network.
+
+    Args:
+        shapes: `{name of name_of: shape}` without what is left out.
+
+    Returns:
+        List of `(label, missing, left over, misshaped)`, the best first: dicts
+        as in `ImportReport`. Of a network's sizes only the nearer one.
+    """
+    found = []
+    for name, options in VARIANTS:
+        sizes = []
+        for size in SIZE_NAMES:
+            expected = expected_shapes(name, size, **options)
+            missing = {n: s for n, s in expected.items() if n not in shapes}
+            over = {n: s for n, s in shapes.items() if n not in expected}
+            misshaped = {
+                n: (shapes[n], s)
+                for n, s in expected.items()
+                if n in shapes and shapes[n] != s
+            }
+            sizes.append((label(name, size, options), missing, over, misshaped))
+        found.append(min(sizes, key=_faults))
+    return sorted(found, key=_faults)
+
+
+def _faults(entry):
+    return sum(len(part) for part in entry[1:])

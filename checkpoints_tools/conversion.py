@@ -1,0 +1,220 @@
+"""From a checkpoint to a file of Keras, checked and documented.
+
+What the import programs share: their flags, the validation against a probe,
+the reloading of the converted file, and the report beside it.
+"""
+
+import hashlib
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from osmn_recurrent import files, provenance
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent.models.published import sha256_of
+
+ENDINGS = (".weights.h5", ".keras")
+VARIANT = ("mod_early_conv", "use_visual_modulator", "use_spatial_modulator")
+
+
+def define_network_flags(values):
+    """Defines the flags that name a network.
+
+    Args:
+        values: the program's `absl.flags.FlagValues`.
+    """
+    flags.DEFINE_enum("model", "osmn", NAMES, "The network.", flag_values=values)
+    flags.DEFINE_enum("size", "full", SIZE_NAMES, "Channel counts.", flag_values=values)
+    flags.DEFINE_bool(
+        "mod_early_conv",
+        False,
+        "The variant that modulates conv1-2.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "use_visual_modulator", True, "OSMN with gammas (Table 3).", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "use_spatial_modulator", True, "OSMN with betas (Table 3).", flag_values=values
+    )
+
+
+def define_flags(values):
+    """Defines the flags of an import program, those of the network included.
+
+    Args:
+        values: the program's `absl.flags.FlagValues`.
+    """
+    define_network_flags(values)
+    flags.DEFINE_string(
+        "allow_missing",
+        "",
+        "Regular expression: variables that may be missing, left over, shaped "
+        "otherwise or not finite; they are not loaded.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "probe",
+        None,
+        "A .npz file with inputs and the outputs that the original program made of "
+        "them (see checkpoints_tools/probes.py); what differs is refused.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "out",
+        None,
+        "The .weights.h5 or .keras file to write; a report is written beside it.",
+        required=True,
+        flag_values=values,
+    )
+    flags.DEFINE_bool("overwrite", False, "Replace --out.", flag_values=values)
+
+
+def variant_of(values):
+    """The network's options that the flags change.
+
+    Raises:
+        InputError: a switch that the network does not have.
+    """
+    changed = {
+        n: values[n].value for n in VARIANT if values[n].value != values[n].default
+    }
+    if changed and values.model not in ("osmn", "reconvnet"):
+        raise InputError(
+            f"--{next(iter(changed))} is a switch of osmn and reconvnet, but --model "
+            f"is {values.model}; leave it out."
+        )
+    return changed
+
+
+def convert(values, load, source):
+    """Makes a network, loads a checkpoint into it, checks it and writes it.
+
+    Args:
+        values: parsed flags of `define_flags`.
+        load: function from the network to an `ImportReport`.
+        source: the checkpoint's `WeightFile`; its settings, if it has any
+            of a network of ours, count where the flags name none.
+
+    Raises:
+        InputError: whatever does not fit; nothing is written then.
+    """
+    from checkpoints_tools.probes import Probe
+
+    out = pathlib.Path(values.out)
+    if not out.name.endswith(ENDINGS):
+        raise InputError(
+            f"--out={out} must end in .weights.h5 or .keras; choose one of the two."
+        )
+    beside = out.with_name(f"{out.name}.import.json")
+    for path in (out, beside):
+        files.refuse_to_overwrite(path, values.overwrite)
+    probe = Probe(values.probe) if values.probe else None
+    model = _network(values, source.settings)
+    report = load(model)
+    record = {
+        "source": {
+            "path": source.path,
+            "format": source.format,
+            "sha256": source.hashes(),
+        },
+        "network": {"class_name": type(model).__name__, "config": model.get_config()},
+        "loaded": {name: report.matched[name] for name in report.loaded},
+        "kept": report.fresh,
+        "left_out": report.left_out,
+        "let_pass": report.faults(allowed=True),
+        "probe": _probed(probe, model),
+    }
+    before = fingerprint(model)
+    with files.replace_when_done(out) as temporary:
+        (model.save if out.suffix == ".keras" else model.save_weights)(temporary)
+        _reload(model, temporary)
+        record["converted"] = _compared(before, fingerprint(model), out)
+    record["converted"]["sha256"] = sha256_of(out)
+    record["versions"] = provenance.versions()
+    record["git_commit"] = provenance.git_commit()
+    files.write_json(beside, record)
+    print(report)
+    print(f"written: {out} (read again: the same weights and outputs), {beside}")
+
+
+def _probed(probe, model):
+    """What the report says of a probe; refuses a network that differs."""
+    if probe is None:
+        return None
+    return {
+        "path": str(probe.path),
+        "sha256": probe.sha256(),
+        "preprocessing": probe.check_preprocessing(model.guide_kind),
+        "network": probe.check_network(model),
+    }
+
+
+def _network(values, settings):
+    """The network that the flags name, or without them the file's settings."""
+    from osmn_recurrent.models import presets
+
+    classes = {network.__name__: network for network in presets.MODELS.values()}
+    saved = classes.get(settings and settings.get("class_name"))
+    if saved is None or any(values[n].present for n in ("model", "size", *VARIANT)):
+        return presets.build_model(values.model, values.size, **variant_of(values))
+    try:
+        model = saved.from_config(settings["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the settings beside the weights do not describe a {saved.__name__} "
+            f"({type(error).__name__}: {error}); give --model and --size."
+        ) from None
+    model.build()
+    return model
+
+
+def _reload(model, path):
+    """Loads a file into a network that was emptied: no second one in memory."""
+    from osmn_recurrent.models.presets import weights_of
+
+    for variable in weights_of(model):
+        variable.assign(np.zeros(variable.shape, np.float32))
+    model.load_weights(path)
+
+
+def fingerprint(model):
+    """What must not change when a network is saved and loaded.
+
+    Returns:
+        `(sha256, outputs)`: hash of all weights with their paths, and
+        `probes.outputs_of` inputs without a meaning.
+    """
+    from checkpoints_tools.probes import made_up_inputs, outputs_of
+    from osmn_recurrent.models.presets import weights_of
+
+    digest = hashlib.sha256()
+    for variable in weights_of(model):
+        digest.update(variable.path.split("/", 1)[1].encode())
+        digest.update(np.ascontiguousarray(variable.numpy()))
+    return digest.hexdigest(), outputs_of(model, made_up_inputs())
+
+
+def _compared(before, after, out):
+    """The report's lines on the converted file; refuses one that differs."""
+    worst = max(_apart(value, after[1][name]) for name, value in before[1].items())
+    if before[0] != after[0] or not worst <= 1e-4:
+        raise InputError(
+            f"{out} read again gives other weights or outputs (by up to {worst:.3g}), "
+            "so it was not kept; see whether the disk is full or damaged and run the "
+            "command again."
+        )
+    return {
+        "path": str(out),
+        "weights_sha256": after[0],
+        "largest_difference_of_outputs_when_read_again": worst,
+    }
+
+
+def _apart(a, b):
+    """Largest difference of two arrays; NaN is equal to NaN."""
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        return np.inf
+    return float(np.nanmax(np.abs(a - b), initial=0.0))

@@ -1,0 +1,70 @@
+"""Writes a network's weights for other programs.
+
+    python -m checkpoints_tools.export_weights \\
+        --weights=osmn.keras --out=models/osmn.ckpt-50000
+    python -m checkpoints_tools.export_weights \\
+        --weights=reconvnet.weights.h5 --model=reconvnet --out=reconvnet.safetensors
+
+--out=NAME.safetensors writes NAME.safetensors and NAME.json with the network's
+settings; any other --out is the prefix of a TensorFlow 1 checkpoint (format
+V2) that the OSMN release restores. osmn-import reads both.
+"""
+
+import pathlib
+
+from absl import flags
+
+from checkpoints_tools import conversion
+from osmn_recurrent import programs
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "weights",
+    None,
+    "A .keras file, or a .weights.h5 file with --model, --size and its switches.",
+    required=True,
+    flag_values=FLAGS,
+)
+conversion.define_network_flags(FLAGS)
+flags.DEFINE_string(
+    "out",
+    None,
+    "Prefix of a TensorFlow 1 checkpoint, or a .safetensors file.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "global_step", 0, "Training steps to note in a checkpoint.", flag_values=FLAGS
+)
+flags.DEFINE_bool("overwrite", False, "Replace --out.", flag_values=FLAGS)
+
+
+def main():
+    """Exports weights; see the module's text."""
+    from checkpoints_tools.export_tf1 import export_osmn_checkpoint
+    from checkpoints_tools.safetensors_files import export_safetensors
+    from osmn_recurrent.models import presets
+
+    if pathlib.Path(FLAGS.weights).suffix == ".keras":
+        model = presets.load_model(FLAGS.weights)
+    else:
+        model = presets.build_model(
+            FLAGS.model,
+            FLAGS.size,
+            weights=FLAGS.weights,
+            **conversion.variant_of(FLAGS),
+        )
+    if FLAGS.out.endswith(".safetensors"):
+        export_safetensors(model, FLAGS.out, FLAGS.overwrite)
+    else:
+        export_osmn_checkpoint(model, FLAGS.out, FLAGS.global_step, FLAGS.overwrite)
+    print(f"written: {FLAGS.out}")
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

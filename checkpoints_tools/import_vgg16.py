@@ -1,0 +1,214 @@
+"""Loads VGG16 of other programs as start weights of our networks.
+
+    python -m checkpoints_tools.import_vgg16 \\
+        --checkpoint=vgg_16.ckpt --model=osmn --out=osmn_start.weights.h5
+
+Reads slim's vgg_16.ckpt, Keras' VGG16 (.h5, .weights.h5, .keras; with and
+without top), torchvision's state dict saved as .npz or .safetensors, OSVOS'
+checkpoints (TF1) and, with --allow_pickle, VGG16 in .npy. The ImageNet
+classes (fc8) are left out; all that is not VGG16 keeps its new values.
+
+The networks read BGR minus (104, 117, 123). So do Keras' and Caffe's VGG16
+and OSVOS; slim's read RGB minus its mean, and the OSMN release fed it BGR all
+the same: --swap_rgb mends that. torchvision's read RGB divided by about 57;
+with --swap_rgb its features have the right colours and another scale.
+"""
+
+import functools
+
+from absl import flags
+
+from checkpoints_tools import conversion
+from checkpoints_tools.formats import open_weights
+from checkpoints_tools.loading import Offer, load_offers
+from checkpoints_tools.vgg16_names import (
+    DENSE,
+    KINDS,
+    SIDES,
+    recognise,
+    shape_in_network,
+    to_network,
+)
+from checkpoints_tools.weight_files import array_of
+from osmn_recurrent import programs
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models.presets import weights_of
+
+PARTS = ("seg", "modulator")
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "checkpoint",
+    None,
+    "VGG16's file, or the prefix of a TensorFlow checkpoint.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_multi_enum(
+    "into",
+    list(PARTS),
+    PARTS,
+    "Part to load it into; may be given twice. The papers start both.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "swap_rgb",
+    False,
+    "Reverse the colours that conv1_1 reads (for slim's and torchvision's VGG16).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "allow_pickle",
+    False,
+    "Read a pickled .npy file; give it only for files you trust.",
+    flag_values=FLAGS,
+)
+conversion.define_flags(FLAGS)
+
+
+def load_vgg16(
+    model,
+    path,
+    into=PARTS,
+    swap_rgb=False,
+    allow_pickle=False,
+    allow_missing=None,
+):
+    """Loads VGG16 (or OSVOS) into a network.
+
+    Into "seg" go conv1 to conv5, from OSVOS' files the side outputs and
+    `upscore-fuse` too; into "modulator" conv1 to conv5, fc6 and fc7. fc1 of
+    Keras and classifier.0 of torchvision become the 7x7 convolution fc6.
+    Either everything is loaded or the network stays unchanged.
+
+    Args:
+        model: a built `SegmentationModel`.
+        path: slim's `vgg_16.ckpt` (format V1 or V2), Keras' VGG16 in any of
+            its formats, torchvision's state dict as `.npz` or
+            `.safetensors`, OSVOS' TF1 checkpoint, or a pickled `.npy`.
+        into: parts, of "seg" and "modulator".
+        swap_rgb: reverse the input channels of conv1_1.
+        allow_pickle: permission to read a pickled `.npy` file.
+        allow_missing: regular expression, searched in our paths (such as
+            "modulator/fc6/kernel"), or in the file's names for what is left
+            over there: these may fail to fit and are not loaded.
+
+    Returns:
+        `ImportReport`; its names are our paths.
+
+    Raises:
+        InputError: missing, damaged or other files, parts that the network
+            lacks, and any variable that does not fit, each one named.
+    """
+    source = open_weights(path, allow_pickle)
+    recognised = recognise(source.tensors)
+    if recognised is None:
+        raise InputError(
+            f"{path} ({source.format}) holds no VGG16: of its {len(source.tensors)} "
+            f"tensors none is called as in {', '.join(KINDS)}; give such a file, or "
+            "see what it holds with python -m checkpoints_tools.inspect_checkpoint."
+        )
+    kind, used, left_out = recognised
+    with_sides = any(layer in SIDES for layer, _ in used.values())
+    own = {v.path.split("/", 1)[1]: v for v in weights_of(model)}
+    targets = {}
+    for part in into:
+        targets |= _targets(model, own, part, with_sides)
+    offers, unasked = _offers(source, kind, used, into, swap_rgb)
+    known = {*used, *left_out}
+    for name, info in source.tensors.items():
+        if name not in known:
+            offers[name] = Offer(name, info.shape, info.dtype, None)
+    return load_offers(
+        model,
+        source,
+        offers,
+        targets,
+        left_out=[*left_out, *unasked],
+        fresh=[name for name in own if name not in targets],
+        allow_missing=allow_missing,
+        hint=f"It was read as {kind} for {' and '.join(into)}; choose the parts with "
+        "--into, and let --allow_missing=PATTERN name what may stay as it is.",
+    )
+
+
+def _targets(model, own, part, with_sides):
+    """`{our path: variable}` of what VGG16 gives a part of the network."""
+    if part not in PARTS or getattr(model, part, None) is None:
+        raise InputError(
+            f"into={part}: {model.name} has no such part for VGG16; it has "
+            f"{', '.join(p for p in PARTS if getattr(model, p, None) is not None)}."
+        )
+    layers = [f"{part}/conv"]
+    if part == "modulator":
+        layers += [f"{part}/{name}/" for name in DENSE]
+    elif with_sides:
+        layers += [f"{part}/decoder/{name}/" for name in SIDES]
+    return {name: v for name, v in own.items() if name.startswith(tuple(layers))}
+
+
+def _offers(source, kind, used, into, swap_rgb):
+    """`{our path: Offer}`, and the file's names that no part asks for."""
+    offers, unasked = {}, []
+    for name, (layer, leaf) in used.items():
+        parts = [part for part in into if _belongs(layer, part)]
+        if not parts:
+            unasked.append(name)
+        info = source.tensors[name]
+        read = functools.partial(_read, source, name, kind, layer, swap_rgb)
+        offer = Offer(name, shape_in_network(kind, layer, info.shape), info.dtype, read)
+        own = {_path(part, layer, leaf): offer for part in parts}
+        for twice in offers.keys() & own.keys():
+            raise InputError(
+                f"{source.path} has both {offers[twice].name} and {name} for {twice}; "
+                "give a file with one VGG16."
+            )
+        offers |= own
+    return offers, unasked
+
+
+def _belongs(layer, part):
+    if layer in DENSE:
+        return part == "modulator"
+    return layer not in SIDES or part == "seg"
+
+
+def _path(part, layer, leaf):
+    leaf = {"weights": "kernel", "biases": "bias"}[leaf]
+    if layer in SIDES:
+        return f"{part}/decoder/{layer}/{leaf}"
+    if layer in DENSE:
+        return f"{part}/{layer}/{leaf}"
+    return f"{part}/{layer[:5]}/{layer}/{leaf}"
+
+
+def _read(source, name, kind, layer, swap_rgb):
+    array = to_network(kind, layer, array_of(source.read(name)))
+    if swap_rgb and layer == "conv1_1" and array.ndim == 4:
+        array = array[:, :, ::-1]
+    return array
+
+
+def main():
+    """Makes start weights; see the module's text."""
+    conversion.convert(
+        FLAGS,
+        lambda model: load_vgg16(
+            model,
+            FLAGS.checkpoint,
+            tuple(dict.fromkeys(FLAGS.into)),
+            FLAGS.swap_rgb,
+            FLAGS.allow_pickle,
+            FLAGS.allow_missing or None,
+        ),
+        open_weights(FLAGS.checkpoint, FLAGS.allow_pickle),
+    )
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

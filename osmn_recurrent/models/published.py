@@ -1,0 +1,162 @@
+"""Presets: weights that have a name, where they come from and what they reach."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+from osmn_recurrent.errors import InputError
+
+FOLDER_VARIABLE = "OSMN_WEIGHTS"
+"""Environment variable that names the folder of converted weights."""
+
+PACKAGED = pathlib.Path(__file__).parent / "weights"
+"""Folder of the weights that come with the package."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Weights with a name.
+
+    Attributes:
+        model: the network's name, as of `build_model`.
+        what: what the weights are, in a few words.
+        source: where its authors publish it.
+        licence: of the weights.
+        file: name in the folder of weights (see `folder`), or in `PACKAGED`.
+        packaged: whether the file comes with the package.
+        sha256: of `file`; only of packaged ones, because a converted file
+            depends on the versions that wrote it.
+        source_hash: "algorithm:hexadecimal digits" of what the authors
+            publish, or None where they give none.
+        convert: command that makes `file`, with {file} for its path; empty
+            for a packaged one.
+        size: of `build_model`.
+        settings: further options of `build_model`.
+        scores: `{measure: value}` as published.
+    """
+
+    model: str
+    what: str
+    source: str
+    licence: str
+    file: str
+    packaged: bool = False
+    sha256: str | None = None
+    source_hash: str | None = None
+    convert: str = ""
+    size: str = "full"
+    settings: dict = dataclasses.field(default_factory=dict)
+    scores: dict = dataclasses.field(default_factory=dict)
+
+
+_OSMN = "github.com/linjieyangsc/video_seg (README, Evaluation, item 3)"
+_KERAS = "storage.googleapis.com/tensorflow/keras-applications/vgg16"
+
+PRESETS = {
+    "osmn_coco": Preset(
+        model="osmn",
+        what="OSMN after stage 1 (COCO)",
+        source=_OSMN,
+        licence="Apache-2.0 (the repository's; the weights name none)",
+        file="osmn_coco.weights.h5",
+        convert="osmn-import --checkpoint=PREFIX --model=osmn --out={file}",
+        scores={"DAVIS-2016 val J": 72.2, "DAVIS-2017 val J": 52.5},
+    ),
+    "osmn_davis": Preset(
+        model="osmn",
+        what="OSMN after stage 2 (DAVIS)",
+        source=_OSMN,
+        licence="Apache-2.0 (the repository's; the weights name none)",
+        file="osmn_davis.weights.h5",
+        convert="osmn-import --checkpoint=PREFIX --model=osmn --out={file}",
+        scores={"DAVIS-2016 val J": 74.0},
+    ),
+    "osmn_vgg16": Preset(
+        model="osmn",
+        what="OSMN's start: VGG16 of ImageNet in both parts, the rest new",
+        source=f"{_KERAS}/vgg16_weights_tf_dim_ordering_tf_kernels.h5",
+        licence="CC BY 4.0 (VGG, University of Oxford)",
+        file="osmn_vgg16.weights.h5",
+        source_hash="md5:64373286793e3c8b2b4e3219cbf3544b",
+        convert="osmn-import-vgg16 "
+        "--checkpoint=vgg16_weights_tf_dim_ordering_tf_kernels.h5 "
+        "--model=osmn --out={file}",
+    ),
+    "osvos_parent": Preset(
+        model="osvos",
+        what="OSVOS' parent network (TensorFlow version)",
+        source="github.com/scaelles/OSVOS-TensorFlow (README, Installation, item 3)",
+        licence="not stated for the weights; see the authors' repository",
+        file="osvos_parent.weights.h5",
+        convert="osmn-import-vgg16 --checkpoint=PREFIX --model=osvos --into=seg "
+        "--out={file}",
+    ),
+}
+"""All presets by name. Scores are those that their authors publish."""
+
+
+def folder():
+    """Folder of converted weights: `OSMN_WEIGHTS`, or one in the home."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    if given:
+        return pathlib.Path(given).expanduser()
+    return pathlib.Path.home() / ".cache" / "osmn_recurrent"
+
+
+def file_for(name, model, size, settings):
+    """The file of a preset, for a network that it fits.
+
+    Args:
+        name: key of `PRESETS`.
+        model: name of the network to be built.
+        size: its size.
+        settings: its further options; those that a preset does not name
+            must not change which variables there are.
+
+    Returns:
+        `pathlib.Path` of a file that exists.
+
+    Raises:
+        InputError: another network, a file that is not there (with where to
+            get it and where to put it), or a packaged one that was changed.
+    """
+    preset = PRESETS[name]
+    given = {"model": model, "size": size, **settings}
+    wanted = {"model": preset.model, "size": preset.size, **preset.settings}
+    wrong = [key for key in wanted if given.get(key) != wanted[key]]
+    if wrong:
+        raise InputError(
+            f"preset {name} is for "
+            + ", ".join(f"{key}={value}" for key, value in wanted.items())
+            + ", but the network has "
+            + ", ".join(f"{key}={given.get(key)}" for key in wrong)
+            + "; give the preset's settings or other weights."
+        )
+    path = (PACKAGED if preset.packaged else folder()) / preset.file
+    if not path.is_file():
+        raise InputError(_missing(name, preset, path))
+    if preset.sha256 and sha256_of(path) != preset.sha256:
+        raise InputError(
+            f"{path} has not the SHA-256 of preset {name} ({preset.sha256}); it is "
+            "damaged or was changed, install the package again."
+        )
+    return path
+
+
+def _missing(name, preset, path):
+    if preset.packaged:
+        return f"{path} of preset {name} is missing; install the package again."
+    checked = f", {preset.source_hash}" if preset.source_hash else ""
+    return (
+        f"{path}: no such file, so preset {name} ({preset.what}) is not there yet; its "
+        f"authors publish it at {preset.source} (licence {preset.licence}{checked}); "
+        f"download it and run: {preset.convert.format(file=path)} (another folder than "
+        f"{path.parent} is named by the environment variable {FOLDER_VARIABLE})."
+    )
+
+
+def sha256_of(path):
+    """SHA-256 of a file, hexadecimal digits."""
+    with pathlib.Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,128 @@
+"""Presets: found, refused, and explained."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+import osmn_recurrent as osr
+from experiments import segment
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES, published
+from osmn_recurrent.models.presets import build_model, weights_of
+
+
+@pytest.fixture
+def presets(monkeypatch, tmp_path):
+    """Two presets of one compact OSVOS: converted by the user, and packaged."""
+    model = build_model("osvos", "compact")
+    rng = np.random.default_rng(3)
+    for variable in weights_of(model):
+        variable.assign(rng.normal(size=variable.shape))
+    home = tmp_path / "home"
+    own = published.Preset(
+        model="osvos",
+        size="compact",
+        what="a test",
+        source="example.org/page",
+        licence="CC0",
+        file="own.weights.h5",
+        source_hash="md5:0123",
+        convert="osmn-import --checkpoint=PREFIX --out={file}",
+        settings={"alignment": "exact"},
+    )
+    packaged = dataclasses.replace(
+        own, file="p.weights.h5", packaged=True, convert="", settings={}
+    )
+    (tmp_path / "package").mkdir()
+    model.save_weights(tmp_path / "package" / "p.weights.h5")
+    packaged = dataclasses.replace(
+        packaged, sha256=published.sha256_of(tmp_path / "package" / "p.weights.h5")
+    )
+    monkeypatch.setenv(published.FOLDER_VARIABLE, str(home))
+    monkeypatch.setattr(published, "PACKAGED", tmp_path / "package")
+    monkeypatch.setitem(published.PRESETS, "own", own)
+    monkeypatch.setitem(published.PRESETS, "packaged", packaged)
+    return model, home
+
+
+def same(model, other):
+    """Whether all weights are the same."""
+    pairs = zip(weights_of(model), weights_of(other), strict=True)
+    return all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs)
+
+
+def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(presets):
+    model, home = presets
+    with pytest.raises(InputError) as caught:
+        osr.build_model("osvos", "compact", weights="own", alignment="exact")
+    text = str(caught.value)
+    assert text.startswith(f"{home}/own.weights.h5: no such file")
+    assert "publish it at example.org/page (licence CC0, md5:0123)" in text
+    assert f"--out={home}/own.weights.h5 (another folder" in text
+    home.mkdir()
+    model.save_weights(home / "own.weights.h5")
+    found = osr.build_model("osvos", "compact", weights="own", alignment="exact")
+    assert same(found, model)
+
+
+def test_packaged_weights_and_their_hash(presets, tmp_path):
+    model, _ = presets
+    found = osr.build_model("osvos", "compact", weights="packaged")
+    assert same(found, model)
+    path = tmp_path / "package" / "p.weights.h5"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(InputError, match="has not the SHA-256 of preset packaged"):
+        osr.build_model("osvos", "compact", weights="packaged")
+    path.unlink()
+    with pytest.raises(InputError, match="install the package again"):
+        osr.build_model("osvos", "compact", weights="packaged")
+
+
+def test_the_segmentation_program_knows_presets(presets):
+    model, home = presets
+    found = segment.load_network("packaged", None, None, {})
+    assert same(found, model)
+    home.mkdir()
+    model.save_weights(home / "own.weights.h5")
+    assert segment.load_network("own", None, None, {}).alignment == "exact"
+    with pytest.raises(InputError, match="the network has model=osmn"):
+        segment.load_network("own", "osmn", None, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options", "wrong"),
+    [
+        ("osmn", "compact", {"alignment": "exact"}, "the network has model=osmn;"),
+        ("osvos", "full", {"alignment": "exact"}, "the network has size=full;"),
+        ("osvos", "compact", {}, "the network has alignment=None;"),
+    ],
+)
+def test_a_preset_of_another_network(presets, name, size, options, wrong):
+    with pytest.raises(InputError, match=wrong):
+        build_model(name, size, weights="own", **options)
+
+
+def test_a_name_that_is_neither_file_nor_preset(presets):
+    with pytest.raises(InputError, match="nothing: no such weights file.*osmn_davis"):
+        build_model("osvos", "compact", weights="nothing")
+
+
+@pytest.mark.parametrize("name", published.PRESETS)
+def test_the_table_is_complete(name):
+    preset = published.PRESETS[name]
+    assert preset.model in NAMES
+    assert preset.size in SIZE_NAMES
+    assert preset.source and preset.licence and preset.what
+    assert preset.file.endswith((".weights.h5", ".keras"))
+    if preset.packaged:
+        assert published.sha256_of(published.PACKAGED / preset.file) == preset.sha256
+    else:
+        assert "{file}" in preset.convert
+        assert f"--model={preset.model}" in preset.convert
+    if preset.source_hash:
+        assert re.fullmatch(r"(md5|sha256):[0-9a-f]+", preset.source_hash)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(published.FOLDER_VARIABLE, "")
+        assert published.folder().parts[-2:] == (".cache", "osmn_recurrent")

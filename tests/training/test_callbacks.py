@@ -1,0 +1,76 @@
+"""What a training shows: CSV rows, TensorBoard's events and pictures."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from osmn_recurrent.guides import MEAN_BGR
+from osmn_recurrent.models import presets
+from osmn_recurrent.training.callbacks import CsvLog, MeanLoss, TensorBoardLog
+
+
+def sample(frames=None):
+    """A red frame, a guide of 0.5, the upper half as truth."""
+    time = () if frames is None else (frames,)
+    image = np.zeros((*time, 16, 24, 3), np.float32)
+    image[...] = np.array([0, 0, 255]) - np.array(MEAN_BGR)
+    label = np.zeros((*time, 16, 24, 1), np.uint8)
+    label[..., :8, :, :] = 1
+    guide = np.full((*time, 16, 24, 1), 0.5, np.float32)
+    return image, np.zeros((224, 224, 3), np.float32), guide, label
+
+
+@pytest.mark.parametrize(("name", "frames"), [("osmn", None), ("reconvnet", 2)])
+def test_a_strip_shows_frame_guide_truth_and_prediction(tmp_path, name, frames):
+    keras.utils.set_random_seed(0)
+    model = presets.build_model(name, "compact")
+    log = TensorBoardLog(tmp_path, model, [sample(frames)])
+    strip = log.strip(sample(frames)).astype(int)
+    assert strip.shape == (16, 96, 3)
+    assert (strip[:, :24] == [255, 0, 0]).all()
+    assert (np.abs(strip[:, 24:48] - 127.5) <= 0.5).all()
+    assert (strip[:8, 48:72] == 255).all() and (strip[8:, 48:72] == 0).all()
+    image, visual, guide, _ = sample(frames)
+    inputs = {"image": image, "visual_guide": visual, "spatial_guide": guide}
+    logits = model({k: tf.constant(v[None]) for k, v in inputs.items()}).numpy()[0]
+    expected = 255 / (1 + np.exp(-(logits if frames is None else logits[-1])))
+    assert np.abs(strip[:, 72:, :1] - expected).max() <= 0.51
+
+
+def test_events_hold_scalars_and_pictures(tmp_path):
+    model = presets.build_model("osvos", "compact")
+    log = TensorBoardLog(tmp_path, model, [sample(), sample()])
+    log.row(100, 2.5, 1e-3, 7.0)
+    log.validated(100, {"loss": 1.0, "J": 0.5, "F": 0.25, "J&F": 0.375})
+    log.end()
+    found = {}
+    for path in tmp_path.iterdir():
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                found[value.tag] = tf.make_ndarray(value.tensor), event.step
+    assert found["training/loss"] == (2.5, 100)
+    assert found["validation/J"] == (0.5, 100)
+    width, height, png = found["sample 1"][0][:3]
+    assert (int(width), int(height)) == (96, 16)
+    assert tf.io.decode_png(png).shape == (16, 96, 3)
+
+
+def test_a_continuation_drops_rows_behind_its_step(tmp_path):
+    log = CsvLog(tmp_path)
+    log.begin(0)
+    for step in (100, 200, 300):
+        log.row(step, step / 3, 1e-3, 1.0)
+    log.begin(200)
+    log.row(300, 7.0, 1e-3, 2.0)
+    lines = (tmp_path / "loss.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "100", "200", "300"]
+    assert lines[-1].split(",")[1] == "7"
+
+
+def test_mean_loss_leaves_out_what_is_no_number():
+    mean = MeanLoss()
+    for loss in (1.0, float("nan"), 3.0):
+        mean.add(loss)
+    assert mean.take() == 2.0
+    assert mean.take() == 0.0

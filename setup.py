@@ -22,6 +22,7 @@ setup(
     ),
     package_data={
         "experiments": ["flags/*.flags"],
+        "osmn_recurrent.reports": ["page.css", "page.js"],
         "osmn_recurrent.models": ["weights/*.weights.h5"],
     },
     install_requires=[
@@ -66,6 +67,10 @@ setup(
             "osmn-refine=experiments.refine:console",
             "osmn-finetune=experiments.finetune_online:console",
             "osmn-ablations=experiments.ablations:console",
+            "osmn-benchmark=experiments.run_benchmark:console",
+            "osmn-tables=experiments.tables:console",
+            "osmn-report=experiments.report:console",
+            "osmn-figures=experiments.figures:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
             "osmn-import-vgg16=checkpoints_tools.import_vgg16:console",
             "osmn-export=checkpoints_tools.export_weights:console",

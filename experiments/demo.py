@@ -293,27 +293,32 @@ def show(clips, masks, scores, rows, out):
     """Prints the table and writes the pictures, videos and the page."""
     from osmn_recurrent.reports import html, overlays, tables
 
-    sheet, sections = [], []
+    sheet, pages = [], []
     for clip in clips:
-        frames, videos, curves = list(clip.frames()), {}, {}
+        frames, own = list(clip.frames()), {}
         for method in METHODS:
             ids = masks[method][clip.name]
-            own = {
-                i: s.j for (name, i), s in scores[method].items() if name == clip.name
+            own[method] = {
+                i: dataclasses.replace(s, frames=clip.frame_names[1:-1])
+                for (name, i), s in scores[method].items()
+                if name == clip.name
             }
-            curves[method] = {f"{method}, object {i}": j for i, j in own.items()}
-            mean = 100 * sum(j.mean() for j in own.values()) / len(own)
+            means = [s.j.mean() for s in own[method].values()]
+            mean = 100 * sum(means) / len(means)
             sheet.append((f"{clip.name}\n{method}\nJ {mean:.1f}", frames, ids))
             if method == COPY:
                 continue
             path = out / "videos" / f"{clip.name}-{method.lower()}.webm"
-            videos[f"{method}, J {mean:.1f}"] = path
             with overlays.OverlayVideoWriter(path, 10, clip.size) as video:
                 for frame, each in zip(frames, ids, strict=True):
                     video.write(frame, each)
-        sections.append(html.ClipSection(clip.name, videos, curves))
-    picture = out / "contact_sheet.png"
-    overlays.contact_sheet(picture, sheet)
+        predicted = {m: masks[m][clip.name].__getitem__ for m in METHODS}
+        pages.append(
+            html.PageClip(
+                clip.name, clip.frame_names, clip.frame, clip.mask, predicted, own
+            )
+        )
+    overlays.contact_sheet(out / "contact_sheet.png", sheet)
     html.write_page(
         out / "report.html",
         "OSMN and ReConvNet on held-out moving shapes",
@@ -321,8 +326,7 @@ def show(clips, masks, scores, rows, out):
         "Figures in percent; the first frame's masks are given, the first and the "
         "last frame are not scored.",
         rows,
-        {"All methods": picture},
-        sections,
+        pages,
         DECIMALS,
     )
     print(tables.text_table(rows, DECIMALS))

@@ -13,13 +13,13 @@ Sets without public truth (DAVIS test-dev and challenge, YouTube-VOS valid and
 test) get the check alone, for the whole submission.
 """
 
-import math
 import pathlib
 import time
 
 from absl import flags
 
 from osmn_recurrent import programs
+from osmn_recurrent.datasets.by_name import DATASETS
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -33,7 +33,7 @@ flags.DEFINE_string(
 flags.DEFINE_enum(
     "dataset",
     None,
-    ["davis2016", "davis2017", "youtube_objects", "youtube_vos"],
+    DATASETS,
     "Data set, and its rules.",
     required=True,
     flag_values=FLAGS,
@@ -70,10 +70,12 @@ flags.DEFINE_integer(
 
 def main():
     """Checks and scores; see the module's text."""
-    from osmn_recurrent.measures import result_folder
+    from osmn_recurrent.measures import result_folder, score_report
 
     start = time.perf_counter()
-    sequences, categories = list_sequences()
+    sequences, categories = score_report.list_sequences(
+        FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
+    )
     out = pathlib.Path(FLAGS.out or FLAGS.results)
     hidden = [each.name for each in sequences if each.hidden]
     try:
@@ -102,24 +104,6 @@ def main():
     print(f"scores: {out}")
 
 
-def list_sequences():
-    """The sequences of the set that the flags name.
-
-    Returns:
-        `(sequences, categories)`; categories is None but for
-        YouTube-Objects.
-    """
-    from osmn_recurrent.measures import davis, youtube
-
-    name, data_dir, split = FLAGS.dataset, FLAGS.data_dir, FLAGS.set
-    if name == "youtube_objects":
-        return youtube.youtube_objects_sequences(data_dir, split)
-    if name == "youtube_vos":
-        return youtube.youtube_vos_sequences(data_dir, split), None
-    year = int(name.removeprefix("davis"))
-    return davis.davis_sequences(data_dir, year, split, FLAGS.resolution), None
-
-
 def write_scores(out, scores, categories=None):
     """Writes the official CSV files and scores.json.
 
@@ -135,55 +119,26 @@ def write_scores(out, scores, categories=None):
         InputError: no object has a frame that counts.
     """
     from osmn_recurrent import files
-    from osmn_recurrent.measures import davis, youtube
-    from osmn_recurrent.measures.statistics import summarise
+    from osmn_recurrent.measures import davis, score_report
 
-    counted = {
-        f"{name}_{i}": each
-        for name, objects in scores.items()
-        for i, each in objects.items()
-        if len(each)
-    }
-    if not counted:
-        raise InputError(
-            f"{FLAGS.data_dir} has no frame to score in {FLAGS.set}: the first (and, "
-            "in DAVIS, the last) masks do not count."
-        )
     report = {
         "dataset": FLAGS.dataset,
         "set": FLAGS.set,
         "results": FLAGS.results,
-        "global": summarise(counted),
+        **score_report.score_report(scores, categories),
     }
     if categories:
-        table, mean = youtube.by_category(scores, categories)
-        report |= {"category_mean": mean, "categories": table}
         davis.write_table(
             out / f"per-category_results-{FLAGS.set}.csv",
             ("Category", "J-Mean", "F-Mean"),
-            [[name, row["J-Mean"], row["F-Mean"]] for name, row in table.items()],
+            [
+                [name, row["J-Mean"], row["F-Mean"]]
+                for name, row in report["categories"].items()
+            ],
         )
-    report["sequences"] = {
-        name: {str(i): object_report(each) for i, each in objects.items()}
-        for name, objects in scores.items()
-    }
-    davis.write_csv(out, FLAGS.set, counted)
+    davis.write_csv(out, FLAGS.set, score_report.counted_scores(scores))
     files.write_json(out / "scores.json", report)
     return report
-
-
-def object_report(scores):
-    """One object's `ObjectScores` for scores.json: figures, then every frame."""
-    figures = {
-        name: None if math.isnan(value) else value
-        for name, value in scores.figures().items()
-    }
-    return {
-        **figures,
-        "frames": scores.frames,
-        "J": scores.j.tolist(),
-        "F": scores.f.tolist(),
-    }
 
 
 def print_scores(report, scores, seconds):

@@ -27,7 +27,10 @@ import numpy as np
 from PIL import Image
 
 from osmn_recurrent import masks
-from osmn_recurrent.datasets.clips import picture_paths
+from osmn_recurrent.datasets.clips import (
+    Clip,
+    picture_paths,
+)
 from osmn_recurrent.errors import InputError
 
 _FOLDERS = (("Labels", "Images"), ("Annotations", "JPEGImages"))
@@ -80,6 +83,71 @@ def list_videos(data_dir, split="all"):
             "<category>/data/<video>/shots/<shot>/labels/<number>.jpg."
         )
     return _listed(data_dir / f"{split}.txt", videos)
+
+
+class LabelledClip(Clip):
+    """A clip of YouTube-Objects: its masks are read by `read_label`.
+
+    Masks of another size than the frames (a detail of the published files)
+    are resized to it, nearest neighbour.
+    """
+
+    def mask(self, index):
+        """Mask of frame `index`, (H, W) uint8, 0 or 1, or None."""
+        if index not in self.mask_paths:
+            return None
+        label, (height, width) = read_label(self.mask_paths[index]), self.size
+        if label.shape != (height, width):
+            resized = Image.fromarray(label).resize((width, height), Image.NEAREST)
+            label = np.asarray(resized)
+        return label
+
+    def palette(self):
+        """The DAVIS palette; labels have none (768 ints)."""
+        return masks.davis_palette()
+
+
+def youtube_objects_clips(data_dir, split="all"):
+    """The clips of a list, each from its first to its last labelled frame.
+
+    Args:
+        data_dir: see `list_videos`.
+        split: see `list_videos`.
+
+    Returns:
+        list of `LabelledClip` with the first label alone.
+
+    Raises:
+        InputError: see `list_videos`; also a video without frames or without
+            the frame of a label.
+    """
+    clips = []
+    for video in list_videos(data_dir, split):
+        if not video.frame_paths:
+            first = next(iter(video.labels.values()))
+            raise InputError(
+                f"{video.name} has no frames beside its labels ({first}); add "
+                "its pictures as the layout asks."
+            )
+        names = [path.stem for path in video.frame_paths]
+        labels = video.labels
+        missing = [name for name in labels if name not in names]
+        if missing:
+            raise InputError(
+                f"{labels[missing[0]]} labels the frame {missing[0]}, which is not "
+                f"among those of {video.name} ({names[0]} to {names[-1]}); add it."
+            )
+        order = [names.index(name) for name in labels]
+        first, last = min(order), max(order)
+        clips.append(
+            LabelledClip(
+                video.name,
+                video.frame_paths[first : last + 1],
+                {0: labels[names[first]]},
+                binary=True,
+            )
+        )
+    return clips
 
 
 def read_label(path):

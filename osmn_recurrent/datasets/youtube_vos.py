@@ -18,7 +18,7 @@ import dataclasses
 import json
 import pathlib
 
-from osmn_recurrent.datasets.clips import picture_paths
+from osmn_recurrent.datasets.clips import Clip, masks_by_frame, picture_paths
 from osmn_recurrent.errors import InputError
 
 
@@ -31,12 +31,14 @@ class Video:
         objects: `{object id: frame names}`, the first where it appears.
         categories: `{object id: category}`, "" where meta.json has none.
         masks: `{frame name: mask file}`, in order.
+        frame_paths: the pictures, in order; empty if there are none on disk.
     """
 
     name: str
     objects: dict
     categories: dict
     masks: dict
+    frame_paths: tuple = ()
 
     @property
     def frames(self):
@@ -87,6 +89,48 @@ def list_videos(data_dir, split="train"):
     return videos
 
 
+def youtube_vos_clips(data_dir, split="valid", first_mask_only=True):
+    """The clips of a split, each from the first frame with an object on.
+
+    Args:
+        data_dir: see `list_videos`.
+        split: see `list_videos`.
+        first_mask_only: leave out all masks but those of the frames in which
+            an object appears.
+
+    Returns:
+        list of `Clip`. A mask of a later frame may show objects that appeared
+        before; a segmenter takes from it what is new.
+
+    Raises:
+        InputError: see `list_videos`; also a video without frames, or masks
+            without their frame.
+    """
+    clips = []
+    for video in list_videos(data_dir, split):
+        if not video.frame_paths:
+            raise InputError(
+                f"{video.name} has no frames; expected pictures in "
+                f"{data_dir}/{split}/JPEGImages/{video.name}."
+            )
+        names = [path.stem for path in video.frame_paths]
+        masks = masks_by_frame(video.masks.values(), names, video.frame_paths[0].parent)
+        given = {names.index(name) for name in video.first_frames}
+        start = min(given)
+        clips.append(
+            Clip(
+                video.name,
+                video.frame_paths[start:],
+                {
+                    k - start: path
+                    for k, path in masks.items()
+                    if k in given or (k >= start and not first_mask_only)
+                },
+            )
+        )
+    return clips
+
+
 def _read_meta(path):
     """`{video: {id: (category, frame names)}}` of a meta.json."""
     try:
@@ -108,6 +152,7 @@ def _read_meta(path):
 def _video(folder, name, objects):
     annotations = folder / "Annotations" / name
     paths = picture_paths(annotations, (".png",)) if annotations.is_dir() else []
+    pictures = folder / "JPEGImages" / name
     # An object without frames cannot be followed.
     objects = {i: each for i, each in sorted(objects.items()) if each[1]}
     video = Video(
@@ -115,6 +160,7 @@ def _video(folder, name, objects):
         objects={i: frames for i, (_, frames) in objects.items()},
         categories={i: category for i, (category, _) in objects.items()},
         masks={path.stem: path for path in paths},
+        frame_paths=tuple(picture_paths(pictures)) if pictures.is_dir() else (),
     )
     missing = [frame for frame in video.first_frames if frame not in video.masks]
     if missing or not objects:

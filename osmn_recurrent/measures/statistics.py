@@ -70,6 +70,29 @@ def mean_recall_decay(values):
     return _mean(values), _mean(values > 0.5), _mean(first) - _mean(last)
 
 
+def over_time(curves, points=101):
+    """The mean of a measure over the fraction of the video (OSMN Fig. 4).
+
+    Each curve is stretched to the same length, linear between its frames,
+    then all are averaged; every object counts the same.
+
+    Args:
+        curves: iterable of (T,) floats, one per object; T may differ. Those
+            without a frame are left out.
+        points: length of the result.
+
+    Returns:
+        (points,) float64, from the first scored frame to the last.
+    """
+    at = np.linspace(0, 1, points)
+    stretched = [
+        np.interp(at, np.linspace(0, 1, len(curve)), curve)
+        for curve in curves
+        if len(curve)
+    ]
+    return np.mean(stretched, axis=0)
+
+
 def _mean(values):
     return float(np.mean(values)) if len(values) else float("nan")
 

@@ -77,11 +77,13 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         kernel_initializer: initialiser of `kernel`.
 
     Attributes:
+        observer: None, or a function that each step calls with its i_t, f_t,
+            g_t and o_t, (B, H, W, F), to look into the layer.
         rematerialise: True computes each time step again for the gradient;
             only the carried state is kept.
     """
 
-    rematerialise = False
+    observer, rematerialise = None, False
 
     def __init__(
         self,
@@ -170,9 +172,11 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
     def _step(self, inputs, hidden, cell, gamma=None):
         gates = inputs + self._conv(hidden, self.recurrent_kernel)
         i, f, g, o = ops.split(gates, 4, axis=-1)
-        update = ops.sigmoid(i) * ops.tanh(g)
-        cell = ops.cast(ops.sigmoid(f), "float32") * cell + ops.cast(update, "float32")
-        hidden = ops.sigmoid(o) * ops.cast(ops.tanh(cell), self.compute_dtype)
+        i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
+        if self.observer is not None:
+            self.observer(i, f, g, o)
+        cell = ops.cast(f, "float32") * cell + ops.cast(i * g, "float32")
+        hidden = o * ops.cast(ops.tanh(cell), self.compute_dtype)
         output = hidden if gamma is None else gamma * hidden
         return output, output if self.modulate == "state" else hidden, cell
 

@@ -1,147 +1,246 @@
-"""A page of results: one self-contained HTML file."""
+"""A page of results: one self-contained HTML file, for any browser.
+
+It shows the scores in tables that sort, every clip with a slider (truth and
+each method side by side, J and F of each object as curves), and the worst
+frames. Pictures are stored inside, reduced; masks are stored apart from the
+frames, as small palette PNGs with a transparent background.
+"""
 
 import base64
+import concurrent.futures
 import dataclasses
 import html
+import io
+import json
 import pathlib
+from collections.abc import Callable
 
-from osmn_recurrent import files
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from osmn_recurrent import files, masks
 from osmn_recurrent.reports.tables import cells
 
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
 """Line colours that colour-blind readers can tell apart (Paul Tol)."""
 
-DASHES = ("none", "8 4", "2 3")
-"""Strokes of a method's first, second and third object."""
+WIDTH = 320
+"""Pixels, across, of the pictures in the page; smaller ones stay as they are."""
 
-_MIME = {".png": "image/png", ".webm": "video/webm", ".mp4": "video/mp4"}
+QUALITY = 60
+"""WebP quality of the frames: 725 of DAVIS take 9 MB at `WIDTH`."""
+
+MEASURES = ("J", "F")
+HERE = pathlib.Path(__file__).parent
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
-  padding: 0 1rem; color: #222; background: #fff; }}
-table {{ border-collapse: collapse; margin: 1rem 0; }}
-th, td {{ padding: .3rem .9rem; border-bottom: 1px solid #ccc; text-align: right; }}
-th:first-child, td:first-child {{ text-align: left; }}
-.clips {{ display: flex; flex-wrap: wrap; gap: 1rem; }}
-figure {{ margin: 0; }} figcaption {{ color: #555; }}
-video, img, svg {{ max-width: 100%; }} video {{ width: 21rem; }}
-@media (prefers-color-scheme: dark) {{
-  body {{ color: #ddd; background: #181818; }} figcaption {{ color: #aaa; }}
-  th, td {{ border-color: #444; }} }}
-</style></head><body><h1>{title}</h1>
-{body}
-</body></html>
+{style}</style></head><body><h1>{title}</h1>
+<p>{text}</p>
+<div class="scroll">{methods}</div>
+<h2>Clips</h2>
+<section id="viewer">
+<div class="bar"><select id="clip" aria-label="clip"></select>
+<button id="play">play</button>
+<input type="range" id="frame" min="0" value="0" aria-label="frame">
+<output id="frame-name"></output>
+<label>masks <input type="range" id="opacity" min="0" max="1" step=".05" value=".6">
+</label></div>
+<div id="panels"></div>
+<div class="bar"><select id="measure" aria-label="measure"></select>
+<div id="legend"></div></div>
+<svg id="curves" viewBox="0 0 900 200" preserveAspectRatio="none"></svg>
+</section>
+<h2>Worst frames</h2>
+<div class="bar"><select id="worst-of" aria-label="order"></select>
+<span>Truth on the left; at most three frames of an object.</span></div>
+<div id="worst"></div>
+<h2>Objects</h2>
+<div class="scroll">{objects}</div>
+<script type="application/json" id="data">{data}</script>
+<script>
+{script}</script></body></html>
 """
 
 
 @dataclasses.dataclass(frozen=True)
-class ClipSection:
-    """What the page shows of a clip.
+class PageClip:
+    """What the page shows of a clip of T frames.
 
     Attributes:
-        name: heading.
-        videos: `{caption: video file}`.
-        curves: `{method: {label: (T,) values in [0, 1]}}`, see `curves_svg`.
+        name: the clip's name.
+        frames: names of the T frames.
+        picture: `picture(t)` gives frame t, (H, W, 3) uint8 RGB.
+        truth: `truth(t)` gives its true ids, (H, W) uint8.
+        predicted: `{method: function}` like `truth`; None for no mask.
+        scores: `{method: {object id: ObjectScores}}`, with frames' names.
     """
 
     name: str
-    videos: dict
-    curves: dict
+    frames: tuple
+    picture: Callable
+    truth: Callable
+    predicted: dict
+    scores: dict
 
 
-def write_page(path, title, text, rows, pictures, clips, decimals=None):
-    """Writes the page; pictures and videos are stored inside it.
+def write_page(path, title, text, rows, clips, decimals=None, width=WIDTH):
+    """Writes the page; shows a progress bar.
 
     Args:
         path: the HTML file.
         title: heading and window title.
         text: a paragraph under it.
         rows: the results table, list of dicts (as for `tables.text_table`).
-        pictures: `{caption: PNG file}`.
-        clips: list of `ClipSection`.
+        clips: list of `PageClip` with the same methods; others are compared
+            with the first.
         decimals: see `tables.text_table`.
+        width: of the pictures in pixels.
     """
-    body = [f"<p>{html.escape(text)}</p>", _table(rows, decimals or {})]
-    for clip in clips:
-        body.append(f"<h2>{html.escape(clip.name)}</h2><div class='clips'>")
-        for caption, file in clip.videos.items():
-            source = _embedded(file)
-            video = f"<video src='{source}' controls loop muted autoplay></video>"
-            body.append(_figure(video, caption))
-        body.append("</div>")
-        if clip.curves:
-            caption = "J of each object over the scored frames"
-            body.append(_figure(curves_svg(clip.curves), caption))
-    for caption, file in pictures.items():
-        image = f"<img src='{_embedded(file)}' alt='{html.escape(caption)}'>"
-        body.append(f"<h2>{html.escape(caption)}</h2>{image}")
-    files.write_text(path, _PAGE.format(title=html.escape(title), body="\n".join(body)))
+    methods = list(clips[0].scores)
+    total = sum(len(clip.frames) for clip in clips)
+    with tqdm(total=total, desc="page", unit="frame") as bar:
+        stored = [_stored_clip(clip, width, bar) for clip in clips]
+    data = {
+        "measures": MEASURES,
+        "methods": [
+            {"name": name, "colour": COLOURS[k % len(COLOURS)]}
+            for k, name in enumerate(methods)
+        ],
+        "clips": stored,
+    }
+    lines = object_rows(clips)
+    page = _PAGE.format(
+        title=html.escape(title),
+        text=html.escape(text),
+        style=(HERE / "page.css").read_text(encoding="utf-8"),
+        methods=_table("methods", rows, decimals or {}),
+        objects=_table("objects", lines, {}, [line["clip"] for line in lines]),
+        # "</" would end the script element that holds the data.
+        data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+    )
+    files.write_text(path, page)
 
 
-def curves_svg(curves, width=640, height=180):
-    """Lines over the frames of a clip as an SVG element.
+def object_rows(clips):
+    """One dict per object: J and F of every method, and J over the first's.
 
     Args:
-        curves: `{method: {label: (T,) values in [0, 1]}}`; a method has a
-            colour, its first, second ... lines are whole, dashed ...
-        width: of the plot in pixels.
-        height: of the plot in pixels.
+        clips: list of `PageClip`.
 
     Returns:
-        str.
+        list of dicts, figures in percent, None where no frame counts.
     """
-    left, low, high = 30, height - 20, 10
-    parts = []
-    for value in (0.0, 0.5, 1.0):
-        y = low - value * (low - high)
-        parts.append(
-            f"<line x1='{left}' x2='{width}' y1='{y:.1f}' y2='{y:.1f}' "
-            "stroke='currentColor' opacity='.2'/>"
-            f"<text x='0' y='{y + 4:.1f}'>{value:g}</text>"
-        )
-    lines = [
-        (label, values, COLOURS[k % len(COLOURS)], DASHES[i % len(DASHES)])
-        for k, group in enumerate(curves.values())
-        for i, (label, values) in enumerate(group.items())
-    ]
-    for row, (label, values, colour, dashes) in enumerate(lines):
-        step = (width - left) / max(len(values) - 1, 1)
-        points = " ".join(
-            f"{left + t * step:.1f},{low - value * (low - high):.1f}"
-            for t, value in enumerate(values)
-        )
-        parts.append(
-            f"<polyline points='{points}' fill='none' stroke='{colour}' "
-            f"stroke-width='2' stroke-dasharray='{dashes}'/>"
-            f"<text x='{width + 10}' y='{20 + 18 * row}' style='fill:{colour}'>"
-            f"{html.escape(label)}</text>"
-        )
-    tall = max(height, 30 + 18 * len(lines))
-    return (
-        f"<svg width='{width + 220}' height='{tall}' font-size='13' "
-        f"style='fill:currentColor'>{''.join(parts)}</svg>"
-    )
+    rows = []
+    for clip in clips:
+        methods = list(clip.scores)
+        for i in clip.scores[methods[0]]:
+            row = {"clip": clip.name, "object": str(i)}
+            for method in methods:
+                each = clip.scores[method][i]
+                for measure, values in zip(MEASURES, (each.j, each.f), strict=True):
+                    mean = 100 * float(np.mean(values)) if len(each) else None
+                    row[f"{method} {measure}"] = mean
+            first = row[f"{methods[0]} J"]
+            for method in methods[1:]:
+                own = row[f"{method} J"]
+                gap = None if own is None else own - first
+                row[f"{method} J over {methods[0]}"] = gap
+            rows.append(row)
+    return rows
 
 
-def _table(rows, decimals):
+def _stored_clip(clip, width, bar):
+    """What page.js needs of a clip, pictures as data URIs."""
+    place = {name: t for t, name in enumerate(clip.frames)}
+
+    def encode(t):
+        ids = [clip.truth(t), *(found(t) for found in clip.predicted.values())]
+        uris = [frame_uri(clip.picture(t), width)]
+        uris += [each if each is None else mask_uri(each, width) for each in ids]
+        bar.update()
+        return uris
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # Pillow lets go of the GIL
+        pictures, truth, *found = zip(
+            *pool.map(encode, range(len(clip.frames))), strict=True
+        )
+    return {
+        "name": clip.name,
+        "frames": clip.frames,
+        "pictures": pictures,
+        "truth": truth,
+        "masks": dict(zip(clip.predicted, found, strict=True)),
+        "objects": list(next(iter(clip.scores.values()))),
+        "scores": {
+            method: {
+                i: {
+                    "at": [place[name] for name in each.frames],
+                    "J": np.round(each.j, 4).tolist(),
+                    "F": np.round(each.f, 4).tolist(),
+                }
+                for i, each in objects.items()
+            }
+            for method, objects in clip.scores.items()
+        },
+    }
+
+
+def frame_uri(frame_rgb, width=WIDTH):
+    """(H, W, 3) uint8 RGB as a WebP data URI, at most `width` across."""
+    image = Image.fromarray(frame_rgb)
+    image.thumbnail((width, image.height), Image.LANCZOS)
+    return _uri(image, "WEBP", quality=QUALITY)
+
+
+def mask_uri(ids, width=WIDTH):
+    """(H, W) uint8 ids as a PNG data URI; background and void see-through."""
+    ids = np.where(ids == masks.VOID, 0, ids).astype(np.uint8)
+    image = Image.fromarray(ids)
+    # The same size as `frame_uri` gives.
+    frame = Image.new("L", image.size)
+    frame.thumbnail((width, image.height))
+    image = image.resize(frame.size, Image.NEAREST).convert("P")
+    image.putpalette(masks.davis_palette()[: 3 * (int(ids.max()) + 1)])
+    return _uri(image, "PNG", transparency=0, optimize=True)
+
+
+def _uri(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return f"data:image/{kind.lower()};base64,{data}"
+
+
+def _table(name, rows, decimals, clips=None):
+    """A table element; numbers carry their full value for sorting."""
     header, lines = cells(rows, decimals)
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in line) + "</tr>"
-        for line in lines
+    kinds = [
+        " class='text'" if all(isinstance(row[key], str) for row in rows) else ""
+        for key in header
+    ]
+    head = "".join(
+        f"<th{kind}>{html.escape(text)}</th>"
+        for text, kind in zip(header, kinds, strict=True)
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    body = []
+    for k, (row, line) in enumerate(zip(rows, lines, strict=True)):
+        parts = [
+            f"<td{kind}{_value(row[key])}>{html.escape(text)}</td>"
+            for key, text, kind in zip(header, line, kinds, strict=True)
+        ]
+        clip = f" data-clip='{html.escape(clips[k])}'" if clips else ""
+        body.append(f"<tr{clip}>{''.join(parts)}</tr>")
+    return (
+        f"<table id='{name}'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(body)}</tbody></table>"
+    )
 
 
-def _figure(content, caption):
-    return f"<figure>{content}<figcaption>{html.escape(caption)}</figcaption></figure>"
-
-
-def _embedded(file):
-    """The file as a data URI."""
-    file = pathlib.Path(file)
-    data = base64.b64encode(file.read_bytes()).decode("ascii")
-    return f"data:{_MIME[file.suffix]};base64,{data}"
+def _value(value):
+    return f" data-value='{value}'" if isinstance(value, int | float) else ""

@@ -1,4 +1,7 @@
-"""Tables of results as text and Markdown."""
+"""Tables of results as text, Markdown and CSV."""
+
+import csv
+import io
 
 
 def text_table(rows, decimals=None):
@@ -26,10 +29,22 @@ def text_table(rows, decimals=None):
 
 
 def markdown_table(rows, decimals=None):
-    """The same table in Markdown; arguments as of `text_table`."""
+    """The same table in Markdown, texts to the left; see `text_table`."""
     header, lines = cells(rows, decimals or {})
-    ruler = [":--", *["--:"] * (len(header) - 1)]
+    ruler = [
+        ":--" if all(isinstance(row[key], str) for row in rows) else "--:"
+        for key in header
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, ruler, *lines])
+
+
+def csv_table(rows):
+    """The same table as CSV (str), numbers in full; None is left empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def cells(rows, decimals):

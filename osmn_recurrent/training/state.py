@@ -9,6 +9,7 @@ import numpy as np
 
 from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import presets
 
 
 class TrainState:
@@ -27,10 +28,15 @@ class TrainState:
 
     def __init__(self, path, model, optimizer):
         self.path = pathlib.Path(path)
+        # Keras numbers generators and optimisers per process; a continuation
+        # must not depend on what else was made before.
+        weights = {v.path: v for v in presets.weights_of(model)}
+        others = [v for v in model.variables if v.path not in weights]
         self._variables = {
-            **{f"model/{v.path}": v for v in model.variables},
+            **{f"model/{path}": variable for path, variable in weights.items()},
+            **{f"random/{number}": v for number, v in enumerate(others)},
             **{
-                f"optimizer/{number}/{v.path}": v
+                f"optimizer/{number}/{v.path.split('/', 1)[-1]}": v
                 for number, v in enumerate(optimizer.variables)
             },
         }
@@ -77,6 +83,8 @@ class TrainState:
                 progress = json.loads(archive["progress"].tobytes())
                 for name, variable in self._variables.items():
                     variable.assign(archive[name])
+        except InputError:
+            raise
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
                 f"{self.path} is damaged ({error}); remove it to start from the "

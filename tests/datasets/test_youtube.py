@@ -145,3 +145,42 @@ def test_a_meta_file_that_cannot_be_used_is_named(tmp_path, text, expected):
 def test_a_missing_meta_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"meta\.json: no such file"):
         youtube_vos.list_videos(tmp_path)
+
+
+def test_clips_of_youtube_objects_span_their_labels(tmp_path):
+    write_published(tmp_path, {("bird", "0001", "001"): (2, 12)})
+    base = tmp_path / "bird" / "data" / "0001" / "shots" / "001"
+    for path in (base / "images").iterdir():
+        write_grey(path, np.zeros((24, 32), np.uint8))  # twice the labels' size
+    (clip,) = youtube_objects.youtube_objects_clips(tmp_path)
+    clip.check()
+    assert clip.frame_names == tuple(f"frame{n:04d}" for n in range(2, 13))
+    assert list(clip.mask_paths) == [0]
+    np.testing.assert_array_equal(
+        clip.mask(0), np.repeat(np.repeat(SQUARE > 0, 2, 0), 2, 1)
+    )
+    (base / "images" / "frame0012.jpg").unlink()
+    with pytest.raises(InputError, match="labels the frame frame0012"):
+        youtube_objects.youtube_objects_clips(tmp_path)
+
+
+def test_clips_of_youtube_vos_have_masks_where_objects_appear(tmp_path):
+    names = [f"{5 * t:05d}" for t in range(6)]
+    meta = {"1": names[1:5], "2": names[3:]}
+    meta = {"videos": {"v": {"objects": {i: {"frames": f} for i, f in meta.items()}}}}
+    folder = tmp_path / "train"
+    clip = np.zeros((6, 12, 16), np.uint8)
+    clip[1:5, :4], clip[3:, 8:] = 1, 2
+    write_clip(folder / "Annotations" / "v", clip, names)
+    (folder / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(InputError, match="v has no frames"):
+        youtube_vos.youtube_vos_clips(tmp_path, "train")
+    for name in names:
+        write_grey(folder / "JPEGImages" / "v" / f"{name}.jpg", SQUARE)
+    (found,) = youtube_vos.youtube_vos_clips(tmp_path, "train")
+    found.check()
+    assert found.frame_names == tuple(names[1:])  # nothing to follow before
+    assert list(found.mask_paths) == [0, 2]
+    np.testing.assert_array_equal(found.mask(2), clip[3])
+    (every,) = youtube_vos.youtube_vos_clips(tmp_path, "train", first_mask_only=False)
+    assert list(every.mask_paths) == [0, 1, 2, 3, 4]

@@ -156,7 +156,7 @@ def test_nothing_to_score_is_an_error(evaluate, tmp_path):
     write_clip(tmp_path / "results" / "short", clip)
     code, _, errors = evaluate()
     assert code == 2
-    assert "no frame to score in val" in errors
+    assert "no frame to score in this set" in errors
     assert not list((tmp_path / "results").glob("*.*"))
 
 

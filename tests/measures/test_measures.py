@@ -12,7 +12,7 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.measures import davis
 from osmn_recurrent.measures.boundary import contour_accuracy
 from osmn_recurrent.measures.region import region_similarity
-from osmn_recurrent.measures.statistics import mean_recall_decay
+from osmn_recurrent.measures.statistics import mean_recall_decay, over_time
 
 
 def boundary_pixels(mask):
@@ -247,3 +247,11 @@ def test_csv_files_have_the_official_names_and_columns(tmp_path):
         "Sequence,J-Mean,F-Mean",
         "dog_1,0.750,0.250",
     ]
+
+
+def test_scores_over_the_fraction_of_the_video():
+    falling, short = np.linspace(1, 0, 41), np.array([0.25, 0.75])
+    found = over_time([falling, short, []], points=11)
+    at = np.linspace(0, 1, 11)
+    assert found == pytest.approx(((1 - at) + (0.25 + 0.5 * at)) / 2)
+    assert over_time([[0.5]], points=3).tolist() == [0.5, 0.5, 0.5]

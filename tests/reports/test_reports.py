@@ -1,7 +1,4 @@
-"""Overlays, videos, contact sheets, tables and the page."""
-
-import html.parser
-import re
+"""Overlays, videos, contact sheets and tables."""
 
 import cv2
 import numpy as np
@@ -9,7 +6,6 @@ import pytest
 
 from osmn_recurrent import masks
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.reports import html as page
 from osmn_recurrent.reports import overlays, tables
 
 
@@ -112,48 +108,9 @@ def test_tables_as_text_and_markdown():
     ]
 
 
-class Tags(html.parser.HTMLParser):
-    """Collects tags, and checks that they are closed in order."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.seen = [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.seen.append((tag, dict(attributes)))
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def test_the_page_is_whole_and_self_contained(tmp_path):
-    frame, ids = scene()
-    video, picture = tmp_path / "v.webm", tmp_path / "p.png"
-    with overlays.OverlayVideoWriter(video, 10, (48, 64)) as writer:
-        writer.write(frame, ids)
-    overlays.contact_sheet(picture, [("x", [frame], [ids])])
-    curves = {"A": {"A, object 1": [0.0, 1.0], "A, object 2": [0.5, 0.5]}}
-    page.write_page(
-        tmp_path / "page.html",
-        "A <title>",
-        "Text & more.",
-        ROWS,
-        {"Sheet": picture},
-        [page.ClipSection("clip", {"A, J 50": video}, curves)],
-    )
-    text = (tmp_path / "page.html").read_text()
-    tags = Tags()
-    tags.feed(text)
-    assert tags.open == []
-    assert "A &lt;title&gt;" in text and "Text &amp; more." in text
-    sources = [a["src"] for tag, a in tags.seen if "src" in a]
-    assert len(sources) == 2
-    assert all(source.startswith("data:") for source in sources)
-    assert not re.search(r"https?://", text)
-    assert sum(tag == "td" for tag, _ in tags.seen) == 8
-    lines = [a for tag, a in tags.seen if tag == "polyline"]
-    assert [line["stroke-dasharray"] for line in lines] == ["none", "8 4"]
-    assert lines[0]["points"].split()[0].endswith(",160.0")
-    assert lines[0]["points"].split()[1].endswith(",10.0")
+def test_tables_as_csv():
+    assert tables.csv_table(ROWS).splitlines() == [
+        "method,J,s/frame,n",
+        "a,1.25,,3",
+        "longer,100.0,0.1234,12",
+    ]

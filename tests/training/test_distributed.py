@@ -72,8 +72,7 @@ def weights(folder):
 def assert_same(one, other):
     assert one.keys() == other.keys()
     for name in one:
-        if "seed_generator" not in name:
-            np.testing.assert_allclose(one[name], other[name], atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(one[name], other[name], atol=1e-5, err_msg=name)
 
 
 @pytest.fixture(scope="module")

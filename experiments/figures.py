@@ -1,0 +1,273 @@
+"""The papers' figures, from any weights, data and scores.
+
+    python -m experiments.figures --results=runs/davis2016/results.json \\
+        --published=official_per_frame/osmn.json --weights=reconvnet.keras \\
+        --dataset=davis2016 --data_dir=DAVIS --set=val --out=runs/figures
+
+Draws what the flags allow:
+
+    j_over_time.png      OSMN Fig. 4: J over the fraction of the video; from
+                         --results (experiments.run_benchmark) and --published
+                         (per-frame scores as the DAVIS site has them)
+    embedding.png        OSMN Fig. 5: modulation vectors of objects in the plane
+    gamma_spread.png     OSMN Fig. 6: how much each layer's gammas differ
+                         between objects (standard deviation)
+    spatial_scales.png   OSMN Fig. 7: what the spatial guide adds per channel
+    convlstm_gammas.png  ReConvNet: the gammas of its ConvLSTMs
+    convlstm_gates.png   ReConvNet: its gates over a clip
+
+The figures from 5 on need --weights; 5, 6 and ReConvNet's also a data set: the
+paper's 100 objects with --dataset=coco --set=val2017, or the objects of clips,
+seen in several frames. Gates need clips.
+"""
+
+import json
+import pathlib
+
+from absl import flags
+
+from experiments import segment, tables
+from osmn_recurrent import programs
+from osmn_recurrent.datasets.by_name import DATASETS
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "results", None, "results.json of experiments.run_benchmark.", flag_values=FLAGS
+)
+flags.DEFINE_list(
+    "published",
+    [],
+    "JSON files of per-frame scores, FILE or NAME:FILE.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string("weights", None, "A .keras or .weights.h5 file.", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "model", None, NAMES, "Network; needed with a .weights.h5 file.", flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "size",
+    None,
+    SIZE_NAMES,
+    "Channel counts, as of experiments.segment.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_multi_string(
+    "model_option", [], "KEY=VALUE, as of experiments.segment.", flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "dataset",
+    None,
+    [*DATASETS, "coco"],
+    "Data set; coco: ten objects of each category of OSMN's Fig. 5.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string("data_dir", None, "Folder of the data set.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "set", "val", "List of sequences; COCO: such as val2017.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "resolution", "480p", "Folder under JPEGImages; DAVIS only.", flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "looks",
+    4,
+    "Looks per object, in evenly spaced frames.",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "clip", None, "Clip for the gates. Default: the first.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "out", "runs/figures", "Folder; figures there are replaced.", flag_values=FLAGS
+)
+
+
+def main():
+    """Draws; see the module's text."""
+    out = pathlib.Path(FLAGS.out)
+    if not (FLAGS.results or FLAGS.published or FLAGS.weights):
+        raise InputError("nothing to draw; give --results, --published or --weights.")
+    if bool(FLAGS.dataset) != bool(FLAGS.data_dir):
+        raise InputError("--dataset and --data_dir belong together; give both.")
+    if FLAGS.results or FLAGS.published:
+        draw_scores(out)
+    if FLAGS.weights:
+        draw_network(out)
+
+
+def draw_scores(out):
+    """Draws Fig. 4."""
+    from osmn_recurrent.measures.statistics import over_time
+    from osmn_recurrent.reports import figures
+
+    published = dict(map(read_published, FLAGS.published))
+    measured, place = {}, ""
+    if FLAGS.results:
+        results = tables.read_results(FLAGS.results)
+        place = f"{results['dataset']} {results['set']}, "
+        measured = {
+            name: {
+                sequence: [each["J"] for each in objects.values()]
+                for sequence, objects in row["sequences"].items()
+            }
+            for name, row in results["rows"].items()
+        }
+    names = set.intersection(
+        *(set(x) for x in [*measured.values(), *published.values()])
+    )
+    if not names:
+        raise InputError(
+            "the files have no sequence in common, so their curves cannot be "
+            "compared; give scores of one set."
+        )
+    curves = [
+        {
+            name: over_time([j for s in sorted(names) for j in found[s]])
+            for name, found in group.items()
+        }
+        for group in (measured, published)
+    ]
+    text = f"{place}{len(names)} sequences, mean over objects"
+    report(figures.draw_over_time, out / "j_over_time.png", *curves, text)
+
+
+def read_published(text):
+    """Per-frame scores as the DAVIS site publishes them.
+
+    Args:
+        text: FILE or NAME:FILE; by default the file's "id" is the name.
+
+    Returns:
+        `(name, {sequence: [J of each frame]})`, J lists of one object.
+
+    Raises:
+        InputError: no such file, or something else.
+    """
+    name, colon, path = text.partition(":")
+    path = path if colon else text
+    try:
+        found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        given = found.pop("id")
+        scores = {
+            sequence: [[float(value) for value in each["J"]]]
+            for sequence, each in found.items()
+        }
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} has no per-frame scores as the DAVIS site publishes them "
+            f'({error!r}); expected "id" and, per sequence, lists "J".'
+        ) from None
+    return name if colon else given, scores
+
+
+def draw_network(out):
+    """Draws what a network's weights show."""
+    from osmn_recurrent.datasets.coco_categories import category_objects
+    from osmn_recurrent.inference import inspection
+    from osmn_recurrent.reports import figures
+
+    coco = FLAGS.dataset == "coco"
+    clips = list_clips() if FLAGS.dataset and not coco else []
+    # Read now, so that what is missing is said before anything is drawn.
+    objects = list(category_objects(FLAGS.data_dir, FLAGS.set)) if coco else []
+    clip = next((x for x in clips if FLAGS.clip in (None, x.name)), None)
+    if clips and clip is None:
+        raise InputError(
+            f"--clip={FLAGS.clip} is not in the set; it has "
+            f"{', '.join(each.name for each in clips[:8])}."
+        )
+    options = segment.parse_model_options(FLAGS.model_option)
+    model = segment.load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
+    name = type(model).__name__
+    if getattr(model, "modulator_sp", None) is not None:
+        report(
+            figures.draw_histograms,
+            out / "spatial_scales.png",
+            inspection.spatial_scales(model),
+            "shift where the spatial guide is 1, less the shift where it is 0",
+            f"{name}: scales of the spatial modulator",
+            lambda x: f"{100 * (abs(x) < 1e-3).mean():.0f} % zero",
+        )
+    if FLAGS.dataset and model.use_visual_modulator:
+        if coco:
+            looks = inspection.looks_at_objects(objects)
+        else:
+            looks = inspection.looks_at(clips, FLAGS.looks)
+        draw_modulation(model, name, looks, out)
+    if clips and hasattr(model, "cells"):
+        report(
+            figures.draw_gates,
+            out / "convlstm_gates.png",
+            inspection.gate_statistics(model, clip),
+            f"{name} on {clip.name}: means over pixels and channels",
+        )
+
+
+def draw_modulation(model, name, looks, out):
+    """Draws what the visual modulator makes of objects."""
+    from osmn_recurrent.inference import inspection
+    from osmn_recurrent.reports import figures
+
+    gammas = inspection.modulation_of(model, looks)
+    kind = "categories" if FLAGS.dataset == "coco" else "objects"
+    what = f"{len(looks.labels)} looks at {len(set(looks.labels))} {kind}"
+    report(
+        figures.draw_embedding,
+        out / "embedding.png",
+        gammas,
+        looks.pictures(),
+        looks.labels,
+        f"{name}: modulation of {what}",
+    )
+    layers = inspection.by_layer(model, gammas)
+    report(
+        figures.draw_histograms,
+        out / "gamma_spread.png",
+        {layer: values.std(0) for layer, values in layers.items()},
+        "standard deviation of a channel's gamma",
+        f"{name}: spread of the visual modulator's gammas over {what}",
+        lambda x: f"mean {x.mean():.2g}",
+    )
+    recurrent = {k: v.ravel() for k, v in layers.items() if k.startswith("convlstm")}
+    if recurrent:
+        report(
+            figures.draw_histograms,
+            out / "convlstm_gammas.png",
+            recurrent,
+            "gamma",
+            f"{name}: gammas of the ConvLSTMs' outputs, {what}",
+            lambda x: f"mean {x.mean():.3f}, std {x.std():.3f}",
+        )
+
+
+def list_clips():
+    """The clips of the set, with all their masks."""
+    from osmn_recurrent.datasets import by_name, davis, youtube_vos
+
+    where = (FLAGS.data_dir, FLAGS.set)
+    if FLAGS.dataset == "youtube_vos":
+        return youtube_vos.youtube_vos_clips(*where, first_mask_only=False)
+    if FLAGS.dataset == "youtube_objects":
+        return by_name.list_clips(FLAGS.dataset, *where)
+    year = int(FLAGS.dataset.removeprefix("davis"))
+    return davis.davis_clips(FLAGS.data_dir, year, FLAGS.set, FLAGS.resolution)
+
+
+def report(draw, path, *arguments):
+    """Draws a figure and prints where it is."""
+    draw(path, *arguments)
+    print(path)
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,6 +1,7 @@
 """A clip's masks as files, and going on where a run broke off."""
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from osmn_recurrent import files, masks, provenance
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference import threads
 
 RUN_FILE = "run.json"
 """Lies beside the masks: how they were made, and whether all are there."""
@@ -56,7 +58,8 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
     for bit (on the same machine): guides come from the masks that are there.
     The state of a recurrent network is not stored (86 MB per object at full
     width) but recomputed, by running the network over the frames before;
-    other networks only read those frames.
+    other networks only read those frames. Frames are read ahead in one thread
+    and masks written behind in another (`threads`).
 
     Args:
         segmenter: `VideoSegmenter`.
@@ -172,11 +175,14 @@ def _write_masks(segmenter, clip, paths, later_masks):
     """Goes through the clip; fields of `Outcome` but the folder."""
     done, palette, objects = count_done(paths), clip.palette(), set()
     seconds = collections.deque(maxlen=TIMED)
-    finished = done
-    with tqdm(total=len(paths), desc=clip.name, unit="frame") as progress:
-        try:
+    try:
+        with (
+            contextlib.closing(threads.ahead(clip.frames())) as frames,
+            threads.Behind() as writer,
+            tqdm(total=len(paths), desc=clip.name, unit="frame") as progress,
+        ):
             before = time.perf_counter()
-            for index, frame in enumerate(clip.frames()):
+            for index, frame in enumerate(frames):
                 mask = clip.mask(index) if later_masks or index == 0 else None
                 started = time.perf_counter()
                 if index == 0:
@@ -188,18 +194,17 @@ def _write_masks(segmenter, clip, paths, later_masks):
                 stepped = time.perf_counter()
                 objects.update(segmenter.objects)
                 if index >= done:
-                    _write(paths[index], ids, palette)
-                    finished = index + 1
+                    writer.put(_write, paths[index], ids, palette)
                 now = time.perf_counter()
                 if index >= max(done, 1) + WARM_UP:
                     seconds.append((now - before, stepped - started))
                 before = now
                 progress.update()
-        except InputError as error:
-            raise InputError(
-                f"{str(error).rstrip('.')}; the {finished} masks before it are "
-                f"kept in {paths[0].parent}."
-            ) from None
+    except InputError as error:
+        raise InputError(
+            f"{str(error).rstrip('.')}; the {count_done(paths)} masks before it "
+            f"are kept in {paths[0].parent}."
+        ) from None
     medians = np.median(seconds, axis=0).tolist() if seconds else (None, None)
     return {
         "frames": len(paths),

@@ -232,9 +232,7 @@ def bare_convolutions(model, precision):
         for number, convs in enumerate(blocks, 1):
             x = x if number == 1 else vgg.max_pool(x)
             for kernel, bias in convs:
-                x = tf.nn.relu(
-                    tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias)
-                )
+                x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
         return x
 
     return tf.function(

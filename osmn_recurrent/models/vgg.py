@@ -110,7 +110,7 @@ class ConvBlock(keras.layers.Layer):
         Args:
             x: (B, H, W, C_in).
             gamma: (N, L*C) scales of the L convolutions in order, or None.
-            beta: (N, H, W, L*C) shifts, or None.
+            beta: list of L shifts (N, H, W, C), or None.
 
         Returns:
             (max(B, N), H, W, C).
@@ -121,7 +121,7 @@ class ConvBlock(keras.layers.Layer):
             if gamma is not None:
                 x = x * gamma[:, None, None, own]
             if beta is not None:
-                x = x + beta[..., own]
+                x = x + beta[i]
         return x
 
     def get_config(self):

@@ -36,6 +36,7 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "crf": ["pydensecrf2>=1.1"],
+        "export": ["onnxruntime>=1.20", "tf2onnx>=1.17"],
         "jax": ["jax>=0.4.34"],
         "dev": [
             "jax>=0.4.34",
@@ -50,6 +51,8 @@ setup(
             "osmn-segment=experiments.segment:console",
             "osmn-train=experiments.train:console",
             "osmn-evaluate=experiments.evaluate:console",
+            "osmn-export=experiments.export:console",
+            "osmn-speed=experiments.speed:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
         ]
     },

@@ -41,8 +41,8 @@ def functions(model, objects=None, height=None, width=None):
         - "heat_map": mask (N, H, W) uint8, non-zero is the object, to guide
           (N, H, W, 1); missing where no guide is used;
         - "step": image (1, H, W, 3), and where the network uses them guide,
-          modulation and state_0, state_1 ..., to logits (N, H, W, 1) and the
-          new states. States begin at zero.
+          modulation and state_0, state_1 ..., to logits (N, H, W, 1) and
+          new_state_0, new_state_1 ... States begin at zero.
     """
     side = vgg.GUIDE_SIZE
     looks = tf.TensorSpec((objects, side, side, 3), tf.float32, "visual_guide")
@@ -97,7 +97,10 @@ def _step_function(model, objects, height, width):
         )
         return {
             "logits": logits,
-            **dict(zip(states, tf.nest.flatten(state), strict=True)),
+            **{
+                f"new_{n}": v
+                for n, v in zip(states, tf.nest.flatten(state), strict=True)
+            },
         }
 
     return tf.function(step, input_signature=list(signature.values()))

@@ -51,8 +51,8 @@ def test_whole_loop_from_files(network, scene, tmp_path, kind, name):
     assert np.ptp(logits) > 0.1
     flat = [value for pair in state for value in pair]
     for k, value in enumerate(flat):
-        np.testing.assert_allclose(found[f"state_{k}"], value, atol=1e-4)
-    assert set(found) == {"logits", *(f"state_{k}" for k in range(len(flat)))}
+        np.testing.assert_allclose(found[f"new_state_{k}"], value, atol=1e-4)
+    assert set(found) == {"logits", *(f"new_state_{k}" for k in range(len(flat)))}
 
 
 @pytest.mark.parametrize("name", ["osvos", "masktrack_m"])

@@ -104,6 +104,39 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
     return Outcome(folder, **{**outcome, "objects": tuple(outcome["objects"])})
 
 
+def segment_stream(segmenter, frames, first_mask, folder, palette=None):
+    """Segments frames as they come and writes FOLDER/00000.png, 00001.png ...
+
+    For what cannot be read twice, such as a camera; a stream does not go on
+    where it broke off. Ctrl-C ends it, and all masks are whole files.
+
+    Args:
+        segmenter: `VideoSegmenter`.
+        frames: iterable of (H, W, 3) uint8 RGB; gone through here, not ahead,
+            so that a camera's frames are as fresh as they can be.
+        first_mask: (H, W) uint8 ids of the first frame.
+        folder: where the masks go; must not hold any.
+        palette: 768 ints, by default DAVIS'.
+
+    Yields:
+        (H, W) uint8 ids, one map per frame.
+
+    Raises:
+        InputError: `folder` holds masks; as `VideoSegmenter.segment`; a mask
+            cannot be written.
+    """
+    folder = pathlib.Path(folder)
+    if any(folder.glob("*.png")):
+        raise InputError(
+            f"{folder} holds masks, and a stream cannot go on from them; name "
+            "another place."
+        )
+    with threads.Behind() as writer:
+        for index, ids in enumerate(segmenter.segment(frames, first_mask)):
+            writer.put(_write, folder / f"{index:05d}.png", ids, palette)
+            yield ids
+
+
 def mask_files(clip, folder):
     """The mask file of each frame of `clip` in `folder`, in order."""
     return [pathlib.Path(folder) / f"{name}.png" for name in clip.frame_names]

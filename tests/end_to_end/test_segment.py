@@ -205,3 +205,45 @@ def test_own_video(segment_program, random_weights, test_data, tmp_path, clip):
     assert own_palette == palette
     for path in paths:
         assert set(np.unique(masks.read_mask(path))) <= {0, *masks.object_ids(given)}
+
+
+def test_cutouts_and_tracks(segment_program, boxes, random_weights):
+    code, said, errors = segment_program(
+        weights=random_weights["osmn.keras"], cutouts=True, tracks=True
+    )
+    assert (code, errors) == (0, [])
+    found = results(boxes / "out" / "boxes")
+    cuts = sorted((boxes / "out" / "boxes_cutouts").iterdir())
+    assert f"written: {boxes / 'out' / 'boxes_cutouts'}" in said
+    assert [path.name for path in cuts] == [f"{t:05d}.png" for t in range(6)]
+    for path, ids in zip(cuts, found, strict=True):
+        alpha = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., 3]
+        assert np.array_equal(alpha > 0, ids > 0)
+    tracks = json.loads((boxes / "out" / "boxes.json").read_text())
+    assert tracks["videos"][0]["file_names"][0] == "00000.jpg"
+    assert [len(each["areas"]) for each in tracks["annotations"]] == [6] * 3
+
+
+def test_camera(segment_program, boxes, random_weights, monkeypatch):
+    """A video file stands in for the camera; the masks are the file's."""
+    video, opened = boxes / "own.avi", []
+    writer = cv2.VideoWriter(
+        str(video), cv2.VideoWriter_fourcc(*"MJPG"), 12.0, (96, 64)
+    )
+    for path in sorted((boxes / "JPEGImages" / "boxes").iterdir()):
+        writer.write(cv2.imread(str(path)))
+    writer.release()
+    weights = random_weights["osmn.keras"]
+    assert segment_program(weights=weights, video=video)[0] == 0
+    capture = cv2.VideoCapture
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            cv2, "VideoCapture", lambda n: opened.append(n) or capture(str(video))
+        )
+        code, said, errors = segment_program(weights=weights, video="camera:1")
+    assert (code, errors, opened) == (0, [], [1])
+    assert "camera1: 6 frames" in said
+    assert np.array_equal(
+        results(boxes / "out" / "camera1"), results(boxes / "out" / "own")
+    )
+    assert "camera:0" in segment_program(weights=weights, video="camera:x")[2][0]

@@ -63,6 +63,14 @@ flags.DEFINE_integer("turn", 2, "Frames per turn.", 1, flag_values=FLAGS)
 flags.DEFINE_bool(
     "profile", False, "Show also where a frame's time goes.", flag_values=FLAGS
 )
+flags.DEFINE_integer(
+    "frames",
+    None,
+    "Also go over so many frames, with the last of --objects and first of "
+    "--precisions, and compare memory and time of beginning and end.",
+    20,
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "video", None, "Clip on which masks are compared.", flag_values=FLAGS
 )
@@ -116,6 +124,8 @@ def main():
                 for loop in ours
                 if not loop.labels["files"]
             ]
+        if FLAGS.frames:
+            result["endurance"] = _endured(loops, objects[-1], precisions[0])
     result["load_average"] = [before, hardware.load()]
     if clip is not None:
         from experiments import agreement
@@ -230,6 +240,18 @@ def _measured(loops):
     return rows
 
 
+def _endured(loops, count, precision):
+    """The result of --frames."""
+    from tqdm import tqdm
+
+    from experiments import speed_runs
+
+    wanted = ("ours", count, precision, FLAGS.files)
+    loop = next(x for x in loops if tuple(x.labels.values()) == wanted)
+    with tqdm(total=FLAGS.frames, desc="endurance", unit="frame") as progress:
+        return speed_runs.endure(loop, FLAGS.frames, progress.update)
+
+
 def report(result):
     """The text that the program prints: hardware, tables, profiles."""
     from experiments import hardware
@@ -256,6 +278,15 @@ def report(result):
         ]
         title = f"{entry['objects']} object(s), {entry['precision']}"
         parts.append(f"{title}:\n{tables.text_table(lines)}")
+    if "endurance" in result:
+        long = result["endurance"]
+        lines = [
+            {"measure": key, "beginning": long[key][0], "end": long[key][1]}
+            for key in ("megabytes", "seconds", "cpu_seconds")
+        ]
+        title = f"{long['frames']} frames, {long['objects']} object(s)"
+        digits = {"beginning": 4, "end": 4}
+        parts.append(f"{title}:\n{tables.text_table(lines, digits)}")
     if "masks" in result:
         digits = {"smallest IoU": 5, "mean IoU": 5, "pixels changed, %": 3, "J": 2}
         parts.append(tables.text_table(result["masks"], digits))

@@ -1,7 +1,11 @@
 """What `experiments.speed` measures: loops that take turns of a few frames."""
 
+import collections
 import contextlib
 import copy
+import pathlib
+import re
+import tempfile
 import time
 
 import numpy as np
@@ -217,6 +221,49 @@ def compare(rows):
         row["cpu_over_floor"] = floor and busy / floor[1] - 1
 
 
+def endure(loop, frames, progress):
+    """Whether a loop stays as small and as fast as it begins.
+
+    Args:
+        loop: a `Loop` that has run before.
+        frames: number of frames to go over, at least 20.
+        progress: called after each frame.
+
+    Returns:
+        Dict: "frames", "megabytes" resident after a tenth of them and after
+        all (None where the system does not tell), "seconds" and
+        "cpu_seconds": medians per frame of the second and of the last tenth.
+    """
+    tenth, seconds, busy = frames // 10, [], []
+    megabytes = []
+    for number in range(1, frames + 1):
+        started, used = time.perf_counter(), time.process_time()
+        loop.turn(1)
+        seconds.append(time.perf_counter() - started)
+        busy.append(time.process_time() - used)
+        if number in (tenth, frames):
+            megabytes.append(_resident())
+        progress()
+    parts = (slice(tenth, 2 * tenth), slice(-tenth, None))
+    return {
+        **loop.labels,
+        "frames": frames,
+        "megabytes": megabytes,
+        "seconds": [float(np.median(seconds[part])) for part in parts],
+        "cpu_seconds": [float(np.median(busy[part])) for part in parts],
+    }
+
+
+def _resident():
+    """Resident memory of this process in MB, or None."""
+    try:
+        lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    except OSError:  # no Linux
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("VmRSS")]
+    return int(found[0]) / 1024
+
+
 def profile(loop, count):
     """Where the time of a loop goes, from TensorFlow's own tracer.
 
@@ -229,11 +276,6 @@ def profile(loop, count):
         the network's layers and, as "guide and merge", what surrounds it;
         operations of several threads add up.
     """
-    import collections
-    import pathlib
-    import re
-    import tempfile
-
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     options = tf.profiler.experimental.ProfilerOptions(
@@ -262,8 +304,6 @@ def profile(loop, count):
 
 def _part(path, kind):
     """The layer that an operation belongs to, or what it does."""
-    import re
-
     pieces = [re.sub(r"(_\d+)?$", "", piece, count=1) for piece in path.split("/")]
     if len(pieces) == 1:
         return "pooling" if "Pool" in kind else "guide and merge"

@@ -1,6 +1,11 @@
 """experiments.segment from flags to files."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
@@ -247,3 +252,44 @@ def test_camera(segment_program, boxes, random_weights, monkeypatch):
         results(boxes / "out" / "camera1"), results(boxes / "out" / "own")
     )
     assert "camera:0" in segment_program(weights=weights, video="camera:x")[2][0]
+
+
+@pytest.mark.slow
+def test_ctrl_c_for_real(boxes, random_weights):
+    """SIGINT in mid-video: threads end, whole files only, the same masks."""
+    frames = sorted((boxes / "JPEGImages" / "boxes").iterdir())
+    video = boxes / "JPEGImages" / "long"
+    video.mkdir()
+    for t in range(400):
+        shutil.copy(frames[t % 6], video / f"{t:05d}.jpg")
+
+    def command(out):
+        return [
+            *(sys.executable, "-m", "experiments.segment", "--nooverlay"),
+            *(f"--weights={random_weights['osmn.keras']}", f"--video={video}"),
+            *(f"--mask={boxes / 'Annotations' / 'boxes' / '00000.png'}",),
+            f"--out={out}",
+        ]
+
+    out = boxes / "parts"
+    process = subprocess.Popen(command(out), stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 300
+    while not (out / "long" / "00003.png").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    kept = sorted((out / "long").glob("*.png"))
+    assert 4 <= len(kept) < 400
+    assert f"{len(kept)} of 400 masks are in {out / 'long'}" in said
+    assert [path.name for path in kept] == [f"{t:05d}.png" for t in range(len(kept))]
+    assert len(list((out / "long").iterdir())) == len(kept) + 1  # and run.json
+    before = [path.read_bytes() for path in kept]
+    for folder in (out, boxes / "whole"):
+        subprocess.run(command(folder), check=True, capture_output=True)
+    whole = sorted((boxes / "whole" / "long").glob("*.png"))
+    assert len(whole) == 400
+    assert [path.read_bytes() for path in whole[: len(before)]] == before
+    assert [path.read_bytes() for path in whole] == [
+        (out / "long" / path.name).read_bytes() for path in whole
+    ]

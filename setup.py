@@ -45,6 +45,7 @@ setup(
         # What the command `tfds build` imports, and Beam for many machines.
         "tfds-build": ["mlcroissant>=1.0", "apache-beam>=2.60"],
         "crf": ["pydensecrf2>=1.1"],
+        "export": ["onnxruntime>=1.20", "tf2onnx>=1.17"],
         "jax": ["jax>=0.4.34"],
         "safetensors": ["safetensors>=0.4.5"],
         "dev": [
@@ -71,9 +72,11 @@ setup(
             "osmn-tables=experiments.tables:console",
             "osmn-report=experiments.report:console",
             "osmn-figures=experiments.figures:console",
+            "osmn-export=experiments.export:console",
+            "osmn-speed=experiments.speed:console",
             "osmn-import=checkpoints_tools.import_osmn:console",
             "osmn-import-vgg16=checkpoints_tools.import_vgg16:console",
-            "osmn-export=checkpoints_tools.export_weights:console",
+            "osmn-export-weights=checkpoints_tools.export_weights:console",
             "osmn-inspect=checkpoints_tools.inspect_checkpoint:console",
         ]
     },

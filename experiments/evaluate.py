@@ -59,6 +59,13 @@ flags.DEFINE_string(
     "Folder for the scores. Default: the results folder.",
     flag_values=FLAGS,
 )
+flags.DEFINE_string(
+    "zip",
+    None,
+    "Write the checked masks to this file, laid out for the benchmark's "
+    "server; DAVIS and YouTube-VOS.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer(
     "processes",
     None,
@@ -77,6 +84,8 @@ def main():
         FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
     )
     out = pathlib.Path(FLAGS.out or FLAGS.results)
+    if FLAGS.zip:
+        pack(sequences)
     hidden = [each.name for each in sequences if each.hidden]
     try:
         if hidden:
@@ -102,6 +111,22 @@ def main():
     report = write_scores(out, scores, categories)
     print_scores(report, scores, time.perf_counter() - start)
     print(f"scores: {out}")
+
+
+def pack(sequences):
+    """Writes the submission of --zip, after a check of all its masks."""
+    from osmn_recurrent import files
+    from osmn_recurrent.inference import writers
+    from osmn_recurrent.measures import result_folder
+
+    layout = FLAGS.dataset.rstrip("0123456789")
+    if layout not in writers.LAYOUTS:
+        raise InputError(f"--zip: {FLAGS.dataset} has no server; leave --zip out.")
+    files.refuse_to_overwrite(FLAGS.zip, overwrite=False)
+    result_folder.check_folder(FLAGS.results, sequences, FLAGS.processes)
+    frames = {each.name: each.frames for each in sequences}
+    writers.write_submission(FLAGS.zip, FLAGS.results, frames, layout)
+    print(f"submission: {FLAGS.zip}")
 
 
 def write_scores(out, scores, categories=None):

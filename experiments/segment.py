@@ -12,6 +12,7 @@ over the frames. A run that broke off goes on when it is started again.
 """
 
 import ast
+import contextlib
 import pathlib
 import sys
 
@@ -59,7 +60,8 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "video",
     None,
-    "Video file or folder of frames.",
+    "Video file, folder of frames, or camera:0 for the first camera (until "
+    "Ctrl-C; masks alone are written).",
     required=True,
     flag_values=FLAGS,
 )
@@ -97,6 +99,18 @@ flags.DEFINE_string(
     flag_values=FLAGS,
 )
 flags.DEFINE_bool("overlay", True, "Write OUT/CLIP.webm.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "cutouts",
+    False,
+    "Write OUT/CLIP_cutouts/FRAME.png: the objects without background (RGBA).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "tracks",
+    False,
+    "Write OUT/CLIP.json: COCO's run-length code, a track per object.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_float(
     "opacity",
     0.5,
@@ -127,6 +141,9 @@ def main():
 
     working_size = parse_working_size(FLAGS.working_size)
     options = parse_model_options(FLAGS.model_option)
+    if FLAGS.video.startswith("camera:"):
+        follow_camera(working_size, options)
+        return
     mask = FLAGS.mask[0] if len(FLAGS.mask) == 1 else FLAGS.mask
     clip = open_clip(FLAGS.video, mask)
     clip.check()
@@ -151,6 +168,8 @@ def main():
     if FLAGS.overlay:
         overlay = write_overlay(clip, outcome, out / f"{clip.name}.webm")
         print(f"overlay: {overlay}")
+    for path in write_others(clip, outcome, out):
+        print(f"written: {path}")
     print(_summary(clip, outcome))
 
 
@@ -287,6 +306,59 @@ def write_overlay(clip, outcome, path):
         ):
             writer.write(frame, masks.read_mask(mask))
     return path
+
+
+def write_others(clip, outcome, out):
+    """Writes what --cutouts and --tracks ask for; gives the paths."""
+    from tqdm import tqdm
+
+    from osmn_recurrent import files, masks
+    from osmn_recurrent.inference import output, writers
+
+    paths, written = output.mask_files(clip, outcome.folder), []
+    if FLAGS.cutouts:
+        written.append(out / f"{clip.name}_cutouts")
+        frames = tqdm(clip.frames(), total=len(clip), desc="cut-outs", unit="frame")
+        for frame, path in zip(frames, paths, strict=True):
+            ids = masks.read_mask(path)
+            writers.write_cutout(written[-1] / path.name, frame, ids)
+    if FLAGS.tracks:
+        written.append(out / f"{clip.name}.json")
+        names = [pathlib.Path(path).name for path in clip.frame_paths] or None
+        files.write_json(written[-1], writers.tracks(clip.name, paths, names))
+    return written
+
+
+def follow_camera(working_size, options):
+    """Segments what a camera sees, until Ctrl-C or its end."""
+    from tqdm import tqdm
+
+    from osmn_recurrent import masks
+    from osmn_recurrent.datasets.video_files import camera_frames
+    from osmn_recurrent.inference import output
+    from osmn_recurrent.inference.segmenter import VideoSegmenter
+
+    number = FLAGS.video.removeprefix("camera:")
+    if not number.isdigit() or len(FLAGS.mask) != 1:
+        raise InputError(
+            f"--video={FLAGS.video} --mask={','.join(FLAGS.mask)}: expected "
+            "camera:0 (or another number) and one mask, of its first frame."
+        )
+    ids, palette = masks.read_mask_with_palette(FLAGS.mask[0])
+    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
+    segmenter = VideoSegmenter(model, FLAGS.precision, FLAGS.merge, working_size)
+    folder = pathlib.Path(FLAGS.out) / f"camera{number}"
+    stream = output.segment_stream(
+        segmenter, camera_frames(int(number)), ids, folder, palette
+    )
+    with (
+        contextlib.suppress(KeyboardInterrupt),  # how a camera is ended
+        contextlib.closing(stream),
+    ):
+        for _ in tqdm(stream, desc=folder.name, unit="frame"):
+            pass
+    count = len(list(folder.glob("*.png")))
+    print(f"{folder.name}: {count} frames, masks in {folder}")
 
 
 def _own_fps(clip):

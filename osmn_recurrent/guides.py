@@ -182,12 +182,31 @@ def mask_guide_tensor(masks):
     Returns:
         (N, H, W, 1) float32 of 0 and 255.
     """
-    if len(masks.shape) == 3:
-        masks = ops.expand_dims(masks, -1)
-    masks = ops.cast(ops.cast(masks, "float32") > 0.5, "float32")
-    kernel = ops.convert_to_tensor(_disc()[:, :, None, None], "float32")
-    touched = ops.conv(masks, kernel, padding="same", data_format="channels_last")
-    return ops.cast(touched > 0.5, "float32") * 255.0
+    if len(masks.shape) == 4:
+        masks = ops.squeeze(masks, -1)
+    pixels = ops.cast(ops.cast(masks, "float32") > 0.5, "uint8")
+    # The disc of radius 5 is the union of four boxes: half sides (rows,
+    # columns) of (0, 5), (3, 4), (4, 3) and (5, 0). Nested, they take eight
+    # small spreadings, a fraction of the time of a convolution by the disc.
+    by_3 = _spread(_spread(pixels, 1, 2), 2, 2)
+    by_4 = _spread(by_3, 1, 2)
+    dilated = ops.maximum(by_3, _spread(pixels, 1, 1))
+    dilated = ops.maximum(by_4, _spread(dilated, 1, 1))
+    dilated = _spread(_spread(dilated, 1, 1), 2, 1)
+    dilated = ops.maximum(_spread(by_4, 1, 2), dilated)
+    return ops.cast(dilated, "float32")[..., None] * 255.0
+
+
+def _spread(pixels, step, axis):
+    """Maximum of (N, H, W) with itself moved by `step` to and fro."""
+    edges = [[0, 0]] * 3
+    edges[axis] = [step, step]
+    padded = ops.pad(pixels, edges)
+    if axis == 1:
+        moved = ops.maximum(padded[:, : -2 * step], padded[:, 2 * step :])
+    else:
+        moved = ops.maximum(padded[:, :, : -2 * step], padded[:, :, 2 * step :])
+    return ops.maximum(pixels, moved)
 
 
 def _disc(radius=MASK_GUIDE_RADIUS):

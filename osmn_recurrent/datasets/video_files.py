@@ -190,3 +190,31 @@ def _masks_of(masks, frame_names, video):
             "it, or give the folder that holds it to use it for its own frame."
         )
     return {0: paths[0]}
+
+
+def camera_frames(number):
+    """Frames of a camera, as long as it gives any.
+
+    Args:
+        number: the camera's number in OpenCV, 0 for the first.
+
+    Yields:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: no such camera.
+    """
+    capture = cv2.VideoCapture(number)
+    try:
+        if not capture.isOpened():
+            raise InputError(
+                f"camera {number} cannot be opened; plug it in, give this user the "
+                "right to it, or choose another number."
+            )
+        while True:
+            there, frame = capture.read()
+            if not there:
+                return
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    finally:
+        capture.release()

@@ -1,6 +1,7 @@
 """A clip's masks as files, and going on where a run broke off."""
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from osmn_recurrent import files, masks, provenance
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference import threads
 
 RUN_FILE = "run.json"
 """Lies beside the masks: how they were made, and whether all are there."""
@@ -56,7 +58,8 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
     for bit (on the same machine): guides come from the masks that are there.
     The state of a recurrent network is not stored (86 MB per object at full
     width) but recomputed, by running the network over the frames before;
-    other networks only read those frames.
+    other networks only read those frames. Frames are read ahead in one thread
+    and masks written behind in another (`threads`).
 
     Args:
         segmenter: `VideoSegmenter`.
@@ -99,6 +102,39 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
         outcome = _write_masks(segmenter, clip, paths, later_masks)
         files.write_json(folder / RUN_FILE, {**record, "finished": outcome})
     return Outcome(folder, **{**outcome, "objects": tuple(outcome["objects"])})
+
+
+def segment_stream(segmenter, frames, first_mask, folder, palette=None):
+    """Segments frames as they come and writes FOLDER/00000.png, 00001.png ...
+
+    For what cannot be read twice, such as a camera; a stream does not go on
+    where it broke off. Ctrl-C ends it, and all masks are whole files.
+
+    Args:
+        segmenter: `VideoSegmenter`.
+        frames: iterable of (H, W, 3) uint8 RGB; gone through here, not ahead,
+            so that a camera's frames are as fresh as they can be.
+        first_mask: (H, W) uint8 ids of the first frame.
+        folder: where the masks go; must not hold any.
+        palette: 768 ints, by default DAVIS'.
+
+    Yields:
+        (H, W) uint8 ids, one map per frame.
+
+    Raises:
+        InputError: `folder` holds masks; as `VideoSegmenter.segment`; a mask
+            cannot be written.
+    """
+    folder = pathlib.Path(folder)
+    if any(folder.glob("*.png")):
+        raise InputError(
+            f"{folder} holds masks, and a stream cannot go on from them; name "
+            "another place."
+        )
+    with threads.Behind() as writer:
+        for index, ids in enumerate(segmenter.segment(frames, first_mask)):
+            writer.put(_write, folder / f"{index:05d}.png", ids, palette)
+            yield ids
 
 
 def mask_files(clip, folder):
@@ -172,11 +208,14 @@ def _write_masks(segmenter, clip, paths, later_masks):
     """Goes through the clip; fields of `Outcome` but the folder."""
     done, palette, objects = count_done(paths), clip.palette(), set()
     seconds = collections.deque(maxlen=TIMED)
-    finished = done
-    with tqdm(total=len(paths), desc=clip.name, unit="frame") as progress:
-        try:
+    try:
+        with (
+            contextlib.closing(threads.ahead(clip.frames())) as frames,
+            threads.Behind() as writer,
+            tqdm(total=len(paths), desc=clip.name, unit="frame") as progress,
+        ):
             before = time.perf_counter()
-            for index, frame in enumerate(clip.frames()):
+            for index, frame in enumerate(frames):
                 mask = clip.mask(index) if later_masks or index == 0 else None
                 started = time.perf_counter()
                 if index == 0:
@@ -188,18 +227,17 @@ def _write_masks(segmenter, clip, paths, later_masks):
                 stepped = time.perf_counter()
                 objects.update(segmenter.objects)
                 if index >= done:
-                    _write(paths[index], ids, palette)
-                    finished = index + 1
+                    writer.put(_write, paths[index], ids, palette)
                 now = time.perf_counter()
                 if index >= max(done, 1) + WARM_UP:
                     seconds.append((now - before, stepped - started))
                 before = now
                 progress.update()
-        except InputError as error:
-            raise InputError(
-                f"{str(error).rstrip('.')}; the {finished} masks before it are "
-                f"kept in {paths[0].parent}."
-            ) from None
+    except InputError as error:
+        raise InputError(
+            f"{str(error).rstrip('.')}; the {count_done(paths)} masks before it "
+            f"are kept in {paths[0].parent}."
+        ) from None
     medians = np.median(seconds, axis=0).tolist() if seconds else (None, None)
     return {
         "frames": len(paths),

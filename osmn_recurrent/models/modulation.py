@@ -178,15 +178,41 @@ class SpatialModulator(keras.layers.Layer):
             training: whether batch statistics are used and updated.
 
         Returns:
-            `{block number: (N, ceil(H/s), ceil(W/s), L*C)}`, s = 2^(block-1).
+            `{block number: list of L (N, ceil(H/s), ceil(W/s), C)}`, in the
+            order of the block's convolutions, s = 2^(block-1).
         """
-        training = training and not self.freeze_statistics
+        batch_statistics = training and not self.freeze_statistics
         shifts, scale = {}, 1
         for number, conv, norm in zip(self.blocks, self.convs, self.norms, strict=True):
             while scale < number:
                 guide, scale = vgg.average_pool(guide), scale + 1
-            shifts[number] = ops.relu(norm(conv(guide), training=training))
+            count = vgg.CONVS_PER_BLOCK[number - 1]
+            if batch_statistics:
+                whole = ops.relu(norm(conv(guide), training=True))
+                shifts[number] = ops.split(whole, count, axis=-1)
+            else:
+                shifts[number] = self._folded(guide, conv, norm, count)
         return shifts
+
+    def _folded(self, guide, conv, norm, count):
+        """The same with known statistics: one convolution for each shift.
+
+        The normalisation is part of kernel and bias then, so that large maps
+        are written once and need not be cut into parts.
+        """
+        scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
+        bias = norm.beta - norm.moving_mean * scale
+        kernel, guide, bias = (
+            ops.cast(value, self.compute_dtype)
+            for value in (conv.kernel * scale, guide, bias)
+        )
+        parts = []
+        for k, b in zip(
+            ops.split(kernel, count, axis=-1), ops.split(bias, count), strict=True
+        ):
+            shift = ops.conv(guide, k, padding="same", data_format="channels_last")
+            parts.append(ops.relu(shift + ops.reshape(b, (1, 1, 1, -1))))
+        return parts
 
     def get_config(self):
         """Constructor arguments."""

@@ -116,30 +116,31 @@ class ConvBlock(keras.layers.Layer):
         Args:
             x: (B, H, W, C_in).
             gamma: (N, L*C) scales of the L convolutions in order, or None.
-            beta: (N, H, W, L*C) shifts, or None.
+            beta: list of L shifts (N, H, W, C), or None.
 
         Returns:
             (max(B, N), H, W, C).
         """
-        given = {"gamma": gamma, "beta": beta}
-        names = [name for name, value in given.items() if value is not None]
-
         # Gradients reach arguments only, and those must be tensors.
+        values = [*([] if gamma is None else [gamma]), *(beta or [])]
+
         def forward(x, *values):
-            return self._forward(x, **dict(zip(names, values, strict=True)))
+            values = list(values)
+            own = values.pop(0) if gamma is not None else None
+            return self._forward(x, own, values or None)
 
         if self.rematerialise:
             forward = keras.remat(forward)
-        return forward(x, *(given[name] for name in names))
+        return forward(x, *values)
 
-    def _forward(self, x, gamma=None, beta=None):
+    def _forward(self, x, gamma, beta):
         for i, conv in enumerate(self.convs):
             own = slice(i * self.filters, (i + 1) * self.filters)
             x = conv(x)
             if gamma is not None:
                 x = x * gamma[:, None, None, own]
             if beta is not None:
-                x = x + beta[..., own]
+                x = x + beta[i]
         return x
 
     def get_config(self):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -231,3 +232,23 @@ def test_bad_flags_are_one_sentence(evaluate, two_clips, given, text):
     assert code == 2
     assert errors.count("error:") == 1
     assert text in errors
+
+
+def test_submission_zip(evaluate, two_clips):
+    """Checked first, then packed as the DAVIS server wants it."""
+    path = two_clips / "submission.zip"
+    code, said, _ = evaluate(zip=path)
+    assert code == 0
+    assert f"submission: {path}" in said
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    assert names == [
+        *(f"one/{t:05d}.png" for t in range(9)),
+        *(f"two/{t:05d}.png" for t in range(6)),
+    ]
+    assert evaluate(zip=path)[0] == 2  # it is there
+    (two_clips / "results" / "two" / "00005.png").unlink()
+    code, _, errors = evaluate(zip=two_clips / "other.zip")
+    assert code == 2
+    assert "00005" in errors
+    assert not (two_clips / "other.zip").exists()

@@ -1,6 +1,11 @@
 """experiments.segment from flags to files."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
@@ -205,3 +210,86 @@ def test_own_video(segment_program, random_weights, test_data, tmp_path, clip):
     assert own_palette == palette
     for path in paths:
         assert set(np.unique(masks.read_mask(path))) <= {0, *masks.object_ids(given)}
+
+
+def test_cutouts_and_tracks(segment_program, boxes, random_weights):
+    code, said, errors = segment_program(
+        weights=random_weights["osmn.keras"], cutouts=True, tracks=True
+    )
+    assert (code, errors) == (0, [])
+    found = results(boxes / "out" / "boxes")
+    cuts = sorted((boxes / "out" / "boxes_cutouts").iterdir())
+    assert f"written: {boxes / 'out' / 'boxes_cutouts'}" in said
+    assert [path.name for path in cuts] == [f"{t:05d}.png" for t in range(6)]
+    for path, ids in zip(cuts, found, strict=True):
+        alpha = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., 3]
+        assert np.array_equal(alpha > 0, ids > 0)
+    tracks = json.loads((boxes / "out" / "boxes.json").read_text())
+    assert tracks["videos"][0]["file_names"][0] == "00000.jpg"
+    assert [len(each["areas"]) for each in tracks["annotations"]] == [6] * 3
+
+
+def test_camera(segment_program, boxes, random_weights, monkeypatch):
+    """A video file stands in for the camera; the masks are the file's."""
+    video, opened = boxes / "own.avi", []
+    writer = cv2.VideoWriter(
+        str(video), cv2.VideoWriter_fourcc(*"MJPG"), 12.0, (96, 64)
+    )
+    for path in sorted((boxes / "JPEGImages" / "boxes").iterdir()):
+        writer.write(cv2.imread(str(path)))
+    writer.release()
+    weights = random_weights["osmn.keras"]
+    assert segment_program(weights=weights, video=video)[0] == 0
+    capture = cv2.VideoCapture
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            cv2, "VideoCapture", lambda n: opened.append(n) or capture(str(video))
+        )
+        code, said, errors = segment_program(weights=weights, video="camera:1")
+    assert (code, errors, opened) == (0, [], [1])
+    assert "camera1: 6 frames" in said
+    assert np.array_equal(
+        results(boxes / "out" / "camera1"), results(boxes / "out" / "own")
+    )
+    assert "camera:0" in segment_program(weights=weights, video="camera:x")[2][0]
+
+
+@pytest.mark.slow
+def test_ctrl_c_for_real(boxes, random_weights):
+    """SIGINT in mid-video: threads end, whole files only, the same masks."""
+    frames = sorted((boxes / "JPEGImages" / "boxes").iterdir())
+    video = boxes / "JPEGImages" / "long"
+    video.mkdir()
+    for t in range(120):
+        shutil.copy(frames[t % 6], video / f"{t:05d}.jpg")
+
+    def command(out):
+        return [
+            *(sys.executable, "-m", "experiments.segment", "--nooverlay"),
+            *(f"--weights={random_weights['osmn.keras']}", f"--video={video}"),
+            *(f"--mask={boxes / 'Annotations' / 'boxes' / '00000.png'}",),
+            f"--out={out}",
+        ]
+
+    out = boxes / "parts"
+    process = subprocess.Popen(command(out), stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 300
+    while not (out / "long" / "00003.png").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    kept = sorted((out / "long").glob("*.png"))
+    assert 4 <= len(kept) < 120
+    assert f"{len(kept)} of 120 masks are in {out / 'long'}" in said
+    assert [path.name for path in kept] == [f"{t:05d}.png" for t in range(len(kept))]
+    assert len(list((out / "long").iterdir())) == len(kept) + 1  # and run.json
+    before = [path.read_bytes() for path in kept]
+    for folder in (out, boxes / "whole"):
+        subprocess.run(command(folder), check=True, capture_output=True)
+    whole = sorted((boxes / "whole" / "long").glob("*.png"))
+    assert len(whole) == 120
+    assert [path.read_bytes() for path in whole[: len(before)]] == before
+    assert [path.read_bytes() for path in whole] == [
+        (out / "long" / path.name).read_bytes() for path in whole
+    ]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from osmn_recurrent.models.decoders import HypercolumnDecoder, upsample
+from osmn_recurrent.models.modulation import SpatialModulator
 from osmn_recurrent.models.recurrent import GatewiseOrthogonal, ModulatedConvLSTM2D
 
 
@@ -168,3 +169,41 @@ def test_alignment_at_854_pixels(stride, shift):
     released = centre_of_enlarged_pixel(854, stride, "release")
     assert released - middle == pytest.approx(shift, abs=1e-4)
     assert centre_of_enlarged_pixel(400, stride, "release") == pytest.approx(middle)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_spatial_modulator_is_convolution_normalisation_relu(frozen):
+    """By the layers' own arithmetic; the parts are folded where they can be."""
+    layer = SpatialModulator("compact", (3, 4))
+    layer.build()
+    layer.freeze_statistics = frozen
+    rng = np.random.default_rng(5)
+    for norm in layer.norms:
+        for variable in norm.variables:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    guide = rng.uniform(size=(2, 33, 42, 1)).astype(np.float32)
+    statistics = [
+        (n.moving_mean.numpy(), n.moving_variance.numpy()) for n in layer.norms
+    ]
+    found = layer(guide, training=True)
+    moved = [
+        not np.array_equal(norm.moving_mean, mean)
+        for norm, (mean, _) in zip(layer.norms, statistics, strict=True)
+    ]
+    assert moved == [not frozen] * 2
+    for k, number in enumerate((3, 4)):
+        stride = 2 ** (number - 1)
+        pooled = tf.nn.avg_pool2d(guide, 2, 2, "SAME")
+        for _ in range(number - 2):
+            pooled = tf.nn.avg_pool2d(pooled, 2, 2, "SAME")
+        assert pooled.shape[1:3] == (-(-33 // stride), -(-42 // stride))
+        maps = pooled.numpy() * layer.convs[k].kernel.numpy()[0, 0]
+        mean, variance = statistics[k]
+        if not frozen:
+            mean, variance = maps.mean((0, 1, 2)), maps.var((0, 1, 2))
+        norm = layer.norms[k]
+        maps = (maps - mean) / np.sqrt(variance + 0.001) * norm.gamma + norm.beta
+        expected = np.maximum(maps, 0)
+        own = np.concatenate([np.asarray(part) for part in found[number]], axis=-1)
+        assert len(found[number]) == 3
+        np.testing.assert_allclose(own, expected, atol=2e-4)

@@ -1,0 +1,280 @@
+"""A network's functions as SavedModel, ONNX and LiteRT files.
+
+Three functions make the loop elsewhere: `adapt` (a look at the object to its
+modulation), `heat_map` (the last mask to the spatial guide) and `step` (frame,
+guide, modulation and state to logits and state). `guides` says how images and
+looks are made; cutting the logits at 0 gives the mask of one object.
+"""
+
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from osmn_recurrent import files, guides
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import vgg
+
+FORMATS = ("saved_model", "onnx", "litert")
+"""Formats by name; the files are `saved_model/`, `NAME.onnx`, `NAME.tflite`."""
+
+TOLERANCE = 1e-3
+"""Largest difference allowed, in units of the largest output or of one."""
+
+
+def functions(model, objects=None, height=None, width=None):
+    """The functions of a network as TensorFlow functions with flat arguments.
+
+    Args:
+        model: a built float32 `SegmentationModel`.
+        objects: number of objects N, or None to leave it open.
+        height: rows H of the frames, or None.
+        width: columns W of the frames, or None.
+
+    Returns:
+        `{name: tf.function}`, results in dicts:
+
+        - "adapt": visual_guide (N, 224, 224, 3) to modulation (N, P); missing
+          without a visual modulator;
+        - "heat_map": mask (N, H, W) uint8, non-zero is the object, to guide
+          (N, H, W, 1); missing where no guide is used;
+        - "step": image (1, H, W, 3), and where the network uses them guide,
+          modulation and state_0, state_1 ..., to logits (N, H, W, 1) and
+          new_state_0, new_state_1 ... States begin at zero.
+    """
+    side = vgg.GUIDE_SIZE
+    looks = tf.TensorSpec((objects, side, side, 3), tf.float32, "visual_guide")
+    masks = tf.TensorSpec((objects, height, width), tf.uint8, "mask")
+    make_guide = {
+        "gaussian": guides.spatial_guide_tensor,
+        "mask": guides.mask_guide_tensor,
+    }.get(model.guide_kind)
+    found = {}
+    if model.use_visual_modulator:
+        found["adapt"] = tf.function(
+            lambda visual_guide: {"modulation": model.adapt(visual_guide)},
+            input_signature=[looks],
+        )
+    if make_guide is not None:
+        found["heat_map"] = tf.function(
+            lambda mask: {"guide": make_guide(mask)}, input_signature=[masks]
+        )
+    found["step"] = _step_function(model, objects, height, width)
+    return found
+
+
+def _step_function(model, objects, height, width):
+    image = tf.TensorSpec((1, height, width, 3), tf.float32, "image")
+    signature = {"image": image}
+    if model.guide_kind != "none":
+        signature["guide"] = tf.TensorSpec(
+            (objects, height, width, 1), tf.float32, "guide"
+        )
+    if model.use_visual_modulator:
+        gammas = model.gamma_layout()[-1][2]
+        signature["modulation"] = tf.TensorSpec(
+            (objects, gammas), tf.float32, "modulation"
+        )
+    example = model.initial_state(1, 16, 16)
+    states = [f"state_{k}" for k in range(len(tf.nest.flatten(example)))]
+    shapes = [(None, None, None, t.shape[-1]) for t in tf.nest.flatten(example)]
+    if None not in (objects, height, width):
+        fixed = model.initial_state(objects, height, width)
+        shapes = [tuple(t.shape) for t in tf.nest.flatten(fixed)]
+    for name, shape in zip(states, shapes, strict=True):
+        signature[name] = tf.TensorSpec(shape, tf.float32, name)
+
+    def step(*values):
+        given = dict(zip(signature, values, strict=True))
+        state = tf.nest.pack_sequence_as(example, [given[name] for name in states])
+        logits, state = model.step(
+            model.encode(given["image"]),
+            given.get("guide", ()),
+            given.get("modulation", ()),
+            state,
+        )
+        return {
+            "logits": logits,
+            **{
+                f"new_{n}": v
+                for n, v in zip(states, tf.nest.flatten(state), strict=True)
+            },
+        }
+
+    return tf.function(step, input_signature=list(signature.values()))
+
+
+def export(model, folder, kind, objects, height, width):
+    """Writes the functions of a network in one format.
+
+    Args:
+        model: a built float32 `SegmentationModel`.
+        folder: where the files go, made if missing.
+        kind: of `FORMATS`.
+        objects: number of objects, fixed in ONNX and LiteRT; open in a
+            SavedModel, as are the sizes.
+        height: rows of the frames, fixed likewise.
+        width: columns of the frames, fixed likewise.
+
+    Returns:
+        `{function name: path}`; a SavedModel holds all functions.
+
+    Raises:
+        InputError: the packages for ONNX are not installed.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if kind == "saved_model":
+        return _export_saved_model(model, folder / "saved_model")
+    convert = {"onnx": _to_onnx, "litert": _to_litert}[kind]
+    suffix = {"onnx": ".onnx", "litert": ".tflite"}[kind]
+    paths = {}
+    for name, function in functions(model, objects, height, width).items():
+        paths[name] = folder / f"{name}{suffix}"
+        with files.replace_when_done(paths[name]) as temporary:
+            convert(model, function, temporary)
+    return paths
+
+
+def _export_saved_model(model, path):
+    module = tf.Module()
+    module.model_variables = [variable.value for variable in model.variables]
+    named = functions(model)
+    module.functions = list(named.values())
+    signatures = {name: f.get_concrete_function() for name, f in named.items()}
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as temporary:
+        written = pathlib.Path(temporary) / "model"
+        tf.saved_model.save(module, str(written), signatures=signatures)
+        if path.exists():
+            shutil.rmtree(path)
+        written.rename(path)
+    return dict.fromkeys(named, path)
+
+
+def _to_onnx(model, function, path):
+    del model
+    tf2onnx, _ = onnx_packages()
+    tf2onnx.convert.from_function(
+        function, function.input_signature, opset=17, output_path=str(path)
+    )
+
+
+def _to_litert(model, function, path):
+    module = tf.Module()
+    module.model_variables = [variable.value for variable in model.variables]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()], module
+    )
+    path.write_bytes(converter.convert())
+
+
+def onnx_packages():
+    """`(tf2onnx, onnxruntime)`.
+
+    Raises:
+        InputError: they are not installed.
+    """
+    try:
+        import onnxruntime
+        import tf2onnx
+        from keras.src.export.tf2onnx_lib import patch_tf2onnx
+    except ImportError as error:
+        raise InputError(
+            f"ONNX needs the package {error.name}; install the extra: "
+            'pip install "osmn_recurrent[export]".'
+        ) from None
+    patch_tf2onnx()  # tf2onnx 1.17 does not know NumPy 2
+    return tf2onnx, onnxruntime
+
+
+def load(path, kind, name):
+    """Loads an exported function again.
+
+    Args:
+        path: of `export`.
+        kind: of `FORMATS`.
+        name: the function's name.
+
+    Returns:
+        Function from `{argument: array}` to `{result: array}`.
+    """
+    path = str(path)
+    if kind == "saved_model":
+        signature = tf.saved_model.load(path).signatures[name]
+        return lambda given: {
+            key: value.numpy()
+            for key, value in signature(
+                **{k: tf.constant(v) for k, v in given.items()}
+            ).items()
+        }
+    if kind == "litert":
+        return tf.lite.Interpreter(path).get_signature_runner()
+    session = onnx_packages()[1].InferenceSession(
+        path, providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+    inputs = {each.name.split(":")[0]: each.name for each in session.get_inputs()}
+
+    def run(given):
+        values = session.run(names, {inputs[k]: v for k, v in given.items()})
+        return {n.split(":")[0]: v for n, v in zip(names, values, strict=True)}
+
+    return run
+
+
+def check(model, paths, kind, objects, height, width, seed=0):
+    """Loads what `export` wrote and compares it with the network.
+
+    Args:
+        model: the network.
+        paths: of `export`.
+        kind: of `FORMATS`.
+        objects: as of `export`, like the sizes.
+        height: rows.
+        width: columns.
+        seed: of the random inputs.
+
+    Returns:
+        `{function name: largest difference}`, in units of the largest
+        absolute output, or of one if that is larger.
+
+    Raises:
+        RuntimeError: a difference above `TOLERANCE`.
+    """
+    rng = np.random.default_rng(seed)
+    differences = {}
+    for name, function in functions(model, objects, height, width).items():
+        given = {spec.name: _random(rng, spec) for spec in function.input_signature}
+        expected = function(*given.values())
+        loaded = load(paths[name], kind, name)
+        found = loaded(**given) if kind == "litert" else loaded(given)
+        worst = 0.0
+        for key, value in expected.items():
+            value = value.numpy()
+            scale = max(1.0, float(np.abs(value).max()))
+            worst = max(worst, float(np.abs(found[key] - value).max()) / scale)
+        if not worst <= TOLERANCE:
+            raise RuntimeError(
+                f"{paths[name]}: {name} differs from the Keras model by {worst:.2g}, "
+                f"allowed are {TOLERANCE:g}"
+            )
+        differences[name] = worst
+    return differences
+
+
+def _random(rng, spec):
+    """Values in the range that the argument has in use."""
+    shape = tuple(spec.shape)
+    if spec.name == "mask":
+        mask = np.zeros(shape, np.uint8)
+        mask[:, shape[1] // 4 : shape[1] // 2, shape[2] // 3 : shape[2] // 2] = 1
+        return mask
+    if spec.name in ("image", "visual_guide"):
+        return rng.uniform(-110, 140, shape).astype(np.float32)
+    if spec.name == "guide":
+        return rng.uniform(0, 1, shape).astype(np.float32)
+    return rng.normal(1 if spec.name == "modulation" else 0, 0.1, shape).astype(
+        np.float32
+    )

@@ -181,7 +181,7 @@ def draw_network(out):
             f"--clip={FLAGS.clip} is not in the set; it has "
             f"{', '.join(each.name for each in clips[:8])}."
         )
-    options = segment.parse_model_options(FLAGS.model_option)
+    options = flag_values.parse_model_options(FLAGS.model_option)
     model = segment.load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
     name = type(model).__name__
     if getattr(model, "modulator_sp", None) is not None:

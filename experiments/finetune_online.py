@@ -13,11 +13,10 @@ run that broke off goes on with the sequence that it was at.
 
 import json
 import pathlib
-import time
 
 from absl import flags
 
-from experiments import segment
+from experiments import flag_values, segment, tuning
 from osmn_recurrent import files, programs
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, SIZE_NAMES
@@ -129,7 +128,7 @@ flags.DEFINE_bool(
 def main():
     """Tunes and segments; see the module's text."""
     out = pathlib.Path(FLAGS.out)
-    working_size = segment.parse_working_size(FLAGS.working_size)
+    working_size = flag_values.parse_working_size(FLAGS.working_size)
     if isinstance(working_size, int):
         raise InputError(
             f"--working_size={FLAGS.working_size} must be HEIGHTxWIDTH here, such "
@@ -140,7 +139,7 @@ def main():
         FLAGS.weights,
         FLAGS.model,
         FLAGS.size,
-        segment.parse_model_options(FLAGS.model_option),
+        flag_values.parse_model_options(FLAGS.model_option),
     )
     settings = finetune_settings(model, working_size)
     check_run(out, model, settings)
@@ -266,7 +265,7 @@ def tune_and_segment(model, clip, settings, working_size, out):
         folder = out / "before" / clip.name
         output.segment_clip(plain, clip, folder, FLAGS.overwrite, later_masks=False)
         before = mean_j(clip, out / "before")
-    models, seconds = tuned_networks(model, clip, settings, out)
+    models, seconds = tuning.tuned_networks(model, clip, settings, out)
     if FLAGS.adapt:
         from osmn_recurrent.training.adaptation import AdaptingSegmenter
 
@@ -294,42 +293,10 @@ def tune_and_segment(model, clip, settings, working_size, out):
     }
     files.write_json(path, row)
     if not FLAGS.keep_weights:
-        for weights in _tuned_files(clip, out, models):
+        for weights in tuning.tuned_files(clip, out, models):
             weights.unlink(missing_ok=True)
+            weights.with_suffix(".json").unlink(missing_ok=True)
     return row
-
-
-def tuned_networks(model, clip, settings, out):
-    """A tuned network per object, from files of a broken-off run if there.
-
-    Returns:
-        `({object id: network}, seconds)`, the seconds of all tuning.
-    """
-    from osmn_recurrent import masks
-    from osmn_recurrent.models import presets
-    from osmn_recurrent.training.online import finetune_online
-
-    frame, mask = clip.frame(0), clip.mask(0)
-    objects = masks.object_ids(mask)
-    models, seconds = {}, 0.0
-    for i, path in zip(objects, _tuned_files(clip, out, objects)):
-        record = path.with_suffix(".json")
-        if path.exists() and record.exists() and not FLAGS.overwrite:
-            models[i] = presets.load_model(path)
-        else:
-            print(f"{clip.name}, object {i}:")
-            start = time.perf_counter()
-            models[i] = finetune_online(model, frame, mask == i, settings)
-            spent = time.perf_counter() - start
-            with files.replace_when_done(path) as temporary:
-                models[i].save(temporary)
-            files.write_json(record, {"seconds": spent})
-        seconds += json.loads(record.read_text(encoding="utf-8"))["seconds"]
-    return models, seconds
-
-
-def _tuned_files(clip, out, objects):
-    return [out / "tuned" / f"{clip.name}_{i}.keras" for i in objects]
 
 
 def _precision(model):

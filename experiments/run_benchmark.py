@@ -19,7 +19,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import segment
+from experiments import flag_values, segment, tuning
 from osmn_recurrent import files, programs, provenance
 from osmn_recurrent.datasets.by_name import DATASETS, list_clips
 from osmn_recurrent.errors import InputError
@@ -96,6 +96,13 @@ flags.DEFINE_enum(
     "Type that layers compute in (papers: float32).",
     flag_values=FLAGS,
 )
+flags.DEFINE_integer(
+    "finetune_steps",
+    0,
+    "Iterations of online fine-tuning on each first frame (OSMN: 100, ReConvNet: 300).",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_enum(
     "merge",
     "argmax",
@@ -147,7 +154,7 @@ def main():
     from osmn_recurrent.measures import score_report
 
     out, entries = pathlib.Path(FLAGS.out), list_entries()
-    working_size = segment.parse_working_size(FLAGS.working_size)
+    working_size = flag_values.parse_working_size(FLAGS.working_size)
     sequences, categories = score_report.list_sequences(
         FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
     )
@@ -274,16 +281,25 @@ def segment_set(entry, clips, working_size, folder):
         None where the clips are too short to tell.
     """
     from osmn_recurrent.inference.output import segment_clip
-    from osmn_recurrent.inference.segmenter import VideoSegmenter
 
     own = entry.weights.suffix != ".keras"
-    options = segment.parse_model_options(FLAGS.model_option) if own else {}
+    options = flag_values.parse_model_options(FLAGS.model_option) if own else {}
     size = FLAGS.size if own else None
     model = segment.load_network(entry.weights, entry.model, size, options)
-    segmenter = VideoSegmenter(model, FLAGS.precision, FLAGS.merge, working_size)
-    times = []
+    own = {name: FLAGS[name].value for name in ("precision", "merge")}
+    own["working_size"] = working_size
+    steps, segmenter, times = FLAGS.finetune_steps, None, []
     for clip in clips:
-        outcome = segment_clip(segmenter, clip, folder / clip.name, FLAGS.overwrite)
+        if steps or segmenter is None:
+            tuned = folder.parent / f"{folder.name}_tuned"
+            segmenter = tuning.make_segmenter(model, clip, tuned, own, steps)
+        outcome = segment_clip(
+            segmenter,
+            clip,
+            folder / clip.name,
+            FLAGS.overwrite,
+            later_masks=not steps,
+        )
         if outcome.seconds is not None:
             times.append(outcome.seconds)
     return {

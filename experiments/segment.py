@@ -11,13 +11,14 @@ run.json (settings, versions, seconds per frame), and OUT/CLIP.webm, the masks
 over the frames. A run that broke off goes on when it is started again.
 """
 
-import ast
 import contextlib
 import pathlib
 import sys
 
 from absl import flags
 
+from experiments import tuning
+from experiments.flag_values import parse_model_options, parse_working_size
 from osmn_recurrent import programs
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, SIZE_NAMES
@@ -98,6 +99,13 @@ flags.DEFINE_string(
     "HEIGHTxWIDTH (480x854). Default: the frames' own, as in the papers.",
     flag_values=FLAGS,
 )
+flags.DEFINE_integer(
+    "finetune_steps",
+    0,
+    "Iterations of online fine-tuning on the first frame (OSMN: 100, ReConvNet: 300).",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_bool("overlay", True, "Write OUT/CLIP.webm.", flag_values=FLAGS)
 flags.DEFINE_bool(
     "cutouts",
@@ -149,11 +157,15 @@ def main():
     clip.check()
     out = pathlib.Path(FLAGS.out)
 
+    if FLAGS.finetune_steps:
+        tuning.check_first_mask_alone(clip)
+
     from osmn_recurrent.inference import output
-    from osmn_recurrent.inference.segmenter import VideoSegmenter
 
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
-    segmenter = VideoSegmenter(model, FLAGS.precision, FLAGS.merge, working_size)
+    own = {name: FLAGS[name].value for name in ("precision", "merge")}
+    own["working_size"] = working_size
+    segmenter = tuning.make_segmenter(model, clip, out, own, FLAGS.finetune_steps)
     folder = out / clip.name
     try:
         outcome = output.segment_clip(segmenter, clip, folder, FLAGS.overwrite)
@@ -171,49 +183,6 @@ def main():
     for path in write_others(clip, outcome, out):
         print(f"written: {path}")
     print(_summary(clip, outcome))
-
-
-def parse_working_size(text):
-    """`"480"` to 480, `"480x854"` to (480, 854), None to None.
-
-    Raises:
-        InputError: anything else.
-    """
-    if text is None:
-        return None
-    try:
-        lengths = [int(part) for part in text.lower().split("x")]
-    except ValueError:
-        lengths = []
-    if len(lengths) not in (1, 2) or min(lengths) < 16:
-        raise InputError(
-            f"--working_size={text} is no size, expected the shorter side or "
-            "HEIGHTxWIDTH, at least 16 pixels each, such as 480 or 480x854."
-        )
-    return lengths[0] if len(lengths) == 1 else tuple(lengths)
-
-
-def parse_model_options(texts):
-    """`["coupling=residual"]` to `{"coupling": "residual"}`.
-
-    Values are Python literals (True, 64, (4, 5)), or else text.
-
-    Raises:
-        InputError: an entry without "=".
-    """
-    options = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(
-                f"--model_option={text} has no '=', expected KEY=VALUE such as "
-                "coupling=residual."
-            )
-        try:
-            options[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            options[key] = value
-    return options
 
 
 def load_network(weights, name, size, options):

@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from experiments import flag_values
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, SIZE_NAMES
 
@@ -239,23 +240,5 @@ def _numbers(name, example, kinds):
 
 
 def model_options():
-    """`--model_options` as a dict; values are Python literals or text.
-
-    Raises:
-        InputError: an option without a value.
-    """
-    import ast
-
-    options = {}
-    for text in FLAGS.model_options:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(
-                f"--model_options={text} has no value; write such as "
-                "coupling=residual, several parted by commas."
-            )
-        try:
-            options[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            options[name] = value
-    return options
+    """`--model_options` as a dict, see `flag_values.parse_model_options`."""
+    return flag_values.parse_model_options(FLAGS.model_options, "model_options")

@@ -26,7 +26,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import segment, tables
+from experiments import flag_values, segment, tables
 from osmn_recurrent import programs
 from osmn_recurrent.datasets.by_name import DATASETS
 from osmn_recurrent.errors import InputError

@@ -293,3 +293,37 @@ def test_ctrl_c_for_real(boxes, random_weights):
     assert [path.read_bytes() for path in whole] == [
         (out / "long" / path.name).read_bytes() for path in whole
     ]
+
+
+def test_finetuned_segmentation_goes_on_with_the_same_networks(
+    segment_program, random_weights, boxes
+):
+    given = {
+        "weights": random_weights["osmn.keras"],
+        "finetune_steps": 2,
+        "working_size": "32x48",
+    }
+    code, out, _ = segment_program(**given)
+    assert code == 0 and "3 objects" in out
+    tuned = sorted((boxes / "out" / "tuned").glob("*.keras"))
+    assert [path.stem.split("_")[-1] for path in tuned] == ["1", "200", "5"]
+    times = [path.stat().st_mtime_ns for path in tuned]
+    masks = sorted((boxes / "out" / "boxes").glob("*.png"))
+    assert len(masks) == 6
+    before = masks[-1].read_bytes()
+    for path in masks[3:]:
+        path.unlink()
+    code, out, _ = segment_program(**given)
+    assert code == 0 and "3 new" in out
+    assert masks[-1].read_bytes() == before
+    assert [path.stat().st_mtime_ns for path in tuned] == times
+
+
+def test_finetuning_takes_the_first_mask_alone(segment_program, random_weights, boxes):
+    code, _, errors = segment_program(
+        weights=random_weights["osmn.keras"],
+        mask=boxes / "Annotations" / "boxes",
+        finetune_steps=2,
+    )
+    assert code == 2
+    assert "6 masks" in errors[0] and "--finetune_steps" in errors[0]

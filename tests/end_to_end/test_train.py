@@ -1,6 +1,11 @@
 """The training program, in a small setting."""
 
 import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -68,3 +73,42 @@ def test_bad_input_ends_with_exit_code_2(data, tmp_path, capsys):
     more = [f"--workdir={tmp_path / 'b'}", f"--init_from={tmp_path / 'model.keras'}"]
     assert run(f"--data_dir={data}", *more) == 2
     assert "model.keras" in capsys.readouterr().err
+
+
+def test_a_frame_that_cannot_be_read_is_counted(data, tmp_path, capsys):
+    folder = tmp_path / "broken"
+    shutil.copytree(data, folder)
+    frame = sorted((folder / "JPEGImages" / "480p" / "train-000").iterdir())[2]
+    frame.write_bytes(frame.read_bytes()[:200])
+    workdir = tmp_path / "run"
+    more = ["--steps=12", "--scales=0.5", "--learning_rate=1e-9"]
+    assert run(f"--data_dir={folder}", f"--workdir={workdir}", *more) == 0
+    printed = capsys.readouterr().out
+    assert "could not be read and were skipped" in printed and str(frame) in printed
+    result = json.loads((workdir / "run.json").read_text())["result"]
+    assert sum(result["skipped_samples"].values()) > 0
+
+
+@pytest.mark.slow
+def test_after_kill_9_the_weights_are_those_of_the_whole_run(data, tmp_path):
+    command = [sys.executable, "-m", "experiments.train", *SMALL, f"--data_dir={data}"]
+    command += ["--steps=8", "--save_every=3", "--nofreeze_batch_norm"]
+    command += ["--model=reconvnet", "--clip_length=2", "--own_guides=0.5"]
+    root = pathlib.Path(train.__file__).parents[1]
+    states = []
+    for name, kills in (("whole", 0), ("killed", 1)):
+        workdir = tmp_path / name
+        own = [*command, f"--workdir={workdir}"]
+        for _ in range(kills):
+            process = subprocess.Popen(own, cwd=root, stderr=subprocess.DEVNULL)
+            while not (workdir / "state.npz").exists() and process.poll() is None:
+                time.sleep(0.01)
+            process.kill()
+            process.wait()
+            assert not (workdir / "model.keras").exists()
+        subprocess.run(own, cwd=root, check=True, stderr=subprocess.DEVNULL)
+        with np.load(workdir / "state.npz") as archive:
+            states.append({k: archive[k] for k in archive.files if k != "progress"})
+    assert states[0].keys() == states[1].keys()
+    for name, values in states[0].items():
+        np.testing.assert_array_equal(states[1][name], values, err_msg=name)

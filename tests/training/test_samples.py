@@ -13,7 +13,7 @@ from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets
-from osmn_recurrent.training import pipeline, trainer
+from osmn_recurrent.training import pipeline, steps, trainer
 from osmn_recurrent.training.augmentation import (
     NO_AUGMENTATION,
     GuideAugmentation,
@@ -159,17 +159,17 @@ def test_training_lowers_the_loss_and_stores_the_network(name, clips, tmp_path):
     )
     samples = ClipSamples(clips, settings.samples, model.guide_kind)
     batch = next(iter(pipeline.make_dataset(samples, 4)))
-    loss = trainer.make_loss(settings)
-    before = float(loss(batch[1], model(batch[0])))
+    loss, share = steps.make_loss(settings), None
+    before = float(loss(batch[1], model(batch[0]), share))
     path = trainer.train(model, clips, settings, tmp_path)
-    assert float(loss(batch[1], model(batch[0]))) < 0.8 * before
+    assert float(loss(batch[1], model(batch[0]), share)) < 0.8 * before
     stored = presets.load_model(path)
     np.testing.assert_array_equal(stored(batch[0]), model(batch[0]))
     run = json.loads((tmp_path / "run.json").read_text())
     assert run["settings"]["steps"] == 24
     assert run["starts"] == len(samples)
     assert (tmp_path / "loss.csv").read_text().splitlines()[0] == (
-        "epoch,step,loss,seconds"
+        "step,loss,learning_rate,seconds"
     )
 
 

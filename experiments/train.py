@@ -53,21 +53,41 @@ def load_clips(dataset, data_dir, split, prepared=False):
 def make_samples(settings, guide_kind):
     """The samples that the flags describe."""
     own = settings.samples, guide_kind, settings.batch_size, settings.seed
-    if FLAGS.dataset != "coco":
-        from osmn_recurrent.training.samples import ClipSamples
+    if FLAGS.dataset == "coco":
+        return make_still_samples(
+            FLAGS.data_dir, FLAGS.split or "train2017", own, FLAGS.pseudo_clips
+        )
+    from osmn_recurrent.training.mixture import Mixture
+    from osmn_recurrent.training.samples import ClipSamples
 
-        split = FLAGS.split or "train"
-        clips = load_clips(FLAGS.dataset, FLAGS.data_dir, split, FLAGS.prepared)
-        return ClipSamples(clips, *own, cache=FLAGS.cache)
+    split = FLAGS.split or "train"
+    clips = load_clips(FLAGS.dataset, FLAGS.data_dir, split, FLAGS.prepared)
+    samples = ClipSamples(clips, *own, cache=FLAGS.cache)
+    if not FLAGS.still_dir:
+        return samples
+    stills = make_still_samples(FLAGS.still_dir, FLAGS.still_split, own, True)
+    return Mixture([samples, stills], [1.0 - FLAGS.still_share, FLAGS.still_share])
+
+
+def make_still_samples(folder, split, own, as_clips):
+    """Samples, or pseudo-clips, of a set in COCO's layout.
+
+    Args:
+        folder: the set, or one that `experiments.prepare_data` wrote.
+        split: of it.
+        own: the first arguments of `Samples`.
+        as_clips: whether to make pseudo-clips.
+    """
     from osmn_recurrent.datasets.coco import CocoObjects
     from osmn_recurrent.datasets.prepared import PreparedStills
     from osmn_recurrent.training.pseudo_clips import Motion
     from osmn_recurrent.training.still_samples import StillSamples
 
     kind = PreparedStills if FLAGS.prepared else CocoObjects
-    objects = kind(FLAGS.data_dir, FLAGS.split or "train2017", FLAGS.cache_dir)
+    objects = kind(folder, split, FLAGS.cache_dir)
     print(getattr(objects, "describe", lambda: f"{len(objects):,} prepared stills")())
-    return StillSamples(objects, *own, motion=Motion() if FLAGS.pseudo_clips else None)
+    motion = Motion() if as_clips else None
+    return StillSamples(objects, *own, motion=motion, pasted=FLAGS.pasted)
 
 
 def validation_clips():

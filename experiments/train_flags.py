@@ -29,10 +29,19 @@ def _whole(name, default, help_text, lower_bound=0):
     )
 
 
-def _number(name, default, help_text, lower_bound=0.0):
+def _number(name, default, help_text, lower_bound=0.0, upper_bound=None):
     flags.DEFINE_float(
-        name, default, help_text, lower_bound=lower_bound, flag_values=FLAGS
+        name,
+        default,
+        help_text,
+        lower_bound=lower_bound,
+        upper_bound=upper_bound,
+        flag_values=FLAGS,
     )
+
+
+def _share(name, default, help_text):
+    _number(name, default, help_text, upper_bound=1.0)
 
 
 # The network.
@@ -94,6 +103,19 @@ _switch(
     False,
     "Make clips of COCO's stills, moved along smooth random paths (not in the papers).",
 )
+_share(
+    "pasted",
+    0.0,
+    "Share of the pseudo-clips whose object moves over another still.",
+)
+_text(
+    "still_dir",
+    None,
+    "COCO folder whose pseudo-clips are mixed with the clips of data_dir (not in the "
+    "papers).",
+)
+_text("still_split", "train2017", "COCO split under still_dir.")
+_share("still_share", 0.5, "Share of the samples that come from still_dir.")
 
 # Samples.
 _whole("height", 480, "Height of the network image at scale 1.", 1)
@@ -110,8 +132,8 @@ _whole(
     "Frames per sample; 0: single frames. ReConvNet's paper gives none.",
 )
 _whole("stride", 1, "Steps between the frames of a sample.", 1)
-_number("flip", 0.0, "Probability of mirroring (OSMN stage 1: 0.5, stage 2: 0).")
-_number("crop", 1.0, "Random crops keep at least this share of each side; 1: none.")
+_share("flip", 0.0, "Probability of mirroring (OSMN stage 1: 0.5, stage 2: 0).")
+_share("crop", 1.0, "Random crops keep at least this share of each side; 1: none.")
 _choice(
     "guide_augmentation",
     "osmn",
@@ -153,7 +175,7 @@ _switch("freeze_batch_norm", True, "Keep batch statistics (OSMN, stage 2: true).
 
 # Recurrence.
 _whole("truncation", 0, "Frames of back-propagation through time; 0: the whole clip.")
-_number("own_guides", 0.0, "Share of guides made from the network's own predictions.")
+_share("own_guides", 0.0, "Share of guides made from the network's own predictions.")
 _whole("own_guides_steps", 0, "Steps over which that share rises from 0.")
 _switch("rematerialise", False, "Less memory, more time: compute feature maps twice.")
 

@@ -74,6 +74,37 @@ class Motion:
             masks.append(_warp(mask, matrix, cv2.INTER_NEAREST))
         return frames, masks
 
+    def paste(self, rng, picture, mask, background, length):
+        """A pseudo-clip in which the object moves over another picture.
+
+        Object and background move along paths of their own, so that the
+        object is what moves apart from its surroundings. Its border is
+        blended over about two pixels; what leaves the frame is gone.
+
+        Args:
+            rng: `numpy.random.Generator`.
+            picture: (H, W, 3) uint8 with the object.
+            mask: (H, W) uint8 of 0 and 1, not empty.
+            background: (h, w, 3) uint8, stretched to the picture's size.
+            length: number of frames.
+
+        Returns:
+            `(frames, masks)` as of `move`.
+        """
+        size = picture.shape[1::-1]
+        background = cv2.resize(background, size, interpolation=cv2.INTER_AREA)
+        behind, _ = self.move(rng, background, np.ones_like(mask), length)
+        frames, masks = [], []
+        for parameters, frame in zip(self.path(rng, length), behind, strict=True):
+            matrix = affine_matrix(parameters, mask)
+            own = _warp(picture, matrix, cv2.INTER_LINEAR)
+            moved = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST)
+            weight = cv2.GaussianBlur(moved.astype(np.float32), (3, 3), 0)[..., None]
+            blended = frame + (own.astype(np.float32) - frame) * weight
+            frames.append(np.rint(blended).astype(np.uint8))
+            masks.append(moved)
+        return frames, masks
+
 
 def affine_matrix(parameters, mask):
     """The transform that a row of `Motion.path` stands for.

@@ -99,7 +99,6 @@ def write(training, finished=False):
             "best_J": training.best if training.best_step else None,
             "stopped_early": training.done < training.settings.steps,
             "skipped_samples": dict(getattr(training.samples, "skipped", {})),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            // 1024,
+            "peak_memory_mb": _peak_memory_mb(),
         }
     files.write_json(training.workdir / NAME, content)

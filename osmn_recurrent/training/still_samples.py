@@ -25,6 +25,8 @@ class StillSamples(Samples):
         batch_size: samples that share one scale.
         seed: fixes order, scales and augmentation.
         motion: `pseudo_clips.Motion`, or None for stills.
+        pasted: share of the clips in which the object moves over another
+            still, drawn at random, instead of with its own.
 
     Attributes:
         sources: the stills.
@@ -41,9 +43,10 @@ class StillSamples(Samples):
         batch_size=1,
         seed=0,
         motion=None,
+        pasted=0.0,
     ):
         super().__init__(settings, guide_kind, batch_size, seed)
-        self.sources, self.motion = stills, motion
+        self.sources, self.motion, self.pasted = stills, motion, pasted
         if not len(stills):
             raise InputError("there is no still to train on; name another split.")
         if (motion is None) != (settings.clip_length is None):
@@ -72,9 +75,14 @@ class StillSamples(Samples):
         if self.motion is None:
             frames, objects = [picture], [mask, mask]
         else:
-            frames, objects = self.motion.move(
-                rng, picture, mask, self.settings.clip_length + 1
-            )
+            frames, objects = self._clip(rng, picture, mask)
             frames = frames[1:]
         images, spatial, labels = self._network_parts(rng, size, frames, objects)
         return self._finished(images, visual, spatial, labels)
+
+    def _clip(self, rng, picture, mask):
+        length = self.settings.clip_length + 1
+        if self.pasted and rng.uniform() < self.pasted:
+            behind, _ = self.sources.still(int(rng.integers(len(self))))
+            return self.motion.paste(rng, picture, mask, behind, length)
+        return self.motion.move(rng, picture, mask, length)

@@ -68,6 +68,7 @@ setup(
             "osmn-refine=experiments.refine:console",
             "osmn-finetune=experiments.finetune_online:console",
             "osmn-ablations=experiments.ablations:console",
+            "osmn-lab=experiments.lab:console",
             "osmn-benchmark=experiments.run_benchmark:console",
             "osmn-tables=experiments.tables:console",
             "osmn-report=experiments.report:console",

@@ -168,7 +168,12 @@ flags.DEFINE_list(
 )
 _whole("warmup_steps", 0, "First steps, over which the rates rise (papers: 0).")
 _number("final_rate", 1.0, "Share of the rates that a cosine ends with; 1: none.")
-_number("weight_decay", 0.0002, "Slim's weight decay of kernels (release: 0.0002).")
+_number(
+    "weight_decay",
+    None,
+    "Slim's weight decay of kernels. Default: the release's 0.0002 with its summed "
+    "loss, 0 with others.",
+)
 _number("clip_norm", 0.0, "Largest norm of the gradient; 0: no clipping (papers).")
 _text("trainable", "", "Regular expression of the variables that move. Default: all.")
 _switch("freeze_batch_norm", True, "Keep batch statistics (OSMN, stage 2: true).")

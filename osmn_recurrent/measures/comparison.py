@@ -24,7 +24,7 @@ class Difference:
 
     Attributes:
         mean: difference of the means over all objects.
-        low: lower end of the bootstrap interval (`COVERAGE`); None with one
+        low: lower end of the bootstrap interval; None with one
             sequence, which says nothing about others.
         high: upper end.
         better: number of sequences whose mean is above the baseline's.
@@ -40,7 +40,7 @@ class Difference:
     sequences: dict
 
 
-def paired_difference(ours, baseline, resamples=RESAMPLES, seed=0):
+def paired_difference(ours, baseline, resamples=RESAMPLES, seed=0, coverage=COVERAGE):
     """Compares two methods on the same sequences and objects.
 
     Objects count the same, as in the official mean: a resample's difference
@@ -52,6 +52,7 @@ def paired_difference(ours, baseline, resamples=RESAMPLES, seed=0):
         baseline: the same for the method to compare with.
         resamples: number of bootstrap samples.
         seed: of the bootstrap.
+        coverage: of the interval.
 
     Returns:
         `Difference`.
@@ -78,7 +79,7 @@ def paired_difference(ours, baseline, resamples=RESAMPLES, seed=0):
     counts = np.array([len(values) for values in gaps.values()])
     low = high = None
     if len(sums) > 1:
-        low, high = _interval(sums, counts, resamples, seed)
+        low, high = _interval(sums, counts, resamples, seed, coverage)
     return Difference(
         mean=float(sums.sum() / counts.sum()),
         low=low,
@@ -92,11 +93,11 @@ def paired_difference(ours, baseline, resamples=RESAMPLES, seed=0):
     )
 
 
-def _interval(sums, counts, resamples, seed):
+def _interval(sums, counts, resamples, seed, coverage):
     """Percentile interval of sums' sum over counts' sum, `(low, high)`."""
     drawn = np.random.default_rng(seed).integers(0, len(sums), (resamples, len(sums)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    tail = (1 - COVERAGE) / 2
+    tail = (1 - coverage) / 2
     return tuple(np.quantile(means, [tail, 1 - tail]).tolist())
 
 

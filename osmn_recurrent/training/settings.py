@@ -5,6 +5,9 @@ import dataclasses
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training.samples import SampleSettings
 
+RELEASED_DECAY = 0.0002
+"""Slim's weight decay in the release."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
@@ -32,7 +35,10 @@ class TrainSettings:
         final_rate: the rates fall along a cosine to this share of their
             value; 1 keeps them as the papers do.
         weight_decay: of all kernels, as slim has it: the gradient of
-            weight_decay * sum(w^2) / 2 is added (release: 0.0002).
+            weight_decay * sum(w^2) / 2 is added. None: the release's 0.0002
+            with its loss, the sum over all pixels, and 0 with a loss that is a
+            mean: some 1e5 times smaller, it would weigh less than the decay.
+            ReConvNet's paper names none.
         trainable: regular expression, searched in variable paths: only these
             variables move (OSVOS-M: "modulator").
         freeze_batch_norm: the spatial modulator normalises with its moving
@@ -70,7 +76,7 @@ class TrainSettings:
     rate_drops: tuple = ()
     warmup_steps: int = 0
     final_rate: float = 1.0
-    weight_decay: float = 0.0002
+    weight_decay: float | None = None
     trainable: str = ""
     freeze_batch_norm: bool = True
     clip_norm: float | None = None
@@ -82,6 +88,18 @@ class TrainSettings:
     patience: int = 0
     save_every: int = 1000
     seed: int = 0
+
+    @property
+    def summed(self):
+        """Whether the loss is a sum over the batch, as released."""
+        return self.reduction == "sum" and self.loss == "balanced_cross_entropy"
+
+    @property
+    def decay(self):
+        """`weight_decay` as it is used, a float."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return RELEASED_DECAY if self.summed else 0.0
 
     def check(self, replicas=1):
         """Raises `InputError` for settings that contradict each other.

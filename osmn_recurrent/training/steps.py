@@ -60,7 +60,6 @@ class TrainStep:
         self.strategy = strategy
         self.variables = trained_variables(model, settings)
         self.loss = make_loss(settings)
-        self.sums = settings.reduction == "sum" and "cross" in settings.loss
         self._compiled = None
 
     def __call__(self, batch, number):
@@ -110,7 +109,7 @@ class TrainStep:
                         cut(given, begin, end),
                         truth if length is None else truth[:, begin:end],
                         (state, last, share, number, part),
-                        1.0 if self.sums else weight * own,
+                        1.0 if self.settings.summed else weight * own,
                     )
                 loss += value
                 if gradients is not None:
@@ -175,7 +174,7 @@ class TrainStep:
 
     def _with_decay(self, gradients):
         """Adds slim's weight decay of kernels, scaled as the loss is."""
-        decay = self.settings.weight_decay
+        decay = self.settings.decay
         if not decay:
             return gradients
         decay = self.optimizer.scale_loss(tf.constant(decay))

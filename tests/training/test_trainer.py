@@ -196,6 +196,15 @@ def test_own_guides_are_the_networks_predictions(batch):
     assert abs(loss - true_guides) > 1e-3 * loss
 
 
+def test_the_released_decay_belongs_to_the_released_loss():
+    settings = trainer.TrainSettings()
+    assert settings.decay == 0.0002
+    for change in ({"reduction": "image_mean"}, {"loss": "lovasz_hinge"}):
+        assert dataclasses.replace(settings, **change).decay == 0.0
+        kept = dataclasses.replace(settings, **change, weight_decay=0.1)
+        assert kept.decay == 0.1
+
+
 def test_a_step_is_adams_with_slims_decay(batch):
     settings = dataclasses.replace(
         SETTINGS, own_guides=0.0, weight_decay=0.1, clip_norm=5.0

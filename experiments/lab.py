@@ -1,0 +1,265 @@
+"""The laboratory: ReConvNet against OSMN on real video, from nothing.
+
+    python -m experiments.lab --coco_dir=COCO --train_dir=DAVIS_240P \\
+        --val_dir=DAVIS --val_set=val --out=runs/lab
+
+OSMN is trained on COCO's stills (stage 1) and on clips (stage 2); then, for every
+seed, from the same weights (a) ReConvNet and (b) OSMN on for as many frames with
+the same loss, so that what (a) has more than (b) is the recurrence's. Both are
+fine-tuned online too. Beside them in the table: OSVOS trained on as many frames,
+copying the first mask, moving it by optical flow, and published masks.
+
+Every step is a command of its own (they are printed, and kept in
+OUT/commands.txt), with settings from experiments/flags/lab_*.flags. The same
+command goes on where a broken-off one stopped. Writes OUT/lab.md, lab.csv and
+lab.json, the curves of J over time and a page with all masks.
+"""
+
+import dataclasses
+import pathlib
+import shlex
+import subprocess
+import sys
+
+from absl import flags
+
+from osmn_recurrent import files, programs
+from osmn_recurrent.errors import InputError
+
+FLAGS = flags.FlagValues()
+FLAG_FILES = pathlib.Path(__file__).parent / "flags"
+
+
+def _text(name, default, help_text, **more):
+    flags.DEFINE_string(name, default, help_text, flag_values=FLAGS, **more)
+
+
+_text("coco_dir", None, "Folder in COCO's layout, for stage 1.", required=True)
+_text("coco_split", "train2017", "Its split.")
+_text("train_dir", None, "DAVIS-2016 folder to train on.", required=True)
+_text("train_resolution", "240p", "Folder under its JPEGImages.")
+_text("train_split", "train_fit", "List of the training clips.")
+_text("stop_split", "train_stop", "List of the clips for early stopping.")
+_text("val_dir", None, "DAVIS-2016 folder for the table.", required=True)
+_text("val_set", "val", "List of the sequences in the table.")
+_text("val_resolution", "480p", "Folder under JPEGImages and Annotations.")
+_text(
+    "working_size",
+    "240x427",
+    "Size at which the networks see these: that of their training.",
+)
+_text("out", None, "Folder for everything.", required=True)
+flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "masks",
+    [],
+    "Published masks that are rows too, each NAME:FOLDER.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool("finetune", True, "Fine-tune online too.", flag_values=FLAGS)
+flags.DEFINE_bool("osvos", True, "Train and tune OSVOS too.", flag_values=FLAGS)
+flags.DEFINE_multi_string(
+    "training_flag",
+    [],
+    "Further flag of every training, such as --steps=10; repeat it for several.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_multi_string(
+    "finetuning_flag", [], "The same for fine-tuning.", flag_values=FLAGS
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A training of a seed.
+
+    Attributes:
+        name: of its folder; the flag file is lab_<name>.flags.
+        start: name of the training whose network it starts from, or None.
+        network: as the table calls it, or None if it is not in the table.
+    seeded: whether every seed has its own; others are trained once, with the
+        first seed.
+    """
+
+    name: str
+    start: str | None = None
+    network: str | None = None
+    seeded: bool = False
+
+    def folder(self, out, seed):
+        """Where it lies."""
+        return out / (f"seed{seed}" if self.seeded else "shared") / self.name
+
+
+TRAININGS = {
+    each.name: each
+    for each in (
+        Training("osmn_stage1"),
+        Training("osmn_stage2", "osmn_stage1"),
+        Training("osmn_stage3", "osmn_stage2", "OSMN", seeded=True),
+        Training("reconvnet", "osmn_stage2", "ReConvNet", seeded=True),
+        Training("osvos_stage1"),
+        Training("osvos_stage2", "osvos_stage1", "OSVOS"),
+    )
+}
+"""All trainings by name, in order."""
+
+
+def main():
+    """Trains, segments, scores; see the module's text."""
+    out = pathlib.Path(FLAGS.out)
+    for each in FLAGS.seeds:
+        if not each.isdecimal():
+            raise InputError(f"--seeds={','.join(FLAGS.seeds)} must be whole numbers.")
+    commands = []
+    for seed, training in chosen():
+        commands += training_commands(training, seed, out)
+    commands += table_commands(out)
+    files.write_text(
+        out / "commands.txt", "".join(f"{shlex.join(c)}\n" for c in commands)
+    )
+    for command in commands:
+        run(command)
+    from experiments import lab_table
+
+    lab_table.write(out)
+
+
+def chosen():
+    """All `(seed, Training)`, in order."""
+    found = []
+    for seed in FLAGS.seeds:
+        for training in TRAININGS.values():
+            wanted = training.seeded or seed == FLAGS.seeds[0]
+            if wanted and (FLAGS.osvos or not training.name.startswith("osvos")):
+                found.append((seed, training))
+    return found
+
+
+def training_commands(training, seed, out):
+    """Commands that train one network and, if it is in the table, tune it.
+
+    Args:
+        training: `Training`.
+        seed: digits.
+        out: `pathlib.Path` of the laboratory.
+
+    Returns:
+        List of argument lists.
+    """
+    place = training.folder(out, seed)
+    command = [
+        "train",
+        f"--flagfile={FLAG_FILES / f'lab_{training.name}.flags'}",
+        f"--workdir={place}",
+        f"--seed={seed}",
+        f"--cache_dir={out}",
+        f"--val_data_dir={FLAGS.train_dir}",
+        f"--val_split={FLAGS.stop_split}",
+        f"--resolution={FLAGS.train_resolution}",
+    ]
+    if training.start:
+        start = TRAININGS[training.start].folder(out, seed)
+        command += [
+            f"--data_dir={FLAGS.train_dir}",
+            f"--split={FLAGS.train_split}",
+            f"--still_dir={FLAGS.coco_dir}",
+            f"--still_split={FLAGS.coco_split}",
+            f"--init_from={start / 'model.keras'}",
+        ]
+    else:
+        command += [f"--data_dir={FLAGS.coco_dir}", f"--split={FLAGS.coco_split}"]
+    commands = [command + FLAGS.training_flag]
+    if training.network and FLAGS.finetune:
+        commands.append(
+            [
+                "finetune_online",
+                f"--flagfile={FLAG_FILES / 'lab_finetune.flags'}",
+                f"--weights={place / 'model.keras'}",
+                f"--data_dir={FLAGS.val_dir}",
+                "--year=2016",
+                f"--split={FLAGS.val_set}",
+                f"--resolution={FLAGS.val_resolution}",
+                f"--working_size={FLAGS.working_size}",
+                "--nobefore",
+                f"--seed={seed}",
+                f"--out={place / 'tuned'}",
+                *FLAGS.finetuning_flag,
+            ]
+        )
+    return [[sys.executable, "-m", f"experiments.{c[0]}", *c[1:]] for c in commands]
+
+
+def table_commands(out):
+    """Commands for the yardsticks' masks, all scores and the page."""
+    clips = [
+        f"--data_dir={FLAGS.val_dir}",
+        f"--set={FLAGS.val_set}",
+        f"--resolution={FLAGS.val_resolution}",
+    ]
+    yardsticks = ["lab_yardsticks", *clips, "--year=2016", f"--out={out}"]
+    masks = [f"{name}:{out / name}" for name in ("copy", "flow")] + FLAGS.masks
+    weights = []
+    for seed, training in chosen():
+        if not training.network:
+            continue
+        place = training.folder(out, seed)
+        weights.append(f"{training.network}.{seed}:{place / 'model.keras'}")
+        if FLAGS.finetune:
+            tuned = place / "tuned" / "masks"
+            masks.append(f"{training.network}+tuning.{seed}:{tuned}")
+    benchmark = [
+        "run_benchmark",
+        *clips,
+        "--dataset=davis2016",
+        f"--weights={','.join(weights)}",
+        f"--masks={','.join(masks)}",
+        f"--working_size={FLAGS.working_size}",
+        f"--out={out / 'benchmark'}",
+    ]
+    first, second = (
+        f"{name}.{FLAGS.seeds[0]}:{out / 'benchmark' / name}.{FLAGS.seeds[0]}"
+        for name in ("ReConvNet", "OSMN")
+    )
+    page = [
+        "report",
+        *clips,
+        "--dataset=davis2016",
+        f"--results={first}",
+        f"--compare={second}",
+        f"--out={out / 'report.html'}",
+        "--overwrite",
+    ]
+    return [
+        [sys.executable, "-m", f"experiments.{c[0]}", *c[1:]]
+        for c in (yardsticks, benchmark, page)
+    ]
+
+
+def run(command):
+    """Runs one command, unless it is a training that is done.
+
+    Raises:
+        InputError: the command failed; its own message stands above.
+    """
+    work = [a.removeprefix("--workdir=") for a in command if a.startswith("--workdir=")]
+    if work and pathlib.Path(work[0], "model.keras").exists():
+        return
+    print(f"$ {shlex.join(command)}", flush=True)
+    code = subprocess.run(command, check=False).returncode
+    if code in (130, -2):
+        raise KeyboardInterrupt
+    if code:
+        raise InputError(
+            f"the command above ended with exit code {code}; mend what it says and "
+            "start the laboratory again, it goes on from there."
+        )
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -6,8 +6,9 @@
         --weights=reconvnet.weights.h5 --model=reconvnet --out=reconvnet.safetensors
 
 --out=NAME.safetensors writes NAME.safetensors and NAME.json with the network's
-settings; any other --out is the prefix of a TensorFlow 1 checkpoint (format
-V2) that the OSMN release restores. osmn-import reads both.
+settings, --out=NAME.weights.h5 Keras weights in half precision; any other --out
+is the prefix of a TensorFlow 1 checkpoint (format V2) that the OSMN release
+restores. osmn-import reads all but half precision, which is build_model's.
 """
 
 import pathlib
@@ -29,7 +30,7 @@ conversion.define_network_flags(FLAGS)
 flags.DEFINE_string(
     "out",
     None,
-    "Prefix of a TensorFlow 1 checkpoint, or a .safetensors file.",
+    "Prefix of a TensorFlow 1 checkpoint, a .safetensors or a .weights.h5 file.",
     required=True,
     flag_values=FLAGS,
 )
@@ -42,6 +43,7 @@ flags.DEFINE_bool("overwrite", False, "Replace --out.", flag_values=FLAGS)
 def main():
     """Exports weights; see the module's text."""
     from checkpoints_tools.export_tf1 import export_osmn_checkpoint
+    from checkpoints_tools.half_files import export_half
     from checkpoints_tools.safetensors_files import export_safetensors
     from osmn_recurrent.models import presets
 
@@ -56,6 +58,8 @@ def main():
         )
     if FLAGS.out.endswith(".safetensors"):
         export_safetensors(model, FLAGS.out, FLAGS.overwrite)
+    elif FLAGS.out.endswith(".weights.h5"):
+        export_half(model, FLAGS.out, FLAGS.overwrite)
     else:
         export_osmn_checkpoint(model, FLAGS.out, FLAGS.global_step, FLAGS.overwrite)
     print(f"written: {FLAGS.out}")

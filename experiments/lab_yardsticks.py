@@ -96,7 +96,7 @@ def write(name, clips, folder):
             continue
         for path, ids in zip(paths, YARDSTICKS[name](clip), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            masks.write_mask(path, ids, clip.palette)
+            masks.write_mask(path, ids, clip.palette())
 
 
 def main():

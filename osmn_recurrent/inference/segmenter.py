@@ -11,7 +11,7 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.arrays import checked_frame, checked_mask
 from osmn_recurrent.inference.frame_function import make_frame_function
 from osmn_recurrent.inference.merging import MERGES
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import presets, published
 
 PRECISIONS = {
     "float32": "float32",
@@ -96,6 +96,28 @@ class VideoSegmenter:
         )
         self._ids = None  # device, (H, W) uint8: the id map of the last frame
         self._forget_objects()
+
+    @classmethod
+    def from_preset(cls, name, **options):
+        """A segmenter with published weights.
+
+        Args:
+            name: of a preset, such as "reconvnet-compact"; see
+                `published.PRESETS`.
+            **options: as of the constructor; the default of `working_size` is
+                the preset's.
+
+        Returns:
+            `VideoSegmenter`.
+
+        Raises:
+            InputError: an unknown preset, or one whose file is not there.
+        """
+        preset = published.find(name)
+        model = presets.build_model(
+            preset.model, preset.size, weights=name, **preset.settings
+        )
+        return cls(model, **{"working_size": preset.working_size, **options})
 
     @property
     def objects(self):

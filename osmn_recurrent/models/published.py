@@ -34,6 +34,8 @@ class Preset:
         size: of `build_model`.
         settings: further options of `build_model`.
         scores: `{measure: value}` as published.
+        working_size: `(height, width)` of its training, at which a
+            `VideoSegmenter` should see frames; None: the frames' own.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Preset:
     size: str = "full"
     settings: dict = dataclasses.field(default_factory=dict)
     scores: dict = dataclasses.field(default_factory=dict)
+    working_size: tuple | None = None
 
 
 _OSMN = "github.com/linjieyangsc/video_seg (README, Evaluation, item 3)"
@@ -94,6 +97,19 @@ PRESETS = {
     ),
 }
 """All presets by name. Scores are those that their authors publish."""
+
+
+def find(name):
+    """The `Preset` called `name`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in PRESETS:
+        raise InputError(
+            f"no preset is called {name}; there are {', '.join(sorted(PRESETS))}."
+        )
+    return PRESETS[name]
 
 
 def folder():

@@ -80,6 +80,18 @@ def test_packaged_weights_and_their_hash(presets, tmp_path):
         osr.build_model("osvos", "compact", weights="packaged")
 
 
+def test_a_segmenter_from_a_preset_has_its_working_size(presets, monkeypatch):
+    model, _ = presets
+    preset = dataclasses.replace(published.PRESETS["packaged"], working_size=32)
+    monkeypatch.setitem(published.PRESETS, "packaged", preset)
+    segmenter = osr.VideoSegmenter.from_preset("packaged")
+    assert segmenter.working_size == 32 and same(segmenter.model, model)
+    segmenter = osr.VideoSegmenter.from_preset("packaged", working_size=(48, 64))
+    assert segmenter.working_size == (48, 64)
+    with pytest.raises(InputError, match="no preset is called nothing; there are"):
+        osr.VideoSegmenter.from_preset("nothing")
+
+
 def test_the_segmentation_program_knows_presets(presets):
     model, home = presets
     found = segment.load_network("packaged", None, None, {})

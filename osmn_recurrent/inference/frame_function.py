@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from osmn_recurrent import guides
+from osmn_recurrent.models.pieces import convolutions_in_pieces
 
 GUIDES = {
     "gaussian": guides.spatial_guide_tensor,
@@ -38,6 +39,9 @@ def make_frame_function(model, merge, resized):
             f"KERAS_BACKEND=tensorflow, not {keras.backend.backend()}."
         )
     make_guide = GUIDES[model.guide_kind]
+    on_cpu = model.compute_dtype == "float32" and not tf.config.list_logical_devices(
+        "GPU"
+    )
 
     def segment_frame(image, last_ids, objects, modulation, state):
         object_masks = ops.equal(last_ids[None], objects[:, None, None])
@@ -47,7 +51,8 @@ def make_frame_function(model, merge, resized):
                 ops.cast(object_masks, "uint8")[..., None], size, "nearest"
             )
         guide = make_guide(object_masks)
-        logits, state = model.step(model.encode(image), guide, modulation, state)
+        with convolutions_in_pieces(on_cpu):
+            logits, state = model.step(model.encode(image), guide, modulation, state)
         probabilities = ops.sigmoid(logits)
         if resized:
             probabilities = tf.image.resize(probabilities, own_size, "bilinear")

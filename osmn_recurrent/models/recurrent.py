@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from osmn_recurrent.models import pieces
+
 MODULATE = ("output", "state")
 
 
@@ -181,8 +183,7 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         return output, output if self.modulate == "state" else hidden, cell
 
     def _conv(self, x, kernel):
-        kernel = ops.cast(kernel, self.compute_dtype)
-        return ops.conv(x, kernel, padding="same", data_format="channels_last")
+        return pieces.conv(x, ops.cast(kernel, self.compute_dtype))
 
     def get_config(self):
         """Constructor arguments."""

@@ -5,6 +5,8 @@ import dataclasses
 import keras
 from keras import ops
 
+from osmn_recurrent.models import pieces
+
 CONVS_PER_BLOCK = (2, 2, 3, 3, 3)
 """3x3 convolutions in VGG16's blocks conv1 to conv5."""
 
@@ -136,7 +138,10 @@ class ConvBlock(keras.layers.Layer):
     def _forward(self, x, gamma, beta):
         for i, conv in enumerate(self.convs):
             own = slice(i * self.filters, (i + 1) * self.filters)
-            x = conv(x)
+            if pieces.pieces_of(conv.kernel.shape) > 1:
+                x = pieces.conv(x, conv.kernel, conv.bias, self.dilation, ops.relu)
+            else:
+                x = conv(x)
             if gamma is not None:
                 x = x * gamma[:, None, None, own]
             if beta is not None:

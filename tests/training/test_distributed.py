@@ -75,6 +75,17 @@ def assert_same(one, other):
         np.testing.assert_allclose(one[name], other[name], atol=1e-5, err_msg=name)
 
 
+def test_twenty_steps_move_the_weights_far_more_than_they_may_differ(
+    data, one_device, tmp_path
+):
+    log = tmp_path / "log"
+    code, text = finish(start("one", data, tmp_path, 1, log), log)
+    assert code == 0, text[-2000:]
+    first, last = weights(tmp_path), weights(one_device)
+    gaps = [np.abs(last[name] - first[name]).max() for name in first]
+    assert np.median(gaps) > 1e-4
+
+
 @pytest.fixture(scope="module")
 def one_device(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("one")

@@ -122,7 +122,7 @@ def main():
         run(command)
     from experiments import lab_table
 
-    lab_table.write(out)
+    lab_table.write(out, tuned_runs(out))
 
 
 def chosen():
@@ -134,6 +134,15 @@ def chosen():
             if wanted and (FLAGS.osvos or not training.name.startswith("osvos")):
                 found.append((seed, training))
     return found
+
+
+def tuned_runs(out):
+    """`{row's name: folder}` of all fine-tuned networks."""
+    return {
+        f"{training.network}+tuning.{seed}": training.folder(out, seed) / "tuned"
+        for seed, training in chosen()
+        if training.network and FLAGS.finetune
+    }
 
 
 def training_commands(training, seed, out):
@@ -205,9 +214,7 @@ def table_commands(out):
             continue
         place = training.folder(out, seed)
         weights.append(f"{training.network}.{seed}:{place / 'model.keras'}")
-        if FLAGS.finetune:
-            tuned = place / "tuned" / "masks"
-            masks.append(f"{training.network}+tuning.{seed}:{tuned}")
+    masks += [f"{name}:{folder / 'masks'}" for name, folder in tuned_runs(out).items()]
     benchmark = [
         "run_benchmark",
         *clips,

@@ -97,17 +97,25 @@ def table_rows(methods, seconds):
     return rows
 
 
-def tuned_seconds(out):
-    """`{row's name: seconds per frame with tuning}`, from the tuned runs."""
-    from experiments import lab
+def tuned_seconds(tuned):
+    """Seconds per frame, tuning included.
 
+    Args:
+        tuned: `{row's name: folder}` of experiments.finetune_online.
+
+    Returns:
+        `{row's name: mean over clips}`, without rows that are too short to
+        tell.
+    """
     found = {}
-    for seed, training in lab.chosen():
-        folder = training.folder(out, seed) / "tuned" / "sequences"
-        each = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    for name, folder in tuned.items():
+        each = [
+            json.loads(path.read_text())
+            for path in sorted((folder / "sequences").glob("*.json"))
+        ]
         times = [row["s/frame with tuning"] for row in each]
         if times and None not in times:
-            found[f"{training.network}+tuning.{seed}"] = sum(times) / len(times)
+            found[name] = sum(times) / len(times)
     return found
 
 
@@ -133,17 +141,18 @@ def curves_of(methods):
     }
 
 
-def write(out):
+def write(out, tuned):
     """Writes lab.md, lab.csv, lab.json, j_over_time.png; prints the table.
 
     Args:
         out: the laboratory's folder.
+        tuned: see `tuned_seconds`.
     """
     from osmn_recurrent.reports import benchmark, figures, tables
 
     results = json.loads((out / "benchmark" / "results.json").read_text())
     methods = methods_of(results["rows"])
-    rows = table_rows(methods, tuned_seconds(out))
+    rows = table_rows(methods, tuned_seconds(tuned))
     rows.sort(key=lambda row: -row["J&F"])
     title = (
         f"{results['dataset']} {results['set']}. Means over seeds in percent, ± their "

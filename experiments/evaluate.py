@@ -18,39 +18,17 @@ import time
 
 from absl import flags
 
+from experiments import flag_values
 from osmn_recurrent import programs
-from osmn_recurrent.datasets.by_name import DATASETS
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
+flag_values.define_set(FLAGS)
 flags.DEFINE_string(
     "results",
     None,
     "Folder of masks, one folder per sequence in it.",
     required=True,
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "dataset",
-    None,
-    DATASETS,
-    "Data set, and its rules.",
-    required=True,
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "data_dir", None, "Folder of the data set.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "set",
-    "val",
-    "List of sequences in the data set; YouTube-Objects without lists: all.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "resolution",
-    "480p",
-    "Folder under Annotations; DAVIS only.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
@@ -64,13 +42,6 @@ flags.DEFINE_string(
     None,
     "Write the checked masks to this file, laid out for the benchmark's "
     "server; DAVIS and YouTube-VOS.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "processes",
-    None,
-    "Processes that work at a time. Default: one per core.",
-    lower_bound=1,
     flag_values=FLAGS,
 )
 

@@ -30,9 +30,10 @@ from experiments import flag_values, segment, tables
 from osmn_recurrent import programs
 from osmn_recurrent.datasets.by_name import DATASETS
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
 
 FLAGS = flags.FlagValues()
+flag_values.define_model(FLAGS)
+flag_values.define_network(FLAGS)
 flags.DEFINE_string(
     "results", None, "results.json of experiments.run_benchmark.", flag_values=FLAGS
 )
@@ -43,19 +44,6 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )
 flags.DEFINE_string("weights", None, "A .keras or .weights.h5 file.", flag_values=FLAGS)
-flags.DEFINE_enum(
-    "model", None, NAMES, "Network; needed with a .weights.h5 file.", flag_values=FLAGS
-)
-flags.DEFINE_enum(
-    "size",
-    None,
-    SIZE_NAMES,
-    "Channel counts, as of experiments.segment.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_multi_string(
-    "model_option", [], "KEY=VALUE, as of experiments.segment.", flag_values=FLAGS
-)
 flags.DEFINE_enum(
     "dataset",
     None,

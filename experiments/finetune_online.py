@@ -11,6 +11,7 @@ touched. Writes OUT/masks/SEQUENCE/FRAME.png, OUT/sequences/SEQUENCE.json
 run that broke off goes on with the sequence that it was at.
 """
 
+import dataclasses
 import json
 import pathlib
 
@@ -19,24 +20,16 @@ from absl import flags
 from experiments import flag_values, segment, tuning
 from osmn_recurrent import files, programs
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
 
 FLAGS = flags.FlagValues()
+flag_values.define_model(FLAGS)
+flag_values.define_network(FLAGS)
 
 
 def _string(name, default, text, **options):
     flags.DEFINE_string(name, default, text, flag_values=FLAGS, **options)
 
 
-flags.DEFINE_enum(
-    "model", None, NAMES, "Network; needed with a .weights.h5.", flag_values=FLAGS
-)
-flags.DEFINE_enum(
-    "size", None, SIZE_NAMES, "Channel counts; as of segment.", flag_values=FLAGS
-)
-flags.DEFINE_multi_string(
-    "model_option", [], "KEY=VALUE; as of segment.", flag_values=FLAGS
-)
 _string("weights", None, "A .keras or .weights.h5 file.", required=True)
 _string("out", None, "Folder for the results.", required=True)
 _string("data_dir", None, "DAVIS folder; or give --video and --mask.")
@@ -187,8 +180,6 @@ def list_clips():
 
 def finetune_settings(model, working_size):
     """`FinetuneSettings`: the published ones with what the flags change."""
-    import dataclasses
-
     from osmn_recurrent.training import online
     from osmn_recurrent.training.first_frame import NO_MOTION
     from osmn_recurrent.training.pseudo_clips import Motion
@@ -216,8 +207,6 @@ def finetune_settings(model, working_size):
 
 def check_run(out, model, settings):
     """Refuses to mix results of different settings in one folder."""
-    import dataclasses
-
     from osmn_recurrent.models import presets
 
     record = {

@@ -1,8 +1,104 @@
-"""Flag values that several programs read in the same way."""
+"""Flags that several programs share, and how their values are read."""
 
 import ast
 
+from absl import flags
+
+from osmn_recurrent.datasets.by_name import DATASETS
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES
+
+
+def define_set(flag_values):
+    """Defines the flags that name a set of sequences to score."""
+    own = {"flag_values": flag_values}
+    flags.DEFINE_enum(
+        "dataset",
+        None,
+        DATASETS,
+        "Data set, and its rules; the DAVIS ones fit anything laid out like it.",
+        required=True,
+        **own,
+    )
+    flags.DEFINE_string(
+        "data_dir", None, "Folder of the data set.", required=True, **own
+    )
+    flags.DEFINE_string(
+        "set",
+        "val",
+        "List of sequences in the data set; YouTube-Objects without lists: all.",
+        **own,
+    )
+    flags.DEFINE_string(
+        "resolution",
+        "480p",
+        "Folder under JPEGImages and Annotations; DAVIS only.",
+        **own,
+    )
+    flags.DEFINE_integer(
+        "processes",
+        None,
+        "Processes that score at a time. Default: one per core.",
+        lower_bound=1,
+        **own,
+    )
+
+
+def define_network(flag_values):
+    """Defines --size and --model_option of weights that do not know them."""
+    flags.DEFINE_enum(
+        "size",
+        None,
+        SIZE_NAMES,
+        "Channel counts: the papers' (full) or small. Default: full, or what a "
+        ".keras file says.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "model_option",
+        [],
+        "KEY=VALUE of the network's class, such as coupling=residual; repeat it "
+        "for several.",
+        flag_values=flag_values,
+    )
+
+
+def define_model(flag_values):
+    """Defines --model, for weights that do not know it."""
+    flags.DEFINE_enum(
+        "model",
+        None,
+        NAMES,
+        "Network; needed with a .weights.h5 file.",
+        flag_values=flag_values,
+    )
+
+
+def define_loop(flag_values):
+    """Defines how a network runs over a video."""
+    own = {"flag_values": flag_values}
+    flags.DEFINE_enum(
+        "precision",
+        "float32",
+        ["float32", "bfloat16", "float16"],
+        "Type that layers compute in (papers: float32).",
+        **own,
+    )
+    flags.DEFINE_enum(
+        "merge",
+        "argmax",
+        ["argmax", "soft"],
+        "Merge of several objects: OSMN's arg-max over a background of 0.5, or "
+        "STM's soft aggregation.",
+        **own,
+    )
+    flags.DEFINE_string(
+        "working_size",
+        None,
+        "Size at which the network sees the frames: shorter side (480) or "
+        "HEIGHTxWIDTH (480x854). Default: the frames' own, as in the papers.",
+        **own,
+    )
 
 
 def parse_working_size(text):

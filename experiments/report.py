@@ -14,11 +14,13 @@ import pathlib
 
 from absl import flags
 
+from experiments import flag_values
 from osmn_recurrent import files, programs
-from osmn_recurrent.datasets.by_name import DATASETS, list_clips
+from osmn_recurrent.datasets.by_name import list_clips
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
+flag_values.define_set(FLAGS)
 flags.DEFINE_string(
     "results",
     None,
@@ -32,39 +34,12 @@ flags.DEFINE_list(
     "Further folders of masks, compared with the first.",
     flag_values=FLAGS,
 )
-flags.DEFINE_enum(
-    "dataset",
-    None,
-    DATASETS,
-    "Data set, and its rules.",
-    required=True,
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "data_dir", None, "Folder of the data set.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "set", "val", "List of sequences in the data set.", flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "resolution",
-    "480p",
-    "Folder under JPEGImages and Annotations; DAVIS only.",
-    flag_values=FLAGS,
-)
 flags.DEFINE_string("out", None, "The HTML file.", required=True, flag_values=FLAGS)
 flags.DEFINE_integer(
     "width",
     320,
     "Pixels, across, of the pictures in the page (320: 15 kB a frame).",
     lower_bound=64,
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "processes",
-    None,
-    "Processes that score at a time. Default: one per core.",
-    lower_bound=1,
     flag_values=FLAGS,
 )
 flags.DEFINE_bool("overwrite", False, "Replace the file.", flag_values=FLAGS)

@@ -21,11 +21,14 @@ from absl import flags
 
 from experiments import flag_values, segment, tuning
 from osmn_recurrent import files, programs, provenance
-from osmn_recurrent.datasets.by_name import DATASETS, list_clips
+from osmn_recurrent.datasets.by_name import list_clips
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent.models import NAMES
 
 FLAGS = flags.FlagValues()
+flag_values.define_set(FLAGS)
+flag_values.define_network(FLAGS)
+flag_values.define_loop(FLAGS)
 flags.DEFINE_list(
     "weights",
     [],
@@ -38,19 +41,6 @@ flags.DEFINE_list(
     [],
     f"Network of each file of --weights, or one for all: {', '.join(NAMES)}; "
     ".keras files know theirs.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "size",
-    None,
-    SIZE_NAMES,
-    "Channel counts for .weights.h5 files. Default: full.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_multi_string(
-    "model_option",
-    [],
-    "KEY=VALUE of the network's class for .weights.h5 files; repeat it for several.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -66,62 +56,14 @@ flags.DEFINE_string(
     "first row.",
     flag_values=FLAGS,
 )
-flags.DEFINE_enum(
-    "dataset",
-    None,
-    DATASETS,
-    "Data set, and its rules; the DAVIS ones fit anything laid out like it.",
-    required=True,
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "data_dir", None, "Folder of the data set.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "set", "val", "List of sequences in the data set.", flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "resolution",
-    "480p",
-    "Folder under JPEGImages and Annotations; DAVIS only.",
-    flag_values=FLAGS,
-)
 flags.DEFINE_string(
     "out", None, "Folder for the results.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_enum(
-    "precision",
-    "float32",
-    ["float32", "bfloat16", "float16"],
-    "Type that layers compute in (papers: float32).",
-    flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "finetune_steps",
     0,
     "Iterations of online fine-tuning on each first frame (OSMN: 100, ReConvNet: 300).",
     lower_bound=0,
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "merge",
-    "argmax",
-    ["argmax", "soft"],
-    "Merge of several objects.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "working_size",
-    None,
-    "Size at which the networks see the frames: shorter side or HEIGHTxWIDTH. "
-    "Default: the frames' own.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "processes",
-    None,
-    "Processes that score at a time. Default: one per core.",
-    lower_bound=1,
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(

@@ -17,39 +17,18 @@ import sys
 
 from absl import flags
 
-from experiments import tuning
-from experiments.flag_values import parse_model_options, parse_working_size
+from experiments import flag_values, tuning
 from osmn_recurrent import programs
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
 
 FLAGS = flags.FlagValues()
+flag_values.define_model(FLAGS)
+flag_values.define_network(FLAGS)
+flag_values.define_loop(FLAGS)
 
 DEFAULT_FPS = 24.0
 """Frames per second of DAVIS, for folders of frames."""
 
-flags.DEFINE_enum(
-    "model",
-    None,
-    NAMES,
-    "Network; needed with a .weights.h5 file.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "size",
-    None,
-    SIZE_NAMES,
-    "Channel counts: the papers' (full) or small. Default: full, or what a "
-    ".keras file says.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_multi_string(
-    "model_option",
-    [],
-    "KEY=VALUE of the network's class, such as coupling=residual; repeat it "
-    "for several.",
-    flag_values=FLAGS,
-)
 flags.DEFINE_string(
     "weights",
     None,
@@ -76,28 +55,6 @@ flags.DEFINE_list(
 )
 flags.DEFINE_string(
     "out", None, "Folder for the results.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_enum(
-    "precision",
-    "float32",
-    ["float32", "bfloat16", "float16"],
-    "Type that layers compute in (papers: float32).",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "merge",
-    "argmax",
-    ["argmax", "soft"],
-    "Merge of several objects: OSMN's arg-max over a background of 0.5, or "
-    "STM's soft aggregation.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "working_size",
-    None,
-    "Size at which the network sees the frames: shorter side (480) or "
-    "HEIGHTxWIDTH (480x854). Default: the frames' own, as in the papers.",
-    flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "finetune_steps",
@@ -147,8 +104,8 @@ def main():
     """Segments; see the module's text."""
     from osmn_recurrent.datasets.video_files import open_clip
 
-    working_size = parse_working_size(FLAGS.working_size)
-    options = parse_model_options(FLAGS.model_option)
+    working_size = flag_values.parse_working_size(FLAGS.working_size)
+    options = flag_values.parse_model_options(FLAGS.model_option)
     if FLAGS.video.startswith("camera:"):
         follow_camera(working_size, options)
         return

@@ -3,7 +3,7 @@
 Voigtlaender and Leibe, "Online Adaptation of Convolutional Neural Networks
 for Video Object Segmentation" (onAVOS, BMVC 2017), section 4, on top of any
 network of this package. Names and values of the parameters are those of its
-released configuration.
+released DAVIS16_online configuration.
 """
 
 import dataclasses

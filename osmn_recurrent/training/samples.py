@@ -213,12 +213,14 @@ class ClipSamples(Samples):
             raise InputError(f"cache {cache!r} is none of {', '.join(CACHES)}.")
         self._keep_frames, self._frames = cache == "frames", {}
         self._codes = {}
+        self._span = settings.stride * (settings.clip_length or 1)
         self.index, self._guide_frames = self._scan()
         if not self.index:
             raise InputError(
-                f"none of the {len(self.clips)} training clips has an object "
-                "that is visible in two frames a stride apart; check the "
-                "masks and the clip length."
+                f"none of the {len(self.clips)} training clips has an object that "
+                f"is visible {self._span} frames before the clip's end; check the "
+                f"masks, clip_length={settings.clip_length} and "
+                f"stride={settings.stride}."
             )
 
     def __len__(self):
@@ -255,10 +257,9 @@ class ClipSamples(Samples):
                     visible.setdefault(i, []).append(t)
                     if self._shows(mask):
                         guide_frames.setdefault((c, i), []).append(t)
-            span = self.settings.stride * (self.settings.clip_length or 1)
             for i, frames in visible.items():
                 guide_frames.setdefault((c, i), frames[:1])
-                last = len(self._times[c]) - span
+                last = len(self._times[c]) - self._span
                 index += [(c, t, i) for t in frames if t < last]
         return index, guide_frames
 

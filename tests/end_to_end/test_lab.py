@@ -122,7 +122,7 @@ def test_seeds_must_be_numbers(capsys):
 def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     """Trains, tunes and scores all; a second start finds everything done."""
     train, coco = tmp_path / "train", tmp_path / "coco"
-    write_moving_shapes(train, train=2, val=1, frames=8, size=(48, 64))
+    write_moving_shapes(train, train=2, val=1, frames=12, size=(48, 64))
     shutil.copytree(train / "ImageSets" / "2017", train / "ImageSets" / "2016")
     (coco / "annotations").mkdir(parents=True)
     (coco / "tiny").mkdir()

@@ -257,10 +257,11 @@ def test_camera(segment_program, boxes, random_weights, monkeypatch):
 @pytest.mark.slow
 def test_ctrl_c_for_real(boxes, random_weights):
     """SIGINT in mid-video: threads end, whole files only, the same masks."""
+    count = 600  # still under way when the signal comes, even on a busy machine
     frames = sorted((boxes / "JPEGImages" / "boxes").iterdir())
     video = boxes / "JPEGImages" / "long"
     video.mkdir()
-    for t in range(120):
+    for t in range(count):
         shutil.copy(frames[t % 6], video / f"{t:05d}.jpg")
 
     def command(out):
@@ -280,15 +281,15 @@ def test_ctrl_c_for_real(boxes, random_weights):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     kept = sorted((out / "long").glob("*.png"))
-    assert 4 <= len(kept) < 120
-    assert f"{len(kept)} of 120 masks are in {out / 'long'}" in said
+    assert 4 <= len(kept) < count
+    assert f"{len(kept)} of {count} masks are in {out / 'long'}" in said
     assert [path.name for path in kept] == [f"{t:05d}.png" for t in range(len(kept))]
     assert len(list((out / "long").iterdir())) == len(kept) + 1  # and run.json
     before = [path.read_bytes() for path in kept]
     for folder in (out, boxes / "whole"):
         subprocess.run(command(folder), check=True, capture_output=True)
     whole = sorted((boxes / "whole" / "long").glob("*.png"))
-    assert len(whole) == 120
+    assert len(whole) == count
     assert [path.read_bytes() for path in whole[: len(before)]] == before
     assert [path.read_bytes() for path in whole] == [
         (out / "long" / path.name).read_bytes() for path in whole

@@ -33,8 +33,10 @@ def published(test_data):
 
 @pytest.mark.slow
 def test_two_processes_stay_below_500_megabytes(published):
+    # By way of a shell: a process keeps the peak of the one it was forked from.
+    shell = ["sh", "-c", '"$@"; exit $?', "sh"]
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *map(str, published)],
+        [*shell, sys.executable, "-c", PROGRAM, *map(str, published)],
         capture_output=True,
         text=True,
         check=True,

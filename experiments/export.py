@@ -12,24 +12,15 @@ import pathlib
 
 from absl import flags
 
+from experiments import flag_values
 from osmn_recurrent import programs
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
 
 FLAGS = flags.FlagValues()
 FORMATS = ("saved_model", "onnx", "litert")
 
-flags.DEFINE_enum(
-    "model",
-    None,
-    NAMES,
-    "Network; needed with a .weights.h5 file.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum("size", None, SIZE_NAMES, "Channel counts.", flag_values=FLAGS)
-flags.DEFINE_multi_string(
-    "model_option", [], "KEY=VALUE of the network's class.", flag_values=FLAGS
-)
+flag_values.define_model(FLAGS)
+flag_values.define_network(FLAGS)
 flags.DEFINE_string(
     "weights",
     None,
@@ -62,7 +53,7 @@ def main():
     out = pathlib.Path(FLAGS.out)
     files.refuse_to_overwrite(out / "export.json", FLAGS.overwrite)
 
-    from experiments.segment import load_network, parse_model_options
+    from experiments.segment import load_network
     from osmn_recurrent import provenance
     from osmn_recurrent.inference import exporting
     from osmn_recurrent.models import presets
@@ -70,7 +61,7 @@ def main():
 
     if "onnx" in FLAGS.formats:
         exporting.onnx_packages()  # missing ones are told of before the work
-    options = parse_model_options(FLAGS.model_option)
+    options = flag_values.parse_model_options(FLAGS.model_option)
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
     if model.dtype_policy.name != "float32":
         model = presets.with_dtype(model, "float32")

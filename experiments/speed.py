@@ -20,18 +20,16 @@ import tempfile
 
 from absl import flags
 
+from experiments import flag_values
 from osmn_recurrent import programs
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent.models import NAMES
 
 FLAGS = flags.FlagValues()
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 flags.DEFINE_enum("model", None, NAMES, "Network. Default: osmn.", flag_values=FLAGS)
-flags.DEFINE_enum("size", None, SIZE_NAMES, "Channel counts.", flag_values=FLAGS)
-flags.DEFINE_multi_string(
-    "model_option", [], "KEY=VALUE of the network's class.", flag_values=FLAGS
-)
+flag_values.define_network(FLAGS)
 flags.DEFINE_string(
     "weights",
     None,
@@ -181,10 +179,10 @@ def _network():
     import keras
     import numpy as np
 
-    from experiments.segment import load_network, parse_model_options
+    from experiments.segment import load_network
     from osmn_recurrent.models import presets
 
-    options = parse_model_options(FLAGS.model_option)
+    options = flag_values.parse_model_options(FLAGS.model_option)
     if FLAGS.weights:
         return load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
     keras.utils.set_random_seed(0)

@@ -101,8 +101,12 @@ def define_loop(flag_values):
     )
 
 
-def parse_working_size(text):
+def parse_working_size(text, flag="working_size"):
     """`"480"` to 480, `"480x854"` to (480, 854), None to None.
+
+    Args:
+        text: the flag's value.
+        flag: its name, for errors.
 
     Raises:
         InputError: anything else.
@@ -115,7 +119,7 @@ def parse_working_size(text):
         lengths = []
     if len(lengths) not in (1, 2) or min(lengths) < 16:
         raise InputError(
-            f"--working_size={text} is no size, expected the shorter side or "
+            f"--{flag}={text} is no size, expected the shorter side or "
             "HEIGHTxWIDTH, at least 16 pixels each, such as 480 or 480x854."
         )
     return lengths[0] if len(lengths) == 1 else tuple(lengths)

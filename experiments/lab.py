@@ -45,7 +45,7 @@ _text("val_set", "val", "List of the sequences in the table.")
 _text("val_resolution", "480p", "Folder under JPEGImages and Annotations.")
 _text(
     "working_size",
-    "240x427",
+    "160x285",
     "Size at which the networks see these: that of their training.",
 )
 _text("out", None, "Folder for everything.", required=True)

@@ -188,6 +188,12 @@ _switch("rematerialise", False, "Less memory, more time: compute feature maps tw
 _text("workdir", None, "Folder for the results.", required=True)
 _switch("overwrite", False, "Start again where a training lies already.")
 _whole("validate_every", 1000, "Steps between validations; 0: only at the end.")
+_text(
+    "validate_at",
+    None,
+    "Size at which the network sees the validation's frames: shorter side or "
+    "HEIGHTxWIDTH. Default: their own.",
+)
 _whole("patience", 0, "Validations without a better J before stopping; 0: never.")
 _whole("save_every", 1000, "Steps between full states on the disk.")
 _choice(
@@ -224,6 +230,7 @@ def settings_from_flags():
         rate_drops=tuple(_numbers("rate_drops", "200000:0.1", (int, float))),
         clip_norm=FLAGS.clip_norm or None,
         truncation=FLAGS.truncation or None,
+        validate_at=flag_values.parse_working_size(FLAGS.validate_at, "validate_at"),
         **{name: FLAGS[name].value for name in same},
     )
 

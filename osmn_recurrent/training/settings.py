@@ -58,6 +58,8 @@ class TrainSettings:
             gradient: less memory, more time.
         validate_every: steps between validations; 0: only at the end. Ignored
             without validation clips.
+        validate_at: size at which the network sees the validation's frames, as
+            `working_size` of `VideoSegmenter`. None: their own.
         patience: validations without a better J after which training stops;
             0: never.
         save_every: steps between full states on the disk; 0: only at the
@@ -85,6 +87,7 @@ class TrainSettings:
     own_guides_steps: int = 0
     rematerialise: bool = False
     validate_every: int = 1000
+    validate_at: int | tuple | None = None
     patience: int = 0
     save_every: int = 1000
     seed: int = 0

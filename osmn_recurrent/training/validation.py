@@ -32,7 +32,11 @@ class Validation:
     def __init__(self, model, clips, settings, strategy):
         self.model, self.clips, self.strategy = model, list(clips), strategy
         precision = {policy: name for name, policy in PRECISIONS.items()}
-        self._segmenter = VideoSegmenter(model, precision[model.dtype_policy.name])
+        self._segmenter = VideoSegmenter(
+            model,
+            precision[model.dtype_policy.name],
+            working_size=settings.validate_at,
+        )
         self.samples = ClipSamples(
             self.clips,
             dataclasses.replace(

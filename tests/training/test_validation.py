@@ -1,0 +1,43 @@
+"""Validation against the loop that users run."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from osmn_recurrent.datasets.davis import davis_clips
+from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
+from osmn_recurrent.inference.segmenter import VideoSegmenter
+from osmn_recurrent.measures.davis import evaluate_masks
+from osmn_recurrent.models import presets
+from osmn_recurrent.training import distribution
+from osmn_recurrent.training.samples import SampleSettings
+from osmn_recurrent.training.settings import TrainSettings
+from osmn_recurrent.training.validation import Validation
+
+
+@pytest.mark.parametrize("size", [None, (24, 32)])
+def test_validation_is_propagation_at_its_size(size, tmp_path):
+    write_moving_shapes(tmp_path, train=1, val=1, frames=5, size=(48, 64))
+    (clip,) = davis_clips(tmp_path, 2017, "val")
+    keras.utils.set_random_seed(3)
+    model = presets.build_model("osmn", "compact")
+    settings = TrainSettings(
+        samples=SampleSettings(size=(48, 64), scales=(1.0,)),
+        reduction="image_mean",
+    )
+    settings = dataclasses.replace(settings, validate_at=size)
+    strategy = distribution.make_strategy("one")
+    figures = Validation(model, [clip], settings, strategy)()
+    segmenter = VideoSegmenter(model, working_size=size)
+    truth = [clip.mask(t) for t in range(len(clip))]
+    predicted = list(segmenter.segment(clip.frames(), truth[0]))
+    scores = evaluate_masks(truth, predicted).values()
+    for name in "JF":
+        expected = np.mean([each.figures()[f"{name}-Mean"] for each in scores])
+        assert figures[name] == pytest.approx(expected)
+    if size is None:
+        return
+    plain = dataclasses.replace(settings, validate_at=None)
+    assert Validation(model, [clip], plain, strategy)()["J"] != figures["J"]

@@ -99,6 +99,22 @@ def define_loop(flag_values):
         "HEIGHTxWIDTH (480x854). Default: the frames' own, as in the papers.",
         **own,
     )
+    flags.DEFINE_enum(
+        "refine",
+        "none",
+        ["none", "crf", "guided"],
+        "Fit every mask to its frame's edges before the next one is made: dense CRF "
+        "(extra crf) or guided filter. After the last mask, as in the papers: "
+        "experiments.refine.",
+        **own,
+    )
+
+
+def loop_options(flag_values):
+    """The values of `define_loop`, for `tuning.make_segmenter`."""
+    options = {n: flag_values[n].value for n in ("precision", "merge", "refine")}
+    size = parse_working_size(flag_values.working_size)
+    return {**options, "working_size": size}
 
 
 def parse_working_size(text, flag="working_size"):

@@ -96,7 +96,7 @@ def main():
     from osmn_recurrent.measures import score_report
 
     out, entries = pathlib.Path(FLAGS.out), list_entries()
-    working_size = flag_values.parse_working_size(FLAGS.working_size)
+    loop = flag_values.loop_options(FLAGS)
     sequences, categories = score_report.list_sequences(
         FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
     )
@@ -114,9 +114,7 @@ def main():
         clip.check()
     rows = {}
     for entry in entries:
-        rows[entry.name] = score_row(
-            entry, clips, sequences, categories, working_size, out
-        )
+        rows[entry.name] = score_row(entry, clips, sequences, categories, loop, out)
     baseline = choose_baseline(rows)
     compare(rows, baseline)
     results = {
@@ -195,7 +193,7 @@ def _network_name(path, model):
     return type(presets.load_model(path)).__name__ if path.suffix == ".keras" else ""
 
 
-def score_row(entry, clips, sequences, categories, working_size, out):
+def score_row(entry, clips, sequences, categories, loop, out):
     """Segments if need be, and scores.
 
     Returns:
@@ -210,12 +208,12 @@ def score_row(entry, clips, sequences, categories, working_size, out):
     folder = entry.folder
     if entry.weights:
         folder = out / entry.name
-        row |= segment_set(entry, clips, working_size, folder)
+        row |= segment_set(entry, clips, loop, folder)
     scores = result_folder.evaluate_folder(folder, sequences, FLAGS.processes)
     return row | score_report.score_report(scores, categories)
 
 
-def segment_set(entry, clips, working_size, folder):
+def segment_set(entry, clips, loop, folder):
     """Segments every clip that has no masks yet.
 
     Returns:
@@ -228,13 +226,11 @@ def segment_set(entry, clips, working_size, folder):
     options = flag_values.parse_model_options(FLAGS.model_option) if own else {}
     size = FLAGS.size if own else None
     model = segment.load_network(entry.weights, entry.model, size, options)
-    own = {name: FLAGS[name].value for name in ("precision", "merge")}
-    own["working_size"] = working_size
     steps, segmenter, times = FLAGS.finetune_steps, None, []
     for clip in clips:
         if steps or segmenter is None:
             tuned = folder.parent / f"{folder.name}_tuned"
-            segmenter = tuning.make_segmenter(model, clip, tuned, own, steps)
+            segmenter = tuning.make_segmenter(model, clip, tuned, loop, steps)
         outcome = segment_clip(
             segmenter,
             clip,

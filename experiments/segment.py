@@ -104,10 +104,10 @@ def main():
     """Segments; see the module's text."""
     from osmn_recurrent.datasets.video_files import open_clip
 
-    working_size = flag_values.parse_working_size(FLAGS.working_size)
+    loop = flag_values.loop_options(FLAGS)
     options = flag_values.parse_model_options(FLAGS.model_option)
     if FLAGS.video.startswith("camera:"):
-        follow_camera(working_size, options)
+        follow_camera(loop, options)
         return
     mask = FLAGS.mask[0] if len(FLAGS.mask) == 1 else FLAGS.mask
     clip = open_clip(FLAGS.video, mask)
@@ -120,9 +120,7 @@ def main():
     from osmn_recurrent.inference import output
 
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
-    own = {name: FLAGS[name].value for name in ("precision", "merge")}
-    own["working_size"] = working_size
-    segmenter = tuning.make_segmenter(model, clip, out, own, FLAGS.finetune_steps)
+    segmenter = tuning.make_segmenter(model, clip, out, loop, FLAGS.finetune_steps)
     folder = out / clip.name
     try:
         outcome = output.segment_clip(segmenter, clip, folder, FLAGS.overwrite)
@@ -255,14 +253,13 @@ def write_others(clip, outcome, out):
     return written
 
 
-def follow_camera(working_size, options):
+def follow_camera(loop, options):
     """Segments what a camera sees, until Ctrl-C or its end."""
     from tqdm import tqdm
 
     from osmn_recurrent import masks
     from osmn_recurrent.datasets.video_files import camera_frames
     from osmn_recurrent.inference import output
-    from osmn_recurrent.inference.segmenter import VideoSegmenter
 
     number = FLAGS.video.removeprefix("camera:")
     if not number.isdigit() or len(FLAGS.mask) != 1:
@@ -272,7 +269,7 @@ def follow_camera(working_size, options):
         )
     ids, palette = masks.read_mask_with_palette(FLAGS.mask[0])
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
-    segmenter = VideoSegmenter(model, FLAGS.precision, FLAGS.merge, working_size)
+    segmenter = tuning.make_segmenter(model, None, None, loop)
     folder = pathlib.Path(FLAGS.out) / f"camera{number}"
     stream = output.segment_stream(
         segmenter, camera_frames(int(number)), ids, folder, palette

@@ -16,7 +16,8 @@ def make_segmenter(model, clip, out, options, steps=0):
         clip: the clip.
         out: folder in which `tuned/` keeps tuned networks, so that a
             broken-off run goes on with the same ones.
-        options: dict of precision, merge and working_size.
+        options: dict of precision, merge, refine and working_size, see
+            `flag_values.loop_options`.
         steps: iterations of online fine-tuning with the network's published
             settings; 0: none.
 
@@ -24,11 +25,22 @@ def make_segmenter(model, clip, out, options, steps=0):
         `VideoSegmenter`, or `ObjectwiseSegmenter`.
 
     Raises:
-        InputError: fine-tuning for objects that appear later.
+        InputError: fine-tuning together with refinement, or a refinement
+            whose package is missing.
     """
     from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
+    from osmn_recurrent.inference.refinement import REFINEMENTS, RefiningSegmenter
     from osmn_recurrent.inference.segmenter import PRECISIONS, VideoSegmenter
 
+    options = dict(options)
+    refine = options.pop("refine")
+    if refine != "none" and steps:
+        raise InputError(
+            f"--refine={refine} does not go with --finetune_steps; refine the masks "
+            "afterwards with python -m experiments.refine."
+        )
+    if refine != "none":
+        return RefiningSegmenter(model, REFINEMENTS[refine](), **options)
     if not steps:
         return VideoSegmenter(model, **options)
     from osmn_recurrent.models import presets

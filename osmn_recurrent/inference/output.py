@@ -193,7 +193,8 @@ def _prepare(clip, folder, paths, record, overwrite):
         before = stored["settings"]
     except (ValueError, TypeError, KeyError):
         stored, before = {}, {}
-    changed = [k for k, v in record["settings"].items() if before.get(k) != v]
+    now = record["settings"]
+    changed = [k for k in {**now, **before} if now.get(k) != before.get(k)]
     if present and changed:
         raise InputError(
             f"{folder} holds masks of another run ({', '.join(changed)} "

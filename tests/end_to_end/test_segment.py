@@ -13,7 +13,9 @@ import pytest
 
 from experiments import segment as program
 from osmn_recurrent import masks
+from osmn_recurrent.datasets.video_files import open_clip
 from osmn_recurrent.inference import merging, segmenter
+from osmn_recurrent.inference.refinement import GuidedFilter, RefiningSegmenter
 from osmn_recurrent.models import presets, vgg
 
 
@@ -328,3 +330,25 @@ def test_finetuning_takes_the_first_mask_alone(segment_program, random_weights, 
     )
     assert code == 2
     assert "6 masks" in errors[0] and "--finetune_steps" in errors[0]
+
+
+def test_refined_masks_are_those_of_the_refining_loop(
+    segment_program, random_weights, boxes
+):
+    weights = random_weights["osmn.keras"]
+    code, _, errors = segment_program(weights=weights, refine="guided")
+    assert (code, errors) == (0, [])
+    clip = open_clip(
+        boxes / "JPEGImages" / "boxes", boxes / "Annotations" / "boxes" / "00000.png"
+    )
+    loop = RefiningSegmenter(presets.load_model(weights), GuidedFilter())
+    expected = list(loop.segment(clip.frames(), clip.mask(0)))
+    for name, ids in zip(clip.frame_names, expected, strict=True):
+        path = boxes / "out" / "boxes" / f"{name}.png"
+        np.testing.assert_array_equal(masks.read_mask(path), ids)
+    code, _, errors = segment_program(weights=weights)
+    assert code == 2 and "refinement" in errors[0]
+    code, _, errors = segment_program(
+        weights=weights, refine="guided", finetune_steps=1, out=boxes / "other"
+    )
+    assert code == 2 and "does not go with --finetune_steps" in errors[0]

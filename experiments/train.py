@@ -65,7 +65,9 @@ def make_samples(settings, guide_kind):
     samples = ClipSamples(clips, *own, cache=FLAGS.cache)
     if not FLAGS.still_dir:
         return samples
-    stills = make_still_samples(FLAGS.still_dir, FLAGS.still_split, own, True)
+    stills = make_still_samples(
+        FLAGS.still_dir, FLAGS.still_split, own, FLAGS.clip_length > 0
+    )
     return Mixture([samples, stills], [1.0 - FLAGS.still_share, FLAGS.still_share])
 
 

@@ -111,8 +111,8 @@ _share(
 _text(
     "still_dir",
     None,
-    "COCO folder whose pseudo-clips are mixed with the clips of data_dir (not in the "
-    "papers).",
+    "COCO folder whose stills, or pseudo-clips with --clip_length, are mixed with the "
+    "samples of data_dir (not in the papers).",
 )
 _text("still_split", "train2017", "COCO split under still_dir.")
 _share("still_share", 0.5, "Share of the samples that come from still_dir.")

@@ -65,6 +65,7 @@ def test_networks_without_some_functions(network, tmp_path, name):
     assert max(differences.values()) < 1e-5
 
 
+@pytest.mark.slow
 def test_saved_model_takes_any_size_and_number(network, tmp_path):
     model = network("osmn")
     paths = exporting.export(model, tmp_path, "saved_model", 1, *SIZE)
@@ -72,6 +73,7 @@ def test_saved_model_takes_any_size_and_number(network, tmp_path):
         exporting.check(model, paths, "saved_model", objects, *size)
 
 
+@pytest.mark.slow
 def test_another_network_is_noticed(network, tmp_path):
     """The check can fail: files of one network, compared with another."""
     paths = exporting.export(network("osmn"), tmp_path, "saved_model", 1, *SIZE)

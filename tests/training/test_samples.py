@@ -173,6 +173,7 @@ def test_training_lowers_the_loss_and_stores_the_network(name, clips, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_two_trainings_with_one_seed_are_the_same(clips, tmp_path):
     settings = trainer.TrainSettings(samples=PLAIN, steps=2, batch_size=2, seed=3)
     weights = []

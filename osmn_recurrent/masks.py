@@ -11,6 +11,7 @@ palette indices by their colours and the ids are lost.
 
 import functools
 
+import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -166,3 +167,18 @@ def bounding_box(mask):
     if columns.size == 0:
         return 0, 0, mask.shape[1], mask.shape[0]
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+
+
+def resize_mask(mask, size):
+    """A mask at another size: nearest neighbour at pixel centres, as Pillow's.
+
+    Args:
+        mask: (H, W) uint8.
+        size: `(height, width)`.
+
+    Returns:
+        (height, width) uint8; `mask` itself where it has the size.
+    """
+    if mask.shape == tuple(size):
+        return mask
+    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)

@@ -38,27 +38,14 @@ def make_frame_function(model, merge, resized):
             "segmenting videos needs Keras' TensorFlow backend; set "
             f"KERAS_BACKEND=tensorflow, not {keras.backend.backend()}."
         )
-    make_guide = GUIDES[model.guide_kind]
-    on_cpu = model.compute_dtype == "float32" and not tf.config.list_logical_devices(
-        "GPU"
-    )
+    probabilities_of = make_probabilities(model, resized)
 
     def segment_frame(image, last_ids, objects, modulation, state):
         object_masks = ops.equal(last_ids[None], objects[:, None, None])
-        size, own_size = ops.shape(image)[1:3], ops.shape(last_ids)
-        if resized:
-            object_masks = tf.image.resize(
-                ops.cast(object_masks, "uint8")[..., None], size, "nearest"
-            )
-        guide = make_guide(object_masks)
-        with convolutions_in_pieces(on_cpu):
-            logits, state = model.step(model.encode(image), guide, modulation, state)
-        probabilities = ops.sigmoid(logits)
-        if resized:
-            probabilities = tf.image.resize(probabilities, own_size, "bilinear")
+        probabilities, state = probabilities_of(image, object_masks, modulation, state)
         # A network that knows no objects gives one map for all of them.
-        count = ops.shape(objects)[0]
-        probabilities = ops.broadcast_to(probabilities[..., 0], (count, *own_size))
+        shape = ops.shape(objects)[0], *ops.shape(last_ids)
+        probabilities = ops.broadcast_to(probabilities, shape)
         values = ops.concatenate([ops.zeros((1,), "uint8"), objects], axis=0)
         return ops.take(values, merge(probabilities)), state
 
@@ -75,6 +62,41 @@ def make_frame_function(model, merge, resized):
             tf.nest.map_structure(_any_size, model.initial_state(1, 16, 16)),
         ),
     )
+
+
+def make_probabilities(model, resized):
+    """From the last masks to the next probabilities, to be compiled.
+
+    Args:
+        model: a built `SegmentationModel`.
+        resized: whether images may have another size than masks.
+
+    Returns:
+        Function of image (1, h, w, 3) float32 BGR minus mean, the objects'
+        last masks (N, H, W) bool, modulation and state; gives probabilities
+        (N, H, W) float32, N = 1 of a network that knows no objects, and the
+        state.
+    """
+    make_guide = GUIDES[model.guide_kind]
+    on_cpu = model.compute_dtype == "float32" and not tf.config.list_logical_devices(
+        "GPU"
+    )
+
+    def probabilities_of(image, object_masks, modulation, state):
+        size, own_size = ops.shape(image)[1:3], ops.shape(object_masks)[1:]
+        if resized:
+            object_masks = tf.image.resize(
+                ops.cast(object_masks, "uint8")[..., None], size, "nearest"
+            )
+        guide = make_guide(object_masks)
+        with convolutions_in_pieces(on_cpu):
+            logits, state = model.step(model.encode(image), guide, modulation, state)
+        probabilities = ops.sigmoid(logits)
+        if resized:
+            probabilities = tf.image.resize(probabilities, own_size, "bilinear")
+        return probabilities[..., 0], state
+
+    return probabilities_of
 
 
 def _any_size(state):

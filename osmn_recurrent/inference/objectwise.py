@@ -8,7 +8,7 @@ from keras import ops
 
 from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.inference.frame_function import GUIDES
+from osmn_recurrent.inference.frame_function import make_probabilities
 from osmn_recurrent.inference.merging import MERGES
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.models import presets
@@ -124,18 +124,10 @@ def make_probability_function(model, resized):
         object's last mask (H, W) bool, modulation and state; gives
         probabilities (H, W) float32 and the state.
     """
-    make_guide = GUIDES[model.guide_kind]
+    probabilities_of = make_probabilities(model, resized)
 
-    def probabilities_of(image, mask, modulation, state):
-        size, own_size = ops.shape(image)[1:3], ops.shape(mask)
-        mask = ops.cast(mask, "uint8")[None, ..., None]
-        if resized:
-            mask = tf.image.resize(mask, size, "nearest")
-        guide = make_guide(mask)
-        logits, state = model.step(model.encode(image), guide, modulation, state)
-        probabilities = ops.sigmoid(logits)
-        if resized:
-            probabilities = tf.image.resize(probabilities, own_size, "bilinear")
-        return probabilities[0, ..., 0], state
+    def of_one_object(image, mask, modulation, state):
+        probabilities, state = probabilities_of(image, mask[None], modulation, state)
+        return probabilities[0], state
 
-    return tf.function(probabilities_of, reduce_retracing=True)
+    return tf.function(of_one_object, reduce_retracing=True)

@@ -138,10 +138,10 @@ class ConvBlock(keras.layers.Layer):
     def _forward(self, x, gamma, beta):
         for i, conv in enumerate(self.convs):
             own = slice(i * self.filters, (i + 1) * self.filters)
-            if pieces.pieces_of(conv.kernel.shape) > 1:
-                x = pieces.conv(x, conv.kernel, conv.bias, self.dilation, ops.relu)
-            else:
-                x = conv(x)
+            kernel, bias = (
+                ops.cast(v, self.compute_dtype) for v in (conv.kernel, conv.bias)
+            )
+            x = pieces.conv(x, kernel, bias, self.dilation, ops.relu)
             if gamma is not None:
                 x = x * gamma[:, None, None, own]
             if beta is not None:

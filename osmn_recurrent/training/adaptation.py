@@ -13,13 +13,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from osmn_recurrent import guides
+from osmn_recurrent import guides, masks
 from osmn_recurrent.inference.frame_function import GUIDES
 from osmn_recurrent.inference.objectwise import (
     ObjectwiseSegmenter,
     make_probability_function,
 )
-from osmn_recurrent.training.first_frame import resized
 from osmn_recurrent.training.online import FinetuneSettings, Tuner, name_of
 
 IGNORED = 255
@@ -191,8 +190,8 @@ class _Learner:
 
     def _adapt(self, image, last, state, targets):
         if targets is not None:
-            targets = resized(targets, self.size)
-            last = resized(last.numpy().astype(np.uint8), self.size)
+            targets = masks.resize_mask(targets, self.size)
+            last = masks.resize_mask(last.numpy().astype(np.uint8), self.size)
         for k in range(self.adaptation.n_adaptation_steps):
             if k % self.adaptation.adaptation_interval:
                 if self.teaches:

@@ -4,7 +4,6 @@ import dataclasses
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from osmn_recurrent import guides, masks
 from osmn_recurrent.training import augmentation
@@ -70,7 +69,7 @@ class FirstFrameSamples:
 
     def shows_object(self):
         """Whether the mask has a pixel left at the network's size."""
-        return bool(resized(self.mask, self.size).any())
+        return bool(masks.resize_mask(self.mask, self.size).any())
 
     def batch(self, number):
         """Batch `number`.
@@ -104,13 +103,13 @@ class FirstFrameSamples:
         visual = self.transforms.guides.visual_guide(rng, self.frame, self.mask)
         for _ in range(ATTEMPTS):
             frames, moved = self._moved(rng)
-            labels = [resized(mask, size) for mask in moved]
+            labels = [masks.resize_mask(mask, size) for mask in moved]
             if labels[-1].any():
                 break
         else:  # a tiny object: take the frame as it is
             size = self.size
             frames = [self.frame] * len(frames)
-            labels = [resized(self.mask, size)] * len(moved)
+            labels = [masks.resize_mask(self.mask, size)] * len(moved)
         images = np.stack([guides.network_image(frame, size) for frame in frames])
         length = len(frames)
         earlier = labels[:-1] if len(labels) > length else labels
@@ -139,14 +138,6 @@ class FirstFrameSamples:
         if self.transforms.deformation:
             mask = deformed(rng, mask, self.transforms.deformation)
         return augmentation.mask_guide(rng, mask)
-
-
-def resized(mask, size):
-    """(H, W) uint8 `mask` at `size` (height, width), nearest neighbour."""
-    if mask.shape == tuple(size):
-        return mask
-    image = Image.fromarray(np.ascontiguousarray(mask))
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 
 def deformed(rng, mask, share, points=5):

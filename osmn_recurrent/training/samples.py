@@ -6,7 +6,6 @@ import functools
 import logging
 import threading
 
-import cv2
 import numpy as np
 from pycocotools import mask as run_lengths
 from tqdm import tqdm
@@ -155,7 +154,7 @@ class Samples:
         """
         part = augmentation.random_part(rng, objects[1], self.settings.crop)
         flip = self.settings.flip > 0 and rng.uniform() < self.settings.flip
-        objects = [_resize_mask(mask[part], size) for mask in objects]
+        objects = [masks.resize_mask(mask[part], size) for mask in objects]
         frames = [frame[part] for frame in frames]
         if flip:
             objects = [np.ascontiguousarray(mask[:, ::-1]) for mask in objects]
@@ -320,10 +319,3 @@ class ClipSamples(Samples):
 def _stack(arrays):
     """`np.stack`, without a copy of a single array."""
     return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
-
-
-def _resize_mask(mask, size):
-    """(H, W) uint8 to `size`, nearest neighbour at pixel centres as Pillow's."""
-    if mask.shape == tuple(size):
-        return mask
-    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)

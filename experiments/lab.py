@@ -67,6 +67,11 @@ flags.DEFINE_multi_string(
 flags.DEFINE_multi_string(
     "finetuning_flag", [], "The same for fine-tuning.", flag_values=FLAGS
 )
+_text(
+    "record",
+    None,
+    "Folder to which run.json, losses, validations and tables of all runs are copied.",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +128,8 @@ def main():
     from experiments import lab_table
 
     lab_table.write(out, tuned_runs(out))
+    if FLAGS.record:
+        lab_table.keep(out, pathlib.Path(FLAGS.record))
 
 
 def chosen():
@@ -243,14 +250,41 @@ def table_commands(out):
     ]
 
 
+def is_trained(command):
+    """Whether a command is a training that is done.
+
+    What its network was trained with is kept beside it.
+
+    Raises:
+        InputError: it was trained with other flags.
+    """
+    work = [a.removeprefix("--workdir=") for a in command if a.startswith("--workdir=")]
+    if not work:
+        return False
+    path = pathlib.Path(work[0], "command.txt")
+    flag_files = [a.removeprefix("--flagfile=") for a in command if "--flagfile=" in a]
+    texts = [pathlib.Path(name).read_text(encoding="utf-8") for name in flag_files]
+    now = "\n".join([shlex.join(command[3:]), *texts])
+    if not path.with_name("model.keras").exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(path, now)
+        return False
+    if not path.exists() or path.read_text(encoding="utf-8") != now:
+        raise InputError(
+            f"{path.parent} holds a network that was trained with other flags; "
+            "remove the folder to train it again, or name another --out."
+        )
+    return True
+
+
 def run(command):
     """Runs one command, unless it is a training that is done.
 
     Raises:
-        InputError: the command failed; its own message stands above.
+        InputError: the command failed (its own message stands above), or see
+            `is_trained`.
     """
-    work = [a.removeprefix("--workdir=") for a in command if a.startswith("--workdir=")]
-    if work and pathlib.Path(work[0], "model.keras").exists():
+    if is_trained(command):
         return
     print(f"$ {shlex.join(command)}", flush=True)
     code = subprocess.run(command, check=False).returncode

@@ -13,6 +13,7 @@ from experiments import lab, lab_table, lab_yardsticks
 from osmn_recurrent import programs
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
+from osmn_recurrent.errors import InputError
 from osmn_recurrent.measures import davis, result_folder
 from osmn_recurrent.measures.statistics import summarise
 
@@ -118,6 +119,21 @@ def test_seeds_must_be_numbers(capsys):
     lab.FLAGS["seeds"].unparse()
 
 
+def test_a_network_of_other_flags_is_not_taken_for_done(tmp_path):
+    flag_file = tmp_path / "x.flags"
+    flag_file.write_text("--steps=3\n")
+    work = tmp_path / "work"
+    command = ["python", "-m", "experiments.train", f"--flagfile={flag_file}"]
+    command += [f"--workdir={work}"]
+    assert not lab.is_trained(command)
+    (work / "model.keras").write_bytes(b"")
+    assert lab.is_trained(command)
+    flag_file.write_text("--steps=4\n")
+    with pytest.raises(InputError, match="trained with other flags; remove"):
+        lab.is_trained(command)
+    assert not lab.is_trained(["python", "-m", "experiments.report"])
+
+
 @pytest.mark.slow
 def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     """Trains, tunes and scores all; a second start finds everything done."""
@@ -157,6 +173,7 @@ def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
         "working_size": "48x64",
         "seeds": "0,1",
         "out": out,
+        "record": tmp_path / "record",
     }
     arguments = [f"--{key}={value}" for key, value in given.items()]
     few = ("steps=2", "height=48", "width=64", "batch_size=1", "warmup_steps=0")
@@ -182,6 +199,5 @@ def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")}
     assert programs.call(lab.main, lab.FLAGS, ["lab", *arguments]) == 0
     assert written == {p: p.stat().st_mtime_ns for p in out.rglob("*.keras")}
-    lab_table.keep(out, tmp_path / "record")
     kept = {p.name for p in (tmp_path / "record").rglob("*") if p.is_file()}
     assert {"run.json", "loss.csv", "lab.md", "table.txt", "sequences.csv"} <= kept

@@ -64,6 +64,20 @@ flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 flags.DEFINE_enum(
+    "optimizer",
+    None,
+    ["adam", "sgd"],
+    "Default: the paper's (OSVOS, MaskTrack: sgd, others adam).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "loss",
+    None,
+    ["balanced_cross_entropy", "lovasz_hinge"],
+    "Default: the paper's (ReConvNet: lovasz_hinge, others balanced_cross_entropy).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
     "reduction",
     None,
     ["sum", "image_mean"],
@@ -84,6 +98,14 @@ flags.DEFINE_bool(
     False,
     "Also shift, scale, rotate and mirror the frame where the published "
     "settings do not (OSMN).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "clip_length",
+    None,
+    "Learn pseudo-clips of so many frames, moving as with --move; 0: stills. Default: 4 "
+    "for ReConvNet, 0 for others.",
+    lower_bound=0,
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(
@@ -191,6 +213,8 @@ def finetune_settings(model, working_size):
             "iterations",
             "learning_rate",
             "batch_size",
+            "optimizer",
+            "loss",
             "reduction",
             "clip_norm",
             "trainable",
@@ -198,7 +222,12 @@ def finetune_settings(model, working_size):
         if FLAGS[name].value is not None
     }
     transforms = dataclasses.replace(settings.transforms, size=working_size)
-    if FLAGS.move and transforms.motion == NO_MOTION:
+    if FLAGS.clip_length is not None:
+        transforms = dataclasses.replace(
+            transforms, clip_length=FLAGS.clip_length or None
+        )
+    moving = FLAGS.move or transforms.clip_length
+    if moving and transforms.motion == NO_MOTION:
         transforms = dataclasses.replace(transforms, flip=0.5, motion=Motion())
     return dataclasses.replace(
         settings, **given, seed=FLAGS.seed, transforms=transforms

@@ -3,7 +3,7 @@
     python -m experiments.lab --coco_dir=COCO --train_dir=DAVIS_240P \\
         --val_dir=DAVIS --val_set=val --out=runs/lab
 
-OSMN is trained on COCO's stills (stage 1) and on clips (stage 2); then, for every
+OSMN is trained on stills (stage 1) and on clips (stage 2); then, for every
 seed, from the same weights (a) ReConvNet and (b) OSMN on for as many frames with
 the same loss, so that what (a) has more than (b) is the recurrence's. Both are
 fine-tuned online too. Beside them in the table: OSVOS trained on as many frames,
@@ -34,7 +34,7 @@ def _text(name, default, help_text, **more):
     flags.DEFINE_string(name, default, help_text, flag_values=FLAGS, **more)
 
 
-_text("coco_dir", None, "Folder in COCO's layout, for stage 1.", required=True)
+_text("coco_dir", None, "Folder in COCO's layout, for stills.", required=True)
 _text("coco_split", "train2017", "Its split.")
 _text("train_dir", None, "DAVIS-2016 folder to train on.", required=True)
 _text("train_resolution", "240p", "Folder under its JPEGImages.")
@@ -170,21 +170,16 @@ def training_commands(training, seed, out):
         f"--workdir={place}",
         f"--seed={seed}",
         f"--cache_dir={out}",
-        f"--val_data_dir={FLAGS.train_dir}",
+        f"--data_dir={FLAGS.train_dir}",
+        f"--split={FLAGS.train_split}",
         f"--val_split={FLAGS.stop_split}",
         f"--resolution={FLAGS.train_resolution}",
+        f"--still_dir={FLAGS.coco_dir}",
+        f"--still_split={FLAGS.coco_split}",
     ]
     if training.start:
         start = TRAININGS[training.start].folder(out, seed)
-        command += [
-            f"--data_dir={FLAGS.train_dir}",
-            f"--split={FLAGS.train_split}",
-            f"--still_dir={FLAGS.coco_dir}",
-            f"--still_split={FLAGS.coco_split}",
-            f"--init_from={start / 'model.keras'}",
-        ]
-    else:
-        command += [f"--data_dir={FLAGS.coco_dir}", f"--split={FLAGS.coco_split}"]
+        command.append(f"--init_from={start / 'model.keras'}")
     commands = [command + FLAGS.training_flag]
     if training.network and FLAGS.finetune:
         commands.append(

@@ -248,7 +248,8 @@ def table_commands(out):
 def is_trained(command):
     """Whether a command is a training that is done.
 
-    What its network was trained with is kept beside it.
+    What its network was trained with, flags of flag files included, is kept beside
+    it.
 
     Raises:
         InputError: it was trained with other flags.
@@ -257,9 +258,15 @@ def is_trained(command):
     if not work:
         return False
     path = pathlib.Path(work[0], "command.txt")
-    flag_files = [a.removeprefix("--flagfile=") for a in command if "--flagfile=" in a]
-    texts = [pathlib.Path(name).read_text(encoding="utf-8") for name in flag_files]
-    now = "\n".join([shlex.join(command[3:]), *texts])
+    lines = []
+    for argument in command[3:]:
+        name, _, value = argument.partition("=")
+        if name != "--flagfile":
+            lines.append(argument)
+            continue
+        text = pathlib.Path(value).read_text(encoding="utf-8")
+        lines += [line for line in text.splitlines() if line.startswith("--")]
+    now = "".join(f"{line}\n" for line in lines)
     if not path.with_name("model.keras").exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, now)

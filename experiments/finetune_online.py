@@ -103,8 +103,8 @@ flags.DEFINE_bool(
 flags.DEFINE_integer(
     "clip_length",
     None,
-    "Learn pseudo-clips of so many frames, moving as with --move; 0: stills. Default: 4 "
-    "for ReConvNet, 0 for others.",
+    "Learn pseudo-clips of so many frames, moving as with --move; 0: stills. Default: "
+    "4 for ReConvNet, 0 for others.",
     lower_bound=0,
     flag_values=FLAGS,
 )

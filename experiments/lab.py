@@ -116,10 +116,10 @@ def main():
     for each in FLAGS.seeds:
         if not each.isdecimal():
             raise InputError(f"--seeds={','.join(FLAGS.seeds)} must be whole numbers.")
-    commands = []
-    for seed, training in chosen():
-        commands += training_commands(training, seed, out)
+    commands = [training_command(training, seed, out) for seed, training in chosen()]
+    commands += [tuning_command(training, seed, out) for seed, training in tuned()]
     commands += table_commands(out)
+    commands = [[sys.executable, "-m", f"experiments.{c[0]}", *c[1:]] for c in commands]
     files.write_text(
         out / "commands.txt", "".join(f"{shlex.join(c)}\n" for c in commands)
     )
@@ -143,17 +143,21 @@ def chosen():
     return found
 
 
+def tuned():
+    """Those of `chosen` that are fine-tuned online."""
+    return [each for each in chosen() if each[1].network and FLAGS.finetune]
+
+
 def tuned_runs(out):
     """`{row's name: folder}` of all fine-tuned networks."""
     return {
         f"{training.network}+tuning.{seed}": training.folder(out, seed) / "tuned"
-        for seed, training in chosen()
-        if training.network and FLAGS.finetune
+        for seed, training in tuned()
     }
 
 
-def training_commands(training, seed, out):
-    """Commands that train one network and, if it is in the table, tune it.
+def training_command(training, seed, out):
+    """The command that trains a network.
 
     Args:
         training: `Training`.
@@ -161,13 +165,12 @@ def training_commands(training, seed, out):
         out: `pathlib.Path` of the laboratory.
 
     Returns:
-        List of argument lists.
+        Program's name and its flags.
     """
-    place = training.folder(out, seed)
     command = [
         "train",
         f"--flagfile={FLAG_FILES / f'lab_{training.name}.flags'}",
-        f"--workdir={place}",
+        f"--workdir={training.folder(out, seed)}",
         f"--seed={seed}",
         f"--cache_dir={out}",
         f"--data_dir={FLAGS.train_dir}",
@@ -180,25 +183,26 @@ def training_commands(training, seed, out):
     if training.start:
         start = TRAININGS[training.start].folder(out, seed)
         command.append(f"--init_from={start / 'model.keras'}")
-    commands = [command + FLAGS.training_flag]
-    if training.network and FLAGS.finetune:
-        commands.append(
-            [
-                "finetune_online",
-                f"--flagfile={FLAG_FILES / 'lab_finetune.flags'}",
-                f"--weights={place / 'model.keras'}",
-                f"--data_dir={FLAGS.val_dir}",
-                "--year=2016",
-                f"--split={FLAGS.val_set}",
-                f"--resolution={FLAGS.val_resolution}",
-                f"--working_size={FLAGS.working_size}",
-                "--nobefore",
-                f"--seed={seed}",
-                f"--out={place / 'tuned'}",
-                *FLAGS.finetuning_flag,
-            ]
-        )
-    return [[sys.executable, "-m", f"experiments.{c[0]}", *c[1:]] for c in commands]
+    return command + FLAGS.training_flag
+
+
+def tuning_command(training, seed, out):
+    """The command that tunes it to every clip of the table and segments these."""
+    place = training.folder(out, seed)
+    return [
+        "finetune_online",
+        f"--flagfile={FLAG_FILES / 'lab_finetune.flags'}",
+        f"--weights={place / 'model.keras'}",
+        f"--data_dir={FLAGS.val_dir}",
+        "--year=2016",
+        f"--split={FLAGS.val_set}",
+        f"--resolution={FLAGS.val_resolution}",
+        f"--working_size={FLAGS.working_size}",
+        "--nobefore",
+        f"--seed={seed}",
+        f"--out={place / 'tuned'}",
+        *FLAGS.finetuning_flag,
+    ]
 
 
 def table_commands(out):
@@ -239,10 +243,7 @@ def table_commands(out):
         f"--out={out / 'report.html'}",
         "--overwrite",
     ]
-    return [
-        [sys.executable, "-m", f"experiments.{c[0]}", *c[1:]]
-        for c in (yardsticks, benchmark, page)
-    ]
+    return [yardsticks, benchmark, page]
 
 
 def is_trained(command):

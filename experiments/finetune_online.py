@@ -45,7 +45,8 @@ flags.DEFINE_integer(
     "iterations",
     None,
     "Steps per object; 0: none. Default: the paper's (OSMN 100, ReConvNet 300, "
-    "OSVOS 500, MaskTrack 200).",
+    "OSVOS 500, MaskTrack 200); compact networks: 100. They have their own defaults of "
+    "all the following, see FinetuneSettings.for_network.",
     lower_bound=0,
     flag_values=FLAGS,
 )
@@ -117,7 +118,8 @@ flags.DEFINE_bool(
 _string(
     "working_size",
     None,
-    "Size at which the network sees frames, in both: HEIGHTxWIDTH. Default: their own.",
+    "Size at which the network sees frames, in both: shorter side or HEIGHTxWIDTH. "
+    "Default: the preset's, or their own.",
 )
 flags.DEFINE_enum(
     "merge", "argmax", ["argmax", "soft"], "Merge of objects.", flag_values=FLAGS
@@ -143,12 +145,7 @@ flags.DEFINE_bool(
 def main():
     """Tunes and segments; see the module's text."""
     out = pathlib.Path(FLAGS.out)
-    working_size = flag_values.parse_working_size(FLAGS.working_size)
-    if isinstance(working_size, int):
-        raise InputError(
-            f"--working_size={FLAGS.working_size} must be HEIGHTxWIDTH here, such "
-            "as 480x854."
-        )
+    working_size = flag_values.working_size(FLAGS, FLAGS.weights)
     clips = list_clips()
     model = segment.load_network(
         FLAGS.weights,
@@ -156,8 +153,8 @@ def main():
         FLAGS.size,
         flag_values.parse_model_options(FLAGS.model_option),
     )
-    settings = finetune_settings(model, working_size)
-    check_run(out, model, settings)
+    settings = finetune_settings(model)
+    check_run(out, model, settings, working_size)
     rows = [
         tune_and_segment(model, clip, settings, working_size, out) for clip in clips
     ]
@@ -200,13 +197,13 @@ def list_clips():
     return clips
 
 
-def finetune_settings(model, working_size):
-    """`FinetuneSettings`: the published ones with what the flags change."""
+def finetune_settings(model):
+    """`FinetuneSettings`: the network's own with what the flags change."""
     from osmn_recurrent.training import online
     from osmn_recurrent.training.first_frame import NO_MOTION
     from osmn_recurrent.training.pseudo_clips import Motion
 
-    settings = online.FinetuneSettings.for_model(online.name_of(model))
+    settings = online.FinetuneSettings.for_network(model)
     given = {
         name: FLAGS[name].value
         for name in (
@@ -221,7 +218,7 @@ def finetune_settings(model, working_size):
         )
         if FLAGS[name].value is not None
     }
-    transforms = dataclasses.replace(settings.transforms, size=working_size)
+    transforms = settings.transforms
     if FLAGS.clip_length is not None:
         transforms = dataclasses.replace(
             transforms, clip_length=FLAGS.clip_length or None
@@ -234,7 +231,7 @@ def finetune_settings(model, working_size):
     )
 
 
-def check_run(out, model, settings):
+def check_run(out, model, settings, working_size):
     """Refuses to mix results of different settings in one folder."""
     from osmn_recurrent.models import presets
 
@@ -243,7 +240,7 @@ def check_run(out, model, settings):
         "finetuning": dataclasses.asdict(settings),
         "adapt": FLAGS.adapt,
         "merge": FLAGS.merge,
-        "working_size": FLAGS.working_size,
+        "working_size": working_size,
     }
     record = json.loads(json.dumps(record))
     path = out / "run.json"
@@ -283,6 +280,7 @@ def tune_and_segment(model, clip, settings, working_size, out):
         folder = out / "before" / clip.name
         output.segment_clip(plain, clip, folder, FLAGS.overwrite, later_masks=False)
         before = mean_j(clip, out / "before")
+    settings = tuning.at_size(settings, clip, working_size)
     models, seconds = tuning.tuned_networks(model, clip, settings, out)
     if FLAGS.adapt:
         from osmn_recurrent.training.adaptation import AdaptingSegmenter

@@ -7,6 +7,7 @@ from absl import flags
 from osmn_recurrent.datasets.by_name import DATASETS
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent.models.published import PRESETS
 
 
 def define_set(flag_values):
@@ -96,7 +97,8 @@ def define_loop(flag_values):
         "working_size",
         None,
         "Size at which the network sees the frames: shorter side (480) or "
-        "HEIGHTxWIDTH (480x854). Default: the frames' own, as in the papers.",
+        "HEIGHTxWIDTH (480x854). Default: the preset's, or the frames' own, as in the "
+        "papers.",
         **own,
     )
     flags.DEFINE_enum(
@@ -110,11 +112,22 @@ def define_loop(flag_values):
     )
 
 
-def loop_options(flag_values):
-    """The values of `define_loop`, for `tuning.make_segmenter`."""
+def loop_options(flag_values, weights):
+    """The values of `define_loop`, for `tuning.make_segmenter`.
+
+    Args:
+        flag_values: where they were defined.
+        weights: what --weights names; a preset may have a working size.
+    """
     options = {n: flag_values[n].value for n in ("precision", "merge", "refine")}
-    size = parse_working_size(flag_values.working_size)
-    return {**options, "working_size": size}
+    return {**options, "working_size": working_size(flag_values, weights)}
+
+
+def working_size(flag_values, weights):
+    """The value of --working_size, or else that of the preset `weights`."""
+    if flag_values.working_size is None and weights in PRESETS:
+        return PRESETS[weights].working_size
+    return parse_working_size(flag_values.working_size)
 
 
 def parse_working_size(text, flag="working_size"):

@@ -191,7 +191,6 @@ def tuning_command(training, seed, out):
     place = training.folder(out, seed)
     return [
         "finetune_online",
-        f"--flagfile={FLAG_FILES / 'lab_finetune.flags'}",
         f"--weights={place / 'model.keras'}",
         f"--data_dir={FLAGS.val_dir}",
         "--year=2016",

@@ -24,6 +24,7 @@ from osmn_recurrent import files, programs, provenance
 from osmn_recurrent.datasets.by_name import list_clips
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES
+from osmn_recurrent.models.published import PRESETS
 
 FLAGS = flags.FlagValues()
 flag_values.define_set(FLAGS)
@@ -32,15 +33,15 @@ flag_values.define_loop(FLAGS)
 flags.DEFINE_list(
     "weights",
     [],
-    ".keras or .weights.h5 files, each FILE or NAME:FILE (the row's name; default: "
-    "the network's).",
+    ".keras or .weights.h5 files or presets, each FILE or NAME:FILE (the row's name; "
+    "default: the network's).",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "models",
     [],
     f"Network of each file of --weights, or one for all: {', '.join(NAMES)}; "
-    ".keras files know theirs.",
+    ".keras files and presets know theirs.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -81,13 +82,13 @@ class Entry:
     Attributes:
         name: of the row, and of its folder in OUT.
         folder: of masks, or None.
-        weights: file, or None.
+        weights: file or preset, or None.
         model: a network's name, or None for what the weights say.
     """
 
     name: str
     folder: pathlib.Path | None = None
-    weights: pathlib.Path | None = None
+    weights: str | None = None
     model: str | None = None
 
 
@@ -96,7 +97,6 @@ def main():
     from osmn_recurrent.measures import score_report
 
     out, entries = pathlib.Path(FLAGS.out), list_entries()
-    loop = flag_values.loop_options(FLAGS)
     sequences, categories = score_report.list_sequences(
         FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
     )
@@ -114,7 +114,7 @@ def main():
         clip.check()
     rows = {}
     for entry in entries:
-        rows[entry.name] = score_row(entry, clips, sequences, categories, loop, out)
+        rows[entry.name] = score_row(entry, clips, sequences, categories, out)
     baseline = choose_baseline(rows)
     compare(rows, baseline)
     results = {
@@ -156,16 +156,20 @@ def list_entries():
         raise InputError(f"--models: no network {unknown[0]}; there are {NAMES}.")
     for text, model in zip(FLAGS.weights, models, strict=True):
         name, colon, file = text.partition(":")
-        path = pathlib.Path(file if colon else text)
-        if not path.is_file():
-            raise InputError(f"--weights: {path}: no such file.")
-        if path.suffix != ".keras" and model is None:
+        weights = file if colon else text
+        if weights in PRESETS:
+            model = PRESETS[weights].model
+        elif not pathlib.Path(weights).is_file():
+            raise InputError(f"--weights: {weights}: no such file or preset.")
+        elif not weights.endswith(".keras") and model is None:
             raise InputError(
-                f"{path} does not say which network it belongs to; give --models "
+                f"{weights} does not say which network it belongs to; give --models "
                 "(and --size), or a .keras file."
             )
         entries.append(
-            Entry(name if colon else _network_name(path, model), None, path, model)
+            Entry(
+                name if colon else _network_name(weights, model), None, weights, model
+            )
         )
     names = [each.name for each in entries]
     twice = [name for name in names if names.count(name) > 1]
@@ -185,15 +189,15 @@ def list_entries():
     return entries
 
 
-def _network_name(path, model):
+def _network_name(weights, model):
     from osmn_recurrent.models import presets
 
     if model:
         return presets.MODELS[model].__name__
-    return type(presets.load_model(path)).__name__ if path.suffix == ".keras" else ""
+    return type(presets.load_model(weights)).__name__
 
 
-def score_row(entry, clips, sequences, categories, loop, out):
+def score_row(entry, clips, sequences, categories, out):
     """Segments if need be, and scores.
 
     Returns:
@@ -208,12 +212,12 @@ def score_row(entry, clips, sequences, categories, loop, out):
     folder = entry.folder
     if entry.weights:
         folder = out / entry.name
-        row |= segment_set(entry, clips, loop, folder)
+        row |= segment_set(entry, clips, folder)
     scores = result_folder.evaluate_folder(folder, sequences, FLAGS.processes)
     return row | score_report.score_report(scores, categories)
 
 
-def segment_set(entry, clips, loop, folder):
+def segment_set(entry, clips, folder):
     """Segments every clip that has no masks yet.
 
     Returns:
@@ -222,7 +226,8 @@ def segment_set(entry, clips, loop, folder):
     """
     from osmn_recurrent.inference.output import segment_clip
 
-    own = entry.weights.suffix != ".keras"
+    loop = flag_values.loop_options(FLAGS, entry.weights)
+    own = entry.weights not in PRESETS and not entry.weights.endswith(".keras")
     options = flag_values.parse_model_options(FLAGS.model_option) if own else {}
     size = FLAGS.size if own else None
     model = segment.load_network(entry.weights, entry.model, size, options)

@@ -2,10 +2,10 @@
 
 Example:
 
-    python -m experiments.segment --model=reconvnet --weights=W.weights.h5 \\
-        --video=clip.mp4 --mask=first.png --out=runs/mine
+    python -m experiments.segment --video=clip.mp4 --mask=first.png --out=runs/mine
 
-A .keras file knows its model: leave out --model, --size and --model_option.
+Without --weights it uses those that come with the package. Presets and .keras
+files know their model; a .weights.h5 file needs --model, --size, --model_option.
 Writes OUT/CLIP/FRAME.png (palette masks under the frames' names), beside them
 run.json (settings, versions, seconds per frame), and OUT/CLIP.webm, the masks
 over the frames. A run that broke off goes on when it is started again.
@@ -31,10 +31,10 @@ DEFAULT_FPS = 24.0
 
 flags.DEFINE_string(
     "weights",
-    None,
-    "A .keras or .weights.h5 file, or a preset; TensorFlow 1 checkpoints go through "
+    "reconvnet-compact",
+    "A .keras or .weights.h5 file, or a preset (reconvnet-compact and osmn-compact "
+    "come with the package); TensorFlow 1 checkpoints go through "
     "checkpoints_tools.import_osmn.",
-    required=True,
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
@@ -104,7 +104,7 @@ def main():
     """Segments; see the module's text."""
     from osmn_recurrent.datasets.video_files import open_clip
 
-    loop = flag_values.loop_options(FLAGS)
+    loop = flag_values.loop_options(FLAGS, FLAGS.weights)
     options = flag_values.parse_model_options(FLAGS.model_option)
     if FLAGS.video.startswith("camera:"):
         follow_camera(loop, options)

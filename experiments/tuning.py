@@ -18,7 +18,7 @@ def make_segmenter(model, clip, out, options, steps=0):
             broken-off run goes on with the same ones.
         options: dict of precision, merge, refine and working_size, see
             `flag_values.loop_options`.
-        steps: iterations of online fine-tuning with the network's published
+        steps: iterations of online fine-tuning with the network's own
             settings; 0: none.
 
     Returns:
@@ -46,8 +46,9 @@ def make_segmenter(model, clip, out, options, steps=0):
     from osmn_recurrent.models import presets
     from osmn_recurrent.training import online
 
-    settings = online.FinetuneSettings.for_model(online.name_of(model))
+    settings = online.FinetuneSettings.for_network(model)
     settings = dataclasses.replace(settings, iterations=steps)
+    settings = at_size(settings, clip, options["working_size"])
     models, _ = tuned_networks(model, clip, settings, out)
     policy = PRECISIONS[options["precision"]]
     models = {
@@ -57,6 +58,15 @@ def make_segmenter(model, clip, out, options, steps=0):
         for i, each in models.items()
     }
     return ObjectwiseSegmenter(models, options["merge"], options["working_size"])
+
+
+def at_size(settings, clip, working_size):
+    """`FinetuneSettings` whose first frame has the size that the loop shows."""
+    from osmn_recurrent import guides
+
+    size = guides.network_size(working_size, *clip.size) if working_size else None
+    transforms = dataclasses.replace(settings.transforms, size=size)
+    return dataclasses.replace(settings, transforms=transforms)
 
 
 def check_first_mask_alone(clip):

@@ -28,6 +28,26 @@ MASK_GUIDE_RADIUS = 5
 _LESS_MEAN = np.arange(256, dtype=np.float32)[None, :, None] - np.float32(MEAN_BGR)
 
 
+def network_size(working_size, height, width):
+    """Size at which a network sees a frame.
+
+    Args:
+        working_size: None, the frame's own; an int, the shorter side; or
+            `(height, width)`.
+        height: of the frame.
+        width: of the frame.
+
+    Returns:
+        `(height, width)`, ints.
+    """
+    if working_size is None:
+        return height, width
+    if np.ndim(working_size) == 1:
+        return tuple(int(length) for length in working_size)
+    scale = working_size / min(height, width)
+    return round(height * scale), round(width * scale)
+
+
 def network_image(frame_rgb, size=None):
     """A frame as the networks read it.
 

@@ -318,13 +318,7 @@ class VideoSegmenter:
         return frame
 
     def _network_size(self, height, width):
-        size = self.working_size
-        if size is None:
-            return height, width
-        if np.ndim(size) == 1:
-            return tuple(int(length) for length in size)
-        scale = size / min(height, width)
-        return round(height * scale), round(width * scale)
+        return guides.network_size(self.working_size, height, width)
 
     def _run(self, frame):
         """The id map of `frame`, on the device; the state moves on."""

@@ -19,7 +19,7 @@ from osmn_recurrent.inference.objectwise import (
     ObjectwiseSegmenter,
     make_probability_function,
 )
-from osmn_recurrent.training.online import FinetuneSettings, Tuner, name_of
+from osmn_recurrent.training.online import FinetuneSettings, Tuner
 
 IGNORED = 255
 """Value of pixels that are no target."""
@@ -92,7 +92,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
         models: `{object id: network}`, usually fine-tuned on the first frame.
         adaptation: `AdaptationSettings`.
         finetuning: `FinetuneSettings`, for the loss, the parts that move and
-            the first frame's transformations; default: the published ones.
+            the first frame's transformations; default: `FinetuneSettings.for_network`.
         merge: see `VideoSegmenter`.
         working_size: see `VideoSegmenter`.
     """
@@ -107,7 +107,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
     ):
         self.adaptation = adaptation or AdaptationSettings()
         first = next(iter(models.values()))
-        finetuning = finetuning or FinetuneSettings.for_model(name_of(first))
+        finetuning = finetuning or FinetuneSettings.for_network(first)
         self.finetuning = dataclasses.replace(
             finetuning,
             learning_rate=self.adaptation.adaptation_learning_rate,

@@ -4,12 +4,11 @@ import pathlib
 
 import pytest
 
-from experiments import finetune_online, train, train_flags
+from experiments import train, train_flags
 from osmn_recurrent import programs
 
 FOLDER = pathlib.Path(train.__file__).parent / "flags"
-TUNING = FOLDER / "lab_finetune.flags"
-FILES = sorted(set(FOLDER.glob("*.flags")) - {TUNING})
+FILES = sorted(FOLDER.glob("*.flags"))
 
 
 def test_there_are_flag_files():
@@ -34,14 +33,6 @@ def test_a_flag_file_makes_settings(path):
     header = path.read_text()
     assert f"--flagfile=experiments/flags/{path.name}" in header  # the exact command
     assert path.stem.startswith("lab_") or "Expected" in header
-
-
-def test_the_flag_file_of_fine_tuning_parses():
-    text = TUNING.read_text()
-    assert f"--flagfile=experiments/flags/{TUNING.name}" in text
-    arguments = [f"--flagfile={TUNING}", "--weights=w.keras", "--out=x"]
-    assert programs.call(lambda: None, finetune_online.FLAGS, ["x", *arguments]) == 0
-    assert finetune_online.FLAGS.learning_rate == 1e-4
 
 
 def test_the_papers_rates_and_batches():

@@ -76,6 +76,12 @@ flags.DEFINE_bool(
     "Write OUT/CLIP.json: COCO's run-length code, a track per object.",
     flag_values=FLAGS,
 )
+flags.DEFINE_bool(
+    "sheet",
+    False,
+    "Write OUT/CLIP_sheet.png: six frames with their masks side by side.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_float(
     "opacity",
     0.5,
@@ -233,7 +239,7 @@ def write_overlay(clip, outcome, path):
 
 
 def write_others(clip, outcome, out):
-    """Writes what --cutouts and --tracks ask for; gives the paths."""
+    """Writes what --cutouts, --tracks and --sheet ask for; gives the paths."""
     from tqdm import tqdm
 
     from osmn_recurrent import files, masks
@@ -250,7 +256,27 @@ def write_others(clip, outcome, out):
         written.append(out / f"{clip.name}.json")
         names = [pathlib.Path(path).name for path in clip.frame_paths] or None
         files.write_json(written[-1], writers.tracks(clip.name, paths, names))
+    if FLAGS.sheet:
+        from osmn_recurrent.reports import overlays
+
+        written.append(out / f"{clip.name}_sheet.png")
+        frames = _Lazy(len(clip), clip.frame)
+        ids = _Lazy(len(clip), lambda index: masks.read_mask(paths[index]))
+        overlays.contact_sheet(written[-1], [(clip.name, frames, ids)])
     return written
+
+
+class _Lazy:
+    """A sequence whose entries are made when they are asked for."""
+
+    def __init__(self, count, make):
+        self.count, self.make = count, make
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return self.make(int(index))
 
 
 def follow_camera(loop, options):

@@ -93,6 +93,13 @@ def picture(size=(60, 80)):
     return np.random.default_rng(3).integers(60, 256, (*size, 3), dtype=np.uint8)
 
 
+def test_network_size():
+    assert guides.network_size(None, 37, 53) == (37, 53)
+    assert guides.network_size((16, 24), 37, 53) == (16, 24)
+    assert guides.network_size(160, 480, 854) == (160, 285)  # the shorter side
+    assert guides.network_size(160, 854, 480) == (285, 160)
+
+
 def test_network_image_is_bgr_minus_mean():
     frame = picture()
     expected = frame[..., ::-1].astype(np.float32) - [104.0, 117.0, 123.0]

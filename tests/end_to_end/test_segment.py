@@ -214,11 +214,13 @@ def test_own_video(segment_program, random_weights, test_data, tmp_path, clip):
         assert set(np.unique(masks.read_mask(path))) <= {0, *masks.object_ids(given)}
 
 
-def test_cutouts_and_tracks(segment_program, boxes, random_weights):
+def test_cutouts_tracks_and_sheet(segment_program, boxes, random_weights):
     code, said, errors = segment_program(
-        weights=random_weights["osmn.keras"], cutouts=True, tracks=True
+        weights=random_weights["osmn.keras"], cutouts=True, tracks=True, sheet=True
     )
     assert (code, errors) == (0, [])
+    sheet = cv2.imread(str(boxes / "out" / "boxes_sheet.png"))
+    assert sheet.shape[1] > 6 * 214  # six frames and the name
     found = results(boxes / "out" / "boxes")
     cuts = sorted((boxes / "out" / "boxes_cutouts").iterdir())
     assert f"written: {boxes / 'out' / 'boxes_cutouts'}" in said

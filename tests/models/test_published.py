@@ -2,12 +2,13 @@
 
 import dataclasses
 import re
+import types
 
 import numpy as np
 import pytest
 
 import osmn_recurrent as osr
-from experiments import segment
+from experiments import flag_values, segment
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, SIZE_NAMES, published
 from osmn_recurrent.models.presets import build_model, weights_of
@@ -65,6 +66,17 @@ def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(presets):
     model.save_weights(home / "own.weights.h5")
     found = osr.build_model("osvos", "compact", weights="own", alignment="exact")
     assert same(found, model)
+
+
+def test_a_preset_s_working_size_is_the_default(presets, monkeypatch):
+    sized = dataclasses.replace(published.PRESETS["packaged"], working_size=160)
+    monkeypatch.setitem(published.PRESETS, "sized", sized)
+    given = types.SimpleNamespace(working_size=None)
+    assert flag_values.working_size(given, "sized") == 160
+    assert flag_values.working_size(given, "own") is None
+    assert flag_values.working_size(given, "file.keras") is None
+    given.working_size = "48x64"
+    assert flag_values.working_size(given, "sized") == (48, 64)
 
 
 def test_packaged_weights_and_their_hash(presets, tmp_path):

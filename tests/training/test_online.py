@@ -44,6 +44,16 @@ def quick(name, **changes):
     return dataclasses.replace(settings, **changes)
 
 
+def test_full_networks_have_the_published_settings_and_compact_ones_their_own():
+    for name in NAMES:
+        full = presets.MODELS[name](size="full")
+        published = FinetuneSettings.for_model(name)
+        assert FinetuneSettings.for_network(full) == published
+        own = FinetuneSettings.for_network(presets.MODELS[name](size="compact"))
+        assert (own.loss, own.transforms.clip_length) == ("lovasz_hinge", 3)
+        assert own.trainable == published.trainable
+
+
 def values(model):
     return [v.numpy() for v in presets.weights_of(model)]
 

@@ -12,7 +12,8 @@ copying the first mask, moving it by optical flow, and published masks.
 Every step is a command of its own (they are printed, and kept in
 OUT/commands.txt), with settings from experiments/flags/lab_*.flags. The same
 command goes on where a broken-off one stopped. Writes OUT/lab.md, lab.csv and
-lab.json, the curves of J over time and a page with all masks.
+lab.json, the curves of J over time, a page with all masks, and what memory and
+guides are worth (OUT/probe, on the clips for early stopping).
 """
 
 import dataclasses
@@ -242,7 +243,14 @@ def table_commands(out):
         f"--out={out / 'report.html'}",
         "--overwrite",
     ]
-    return [yardsticks, benchmark, page]
+    probe = ["lab_probe", f"--data_dir={FLAGS.train_dir}", f"--set={FLAGS.stop_split}"]
+    probe += [
+        f"--resolution={FLAGS.train_resolution}",
+        f"--weights={','.join(weights[:2])}",
+        f"--working_size={FLAGS.working_size}",
+        f"--out={out / 'probe'}",
+    ]
+    return [yardsticks, benchmark, page, probe]
 
 
 def is_trained(command):

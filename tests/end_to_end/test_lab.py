@@ -4,18 +4,24 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import lab, lab_table, lab_yardsticks
+from experiments import lab, lab_probe, lab_table, lab_yardsticks
 from osmn_recurrent import programs
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.measures import davis, result_folder
 from osmn_recurrent.measures.statistics import summarise
+from osmn_recurrent.models.presets import build_model
+
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "models"))
+from random_networks import randomise
 
 
 @dataclasses.dataclass
@@ -71,6 +77,30 @@ def test_yardsticks_on_real_video(test_data, tmp_path):
         scores = result_folder.evaluate_folder(tmp_path / name, sequences)
         total = summarise({n: objects[1] for n, objects in scores.items()})
         assert 100 * total["J-Mean"] == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["osmn", "reconvnet"])
+def test_the_probe_is_the_loop_where_nothing_is_changed(name):
+    clip = Panning(frames=5)
+    model = randomise(build_model(name, "compact"))
+    frames = [clip.frame(t)[:48, :64] for t in range(5)]
+    first = np.zeros((48, 64), np.uint8)
+    first[10:30, 20:50] = 4
+
+    def run(**changes):
+        return list(lab_probe.ProbingSegmenter(model, **changes).segment(frames, first))
+
+    plain = list(VideoSegmenter(model).segment(frames, first))
+    assert all(map(np.array_equal, plain, run()))
+    assert all(map(np.array_equal, plain, run(memory=9)))
+    assert all(map(np.array_equal, plain, run(truth=plain.__getitem__)))
+    asked = []
+    run(truth=lambda index: asked.append(index) or first)
+    assert asked == [0, 1, 2, 3]  # before each later frame
+    bare = run(memory=1)
+    assert np.array_equal(plain[1], bare[1])
+    same = all(map(np.array_equal, plain, bare))
+    assert same == (name == "osmn")  # only ReConvNet has a memory
 
 
 def row(values, seconds=None):
@@ -201,3 +231,4 @@ def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     assert written == {p: p.stat().st_mtime_ns for p in out.rglob("*.keras")}
     kept = {p.name for p in (tmp_path / "record").rglob("*") if p.is_file()}
     assert {"run.json", "loss.csv", "lab.md", "table.txt", "sequences.csv"} <= kept
+    assert {"commands.txt", "probe.md"} <= kept

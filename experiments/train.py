@@ -100,7 +100,15 @@ def validation_clips():
     kind = FLAGS.val_dataset or own
     prepared = FLAGS.prepared and not FLAGS.val_data_dir
     folder = FLAGS.val_data_dir or FLAGS.data_dir
-    return load_clips(kind, folder, FLAGS.val_split, prepared)
+    clips = load_clips(kind, folder, FLAGS.val_split, prepared)
+    if not FLAGS.validate_pieces:
+        return clips
+    if prepared:
+        raise InputError("--validate_pieces does not go with --prepared; leave it out.")
+    from osmn_recurrent.datasets.clips import pieces_of
+
+    length = FLAGS.validate_pieces
+    return [piece for clip in clips for piece in pieces_of(clip, length)]
 
 
 def make_model(strategy):

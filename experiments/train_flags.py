@@ -188,6 +188,12 @@ _switch("rematerialise", False, "Less memory, more time: compute feature maps tw
 _text("workdir", None, "Folder for the results.", required=True)
 _switch("overwrite", False, "Start again where a training lies already.")
 _whole("validate_every", 1000, "Steps between validations; 0: only at the end.")
+_whole(
+    "validate_pieces",
+    0,
+    "Cut the validation's clips into pieces of about so many frames, each started from "
+    "its true mask: more starts, less chance. 0: whole clips. Not with --prepared.",
+)
 _text(
     "validate_at",
     None,

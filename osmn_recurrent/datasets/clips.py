@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import pathlib
 import re
 
@@ -110,6 +111,35 @@ def picture_paths(folder, suffixes=FRAME_SUFFIXES):
                 "picture per frame there, and masks in a folder of their own."
             )
     return paths
+
+
+def pieces_of(clip, length):
+    """Cuts a clip into pieces of about `length` frames.
+
+    Args:
+        clip: `Clip` with a mask for every frame.
+        length: frames; the pieces are equally long, give or take one.
+
+    Returns:
+        List of `Clip`s CLIP-0, CLIP-1, ...; a piece begins with the first of
+        its frames that shows an object, and one without any is left out.
+    """
+    edges = np.linspace(0, len(clip), max(1, round(len(clip) / length)) + 1)
+    edges, found = edges.round().astype(int), []
+    for number, (start, stop) in enumerate(itertools.pairwise(edges)):
+        shown = (t for t in range(start, stop) if masks.object_ids(clip.mask(t)))
+        start = next(shown, stop)
+        if start == stop:
+            continue
+        found.append(
+            dataclasses.replace(
+                clip,
+                name=f"{clip.name}-{number}",
+                frame_paths=clip.frame_paths[start:stop],
+                mask_paths={t - start: clip.mask_paths[t] for t in range(start, stop)},
+            )
+        )
+    return found
 
 
 def _natural_key(stem):

@@ -9,6 +9,7 @@ from osmn_recurrent.datasets.clips import (
     Clip,
     masks_by_frame,
     picture_paths,
+    pieces_of,
     read_frame,
 )
 from osmn_recurrent.errors import InputError
@@ -203,3 +204,27 @@ def test_jpegs_have_the_pixels_that_pillow_reads(
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(InputError, match="cannot be decoded"):
         read_frame(path)
+
+
+def test_pieces_of_a_clip(tmp_path):
+    """Equal parts, each from the first frame with an object on."""
+    shown = [True, True, False, True, False, False, True, True, False, False]
+    for t, there in enumerate(shown):
+        Image.new("RGB", (8, 6)).save(tmp_path / f"{t}.jpg")
+        ids = np.full((6, 8), 3 if there else 0, np.uint8)
+        masks.write_mask(tmp_path / f"{t}.png", ids)
+    clip = Clip(
+        "c",
+        tuple(tmp_path / f"{t}.jpg" for t in range(10)),
+        {t: tmp_path / f"{t}.png" for t in range(10)},
+    )
+    whole = pieces_of(clip, 100)
+    assert [len(each) for each in whole] == [10]
+    found = pieces_of(clip, 2)
+    # Frames 0-1, 2-3 (from 3 on), 4-5 (none), 6-7, 8-9 (none).
+    assert [each.frame_names for each in found] == [("0", "1"), ("3",), ("6", "7")]
+    assert [each.name for each in found] == ["c-0", "c-1", "c-3"]
+    for each in found:
+        each.check()
+        names = [path.stem for path in each.mask_paths.values()]
+        assert tuple(names) == each.frame_names

@@ -82,13 +82,17 @@ class Training:
     Attributes:
         name: of its folder; the flag file is lab_<name>.flags.
         start: name of the training whose network it starts from, or None.
+        start_file: the file there: the best network, or the last one. Where
+            a lost ball decides which of several networks is the best, the
+            last one, with the lowest rate and loss, is the better start.
         network: as the table calls it, or None if it is not in the table.
-    seeded: whether every seed has its own; others are trained once, with the
-        first seed.
+        seeded: whether every seed has its own; others are trained once, with
+            the first seed.
     """
 
     name: str
     start: str | None = None
+    start_file: str = "model.keras"
     network: str | None = None
     seeded: bool = False
 
@@ -97,15 +101,17 @@ class Training:
         return out / (f"seed{seed}" if self.seeded else "shared") / self.name
 
 
+_START = ("osmn_stage2", "last.keras")
+
 TRAININGS = {
     each.name: each
     for each in (
         Training("osmn_stage1"),
         Training("osmn_stage2", "osmn_stage1"),
-        Training("osmn_stage3", "osmn_stage2", "OSMN", seeded=True),
-        Training("reconvnet", "osmn_stage2", "ReConvNet", seeded=True),
+        Training("osmn_stage3", *_START, "OSMN", seeded=True),
+        Training("reconvnet", *_START, "ReConvNet", seeded=True),
         Training("osvos_stage1"),
-        Training("osvos_stage2", "osvos_stage1", "OSVOS"),
+        Training("osvos_stage2", "osvos_stage1", network="OSVOS"),
     )
 }
 """All trainings by name, in order."""
@@ -183,7 +189,7 @@ def training_command(training, seed, out):
     ]
     if training.start:
         start = TRAININGS[training.start].folder(out, seed)
-        command.append(f"--init_from={start / 'model.keras'}")
+        command.append(f"--init_from={start / training.start_file}")
     return command + FLAGS.training_flag
 
 

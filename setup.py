@@ -23,7 +23,7 @@ setup(
     package_data={
         "experiments": ["flags/*.flags"],
         "osmn_recurrent.reports": ["page.css", "page.js"],
-        "osmn_recurrent.models": ["weights/*.weights.h5"],
+        "osmn_recurrent.models": ["weights/*.weights.h5", "weights/*.md"],
     },
     install_requires=[
         "tensorflow>=2.21,<2.22",

@@ -133,8 +133,10 @@ def main():
     for command in commands:
         run(command)
     from experiments import lab_table
+    from osmn_recurrent.datasets.davis import davis_clips
 
-    lab_table.write(out, tuned_runs(out))
+    clips = davis_clips(FLAGS.val_dir, 2016, FLAGS.val_set, FLAGS.val_resolution)
+    lab_table.write(out, tuned_runs(out), clips)
     if FLAGS.record:
         lab_table.keep(out, pathlib.Path(FLAGS.record))
 

@@ -141,12 +141,13 @@ def curves_of(methods):
     }
 
 
-def write(out, tuned):
-    """Writes lab.md, lab.csv, lab.json, j_over_time.png; prints the table.
+def write(out, tuned, clips):
+    """Writes lab.md, lab.csv, lab.json and two pictures; prints the table.
 
     Args:
         out: the laboratory's folder.
         tuned: see `tuned_seconds`.
+        clips: see `draw_failures`.
     """
     from osmn_recurrent.reports import benchmark, figures, tables
 
@@ -166,8 +167,42 @@ def write(out, tuned):
     files.write_json(out / "lab.json", rows)
     place = f"{results['dataset']} {results['set']}, mean over seeds and sequences"
     figures.draw_over_time(out / "j_over_time.png", curves_of(methods), {}, place)
+    draw_failures(out, clips, methods)
     print(tables.text_table(rows, benchmark.DECIMALS))
     print(f"\n{title}\nresults: {out / 'lab.json'}")
+
+
+def draw_failures(out, clips, methods, worst=3):
+    """Draws OUT/failures.png: the clips with the lowest J, truth and masks.
+
+    Args:
+        out: the laboratory's folder.
+        clips: list of `Clip`s of the table.
+        methods: of `methods_of`; the clips are those at which "ReConvNet" is
+            worst, shown for its and OSMN's first seed.
+        worst: number of clips.
+    """
+    from osmn_recurrent import masks
+    from osmn_recurrent.inference import output
+    from osmn_recurrent.reports import overlays
+
+    means = mean_values(methods["ReConvNet"], "J-Mean")
+    means = {name: np.mean(list(objects.values())) for name, objects in means.items()}
+    by_name, rows = {clip.name: clip for clip in clips}, []
+    for name in sorted(means, key=means.get)[:worst]:
+        clip = by_name[name]
+        frames = overlays.Lazy(len(clip), clip.frame)
+        rows.append((f"{name}\ntruth", frames, overlays.Lazy(len(clip), clip.mask)))
+        for method in (BASELINE, "ReConvNet"):
+            seed, row = next(iter(methods[method].items()))
+            paths = output.mask_files(
+                clip, out / "benchmark" / f"{method}.{seed}" / name
+            )
+            ids = overlays.Lazy(len(clip), lambda t, p=paths: masks.read_mask(p[t]))
+            objects = comparison.object_values(row, "J-Mean")[name].values()
+            label = f"{name}\n{method}\nJ {100 * np.mean(list(objects)):.1f}"
+            rows.append((label, frames, ids))
+    overlays.contact_sheet(out / "failures.png", rows)
 
 
 def keep(out, target):

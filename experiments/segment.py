@@ -260,23 +260,10 @@ def write_others(clip, outcome, out):
         from osmn_recurrent.reports import overlays
 
         written.append(out / f"{clip.name}_sheet.png")
-        frames = _Lazy(len(clip), clip.frame)
-        ids = _Lazy(len(clip), lambda index: masks.read_mask(paths[index]))
+        frames = overlays.Lazy(len(clip), clip.frame)
+        ids = overlays.Lazy(len(clip), lambda index: masks.read_mask(paths[index]))
         overlays.contact_sheet(written[-1], [(clip.name, frames, ids)])
     return written
-
-
-class _Lazy:
-    """A sequence whose entries are made when they are asked for."""
-
-    def __init__(self, count, make):
-        self.count, self.make = count, make
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, index):
-        return self.make(int(index))
 
 
 def follow_camera(loop, options):

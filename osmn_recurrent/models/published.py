@@ -34,8 +34,8 @@ class Preset:
         size: of `build_model`.
         settings: further options of `build_model`.
         scores: `{measure: value}` as published.
-        working_size: `(height, width)` of its training, at which a
-            `VideoSegmenter` should see frames; None: the frames' own.
+        working_size: size of its training, at which a `VideoSegmenter` should
+            see frames: shorter side or `(height, width)`; None: their own.
     """
 
     model: str
@@ -50,7 +50,7 @@ class Preset:
     size: str = "full"
     settings: dict = dataclasses.field(default_factory=dict)
     scores: dict = dataclasses.field(default_factory=dict)
-    working_size: tuple | None = None
+    working_size: int | tuple | None = None
 
 
 _OSMN = "github.com/linjieyangsc/video_seg (README, Evaluation, item 3)"

@@ -115,6 +115,24 @@ def _quiet():
         os.close(nowhere)
 
 
+class Lazy:
+    """A sequence whose entries are made when they are asked for.
+
+    Args:
+        count: its length.
+        make: function of an index.
+    """
+
+    def __init__(self, count, make):
+        self.count, self.make = count, make
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return self.make(int(index))
+
+
 def contact_sheet(path, rows, columns=6, width=214):
     """A picture of results: a row per clip and method, frames left to right.
 

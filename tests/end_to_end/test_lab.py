@@ -225,6 +225,7 @@ def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     }
     assert rows["ReConvNet"]["J&F interval"] is None  # one sequence
     assert (out / "j_over_time.png").stat().st_size > 5000
+    assert (out / "failures.png").stat().st_size > 5000
     assert (out / "report.html").stat().st_size > 5000
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")}
     assert programs.call(lab.main, lab.FLAGS, ["lab", *arguments]) == 0

@@ -12,8 +12,8 @@ copying the first mask, moving it by optical flow, and published masks.
 Every step is a command of its own (they are printed, and kept in
 OUT/commands.txt), with settings from experiments/flags/lab_*.flags. The same
 command goes on where a broken-off one stopped. Writes OUT/lab.md, lab.csv and
-lab.json, the curves of J over time, a page with all masks, and what memory and
-guides are worth (OUT/probe, on the clips for early stopping).
+lab.json, the curves of J over time, pictures of failures, a page with all masks, and
+what memory and guides are worth (OUT/probe, on the clips for early stopping).
 """
 
 import dataclasses

@@ -57,7 +57,13 @@ flags.DEFINE_list(
     "Published masks that are rows too, each NAME:FOLDER.",
     flag_values=FLAGS,
 )
-flags.DEFINE_bool("finetune", True, "Fine-tune online too.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "tuned_seeds",
+    None,
+    "Those of --seeds whose networks are fine-tuned online too; an empty list: none. "
+    "Default: all.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_bool("osvos", True, "Train and tune OSVOS too.", flag_values=FLAGS)
 flags.DEFINE_multi_string(
     "training_flag",
@@ -154,7 +160,8 @@ def chosen():
 
 def tuned():
     """Those of `chosen` that are fine-tuned online."""
-    return [each for each in chosen() if each[1].network and FLAGS.finetune]
+    seeds = FLAGS.seeds if FLAGS.tuned_seeds is None else FLAGS.tuned_seeds
+    return [(seed, one) for seed, one in chosen() if one.network and seed in seeds]
 
 
 def tuned_runs(out):

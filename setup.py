@@ -69,6 +69,7 @@ setup(
             "osmn-finetune=experiments.finetune_online:console",
             "osmn-ablations=experiments.ablations:console",
             "osmn-lab=experiments.lab:console",
+            "osmn-lab-probe=experiments.lab_probe:console",
             "osmn-benchmark=experiments.run_benchmark:console",
             "osmn-tables=experiments.tables:console",
             "osmn-report=experiments.report:console",

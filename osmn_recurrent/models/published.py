@@ -56,6 +56,11 @@ class Preset:
 _OSMN = "github.com/linjieyangsc/video_seg (README, Evaluation, item 3)"
 _KERAS = "storage.googleapis.com/tensorflow/keras-applications/vgg16"
 
+_LAB_LICENCE = (
+    "Apache-2.0; trained on DAVIS (CC BY-NC 4.0) and COCO's pictures (their own "
+    "Creative Commons licences)"
+)
+
 PRESETS = {
     "osmn_coco": Preset(
         model="osmn",
@@ -95,8 +100,32 @@ PRESETS = {
         convert="osmn-import-vgg16 --checkpoint=PREFIX --model=osvos --into=seg "
         "--out={file}",
     ),
+    "osmn-compact": Preset(
+        model="osmn",
+        size="compact",
+        what="compact OSMN of the laboratory, see weights/CARD.md",
+        source="this package (experiments.lab)",
+        licence=_LAB_LICENCE,
+        file="osmn_compact.weights.h5",
+        packaged=True,
+        sha256="7a8cd4eae2987be6364da37c30b066393867b946d7af6878b596b6cdb98756e3",
+        scores={},
+        working_size=160,
+    ),
+    "reconvnet-compact": Preset(
+        model="reconvnet",
+        size="compact",
+        what="compact ReConvNet of the laboratory, see weights/CARD.md",
+        source="this package (experiments.lab)",
+        licence=_LAB_LICENCE,
+        file="reconvnet_compact.weights.h5",
+        packaged=True,
+        sha256="dce20dc33422542669423d4395144b6d2d8a8155aebfca53e624dc3c43283fd9",
+        scores={},
+        working_size=160,
+    ),
 }
-"""All presets by name. Scores are those that their authors publish."""
+"""All presets by name, with the scores that their authors publish."""
 
 
 def find(name):

@@ -42,6 +42,17 @@ def test_masks_palette_and_summary(segment_program, boxes, random_weights):
     assert last[1] == palette
 
 
+def test_without_weights_it_uses_the_packaged_ones(segment_program, boxes):
+    code, _, errors = segment_program(precision="float32")
+    assert (code, errors) == (0, [])
+    settings = json.loads((boxes / "out" / "boxes" / "run.json").read_text())
+    settings = settings["settings"]
+    assert (settings["model"], settings["working_size"]) == ("ReConvNet", 160)
+    code, _, errors = segment_program(model="osmn", out=boxes / "other")
+    assert code == 2
+    assert "preset reconvnet-compact is for model=reconvnet" in errors[0]
+
+
 def test_keras_file_knows_its_network(segment_program, boxes, random_weights):
     """A .keras file alone, and .weights.h5 with all flags, give the same."""
     code, _, errors = segment_program(

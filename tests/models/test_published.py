@@ -9,7 +9,9 @@ import pytest
 
 import osmn_recurrent as osr
 from experiments import flag_values, segment
+from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.measures.davis import evaluate_masks
 from osmn_recurrent.models import NAMES, SIZE_NAMES, published
 from osmn_recurrent.models.presets import build_model, weights_of
 
@@ -131,6 +133,32 @@ def test_a_preset_of_another_network(presets, name, size, options, wrong):
 def test_a_name_that_is_neither_file_nor_preset(presets):
     with pytest.raises(InputError, match="nothing: no such weights file.*osmn_davis"):
         build_model("osvos", "compact", weights="nothing")
+
+
+OWN = [name for name, preset in published.PRESETS.items() if preset.packaged]
+
+
+def test_what_comes_with_the_package_is_small_and_described():
+    assert set(OWN) == {"osmn-compact", "reconvnet-compact"}
+    paths = [published.PACKAGED / published.PRESETS[name].file for name in OWN]
+    assert sum(path.stat().st_size for path in paths) < 25e6
+    card = (published.PACKAGED / "CARD.md").read_text()
+    for name in OWN:
+        assert published.PRESETS[name].sha256 in card
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_packaged_networks_follow_real_objects(test_data, name):
+    """A car, a swan and two camels that they never saw, for two seconds."""
+    root = test_data / "data" / "davis2016"
+    clips = {clip.name: clip for clip in davis_clips(root, 2016, "val_lab")}
+    segmenter = osr.VideoSegmenter.from_preset(name)
+    for clip in (clips["blackswan"], clips["car-shadow"], clips["camel"]):
+        truth = [clip.mask(t) for t in range(0, 25)]
+        frames = (clip.frame(t) for t in range(0, 25))
+        found = segmenter.segment(frames, truth[0])
+        figures = evaluate_masks(truth, found)[1].figures()
+        assert figures["J-Mean"] > 0.6, clip.name
 
 
 @pytest.mark.parametrize("name", published.PRESETS)

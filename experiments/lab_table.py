@@ -217,7 +217,7 @@ def keep(out, target):
     paths = [p for name in wanted for p in out.glob(f"*/*/{name}")]
     paths += [out / name for name in ("lab.md", "lab.csv", "lab.json")]
     paths += [out / "benchmark" / name for name in ("table.md", "sequences.csv")]
-    paths += [out / "commands.txt", out / "probe" / "probe.md"]
+    paths.append(out / "probe" / "probe.md")
     for path in paths:
         copy = target / path.relative_to(out)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -109,7 +109,7 @@ PRESETS = {
         file="osmn_compact.weights.h5",
         packaged=True,
         sha256="7a8cd4eae2987be6364da37c30b066393867b946d7af6878b596b6cdb98756e3",
-        scores={},
+        scores={"DAVIS-2016 val_lab J": 47.6},
         working_size=160,
     ),
     "reconvnet-compact": Preset(
@@ -121,7 +121,7 @@ PRESETS = {
         file="reconvnet_compact.weights.h5",
         packaged=True,
         sha256="dce20dc33422542669423d4395144b6d2d8a8155aebfca53e624dc3c43283fd9",
-        scores={},
+        scores={"DAVIS-2016 val_lab J": 51.2},
         working_size=160,
     ),
 }

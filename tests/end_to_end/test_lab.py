@@ -232,4 +232,4 @@ def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     assert written == {p: p.stat().st_mtime_ns for p in out.rglob("*.keras")}
     kept = {p.name for p in (tmp_path / "record").rglob("*") if p.is_file()}
     assert {"run.json", "loss.csv", "lab.md", "table.txt", "sequences.csv"} <= kept
-    assert {"commands.txt", "probe.md"} <= kept
+    assert "probe.md" in kept

@@ -168,7 +168,7 @@ def test_a_network_of_other_flags_is_not_taken_for_done(tmp_path):
 def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     """Trains, tunes and scores all; a second start finds everything done."""
     train, coco = tmp_path / "train", tmp_path / "coco"
-    write_moving_shapes(train, train=2, val=1, frames=12, size=(48, 64))
+    write_moving_shapes(train, train=2, val=1, frames=16, size=(48, 64))
     shutil.copytree(train / "ImageSets" / "2017", train / "ImageSets" / "2016")
     (coco / "annotations").mkdir(parents=True)
     (coco / "tiny").mkdir()

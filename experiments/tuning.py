@@ -64,7 +64,7 @@ def at_size(settings, clip, working_size):
     """`FinetuneSettings` whose first frame has the size that the loop shows."""
     from osmn_recurrent import guides
 
-    size = guides.network_size(working_size, *clip.size) if working_size else None
+    size = guides.network_size(working_size, *clip.size)
     transforms = dataclasses.replace(settings.transforms, size=size)
     return dataclasses.replace(settings, transforms=transforms)
 

@@ -56,10 +56,23 @@ class Preset:
 _OSMN = "github.com/linjieyangsc/video_seg (README, Evaluation, item 3)"
 _KERAS = "storage.googleapis.com/tensorflow/keras-applications/vgg16"
 
-_LAB_LICENCE = (
-    "Apache-2.0; trained on DAVIS (CC BY-NC 4.0) and COCO's pictures (their own "
-    "Creative Commons licences)"
-)
+
+def _of_the_laboratory(model, title, sha256, region_similarity):
+    """A `Preset` of the package, trained by experiments.lab."""
+    return Preset(
+        model=model,
+        size="compact",
+        what=f"compact {title} of the laboratory, see weights/CARD.md",
+        source="this package (experiments.lab)",
+        licence="Apache-2.0; trained on DAVIS (CC BY-NC 4.0) and COCO's pictures "
+        "(their own Creative Commons licences)",
+        file=f"{model}_compact.weights.h5",
+        packaged=True,
+        sha256=sha256,
+        scores={"DAVIS-2016 val_lab J": region_similarity},
+        working_size=160,
+    )
+
 
 PRESETS = {
     "osmn_coco": Preset(
@@ -100,29 +113,17 @@ PRESETS = {
         convert="osmn-import-vgg16 --checkpoint=PREFIX --model=osvos --into=seg "
         "--out={file}",
     ),
-    "osmn-compact": Preset(
-        model="osmn",
-        size="compact",
-        what="compact OSMN of the laboratory, see weights/CARD.md",
-        source="this package (experiments.lab)",
-        licence=_LAB_LICENCE,
-        file="osmn_compact.weights.h5",
-        packaged=True,
-        sha256="7a8cd4eae2987be6364da37c30b066393867b946d7af6878b596b6cdb98756e3",
-        scores={"DAVIS-2016 val_lab J": 47.6},
-        working_size=160,
+    "osmn-compact": _of_the_laboratory(
+        "osmn",
+        "OSMN",
+        "7a8cd4eae2987be6364da37c30b066393867b946d7af6878b596b6cdb98756e3",
+        47.6,
     ),
-    "reconvnet-compact": Preset(
-        model="reconvnet",
-        size="compact",
-        what="compact ReConvNet of the laboratory, see weights/CARD.md",
-        source="this package (experiments.lab)",
-        licence=_LAB_LICENCE,
-        file="reconvnet_compact.weights.h5",
-        packaged=True,
-        sha256="dce20dc33422542669423d4395144b6d2d8a8155aebfca53e624dc3c43283fd9",
-        scores={"DAVIS-2016 val_lab J": 51.2},
-        working_size=160,
+    "reconvnet-compact": _of_the_laboratory(
+        "reconvnet",
+        "ReConvNet",
+        "dce20dc33422542669423d4395144b6d2d8a8155aebfca53e624dc3c43283fd9",
+        51.2,
     ),
 }
 """All presets by name, with the scores that their authors publish."""

@@ -57,7 +57,8 @@ def draw_over_time(path, curves, published, text):
     axes[0, 0].set_title(text, fontsize=10)
     axes[0, 0].set_xlim(0, 1)
     axes[0, 0].grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    title = "method, mean of the curve"
+    figure.legend(loc="outside right upper", title=title, fontsize=8, frameon=False)
     save(figure, path)
 
 

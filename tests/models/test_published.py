@@ -149,7 +149,7 @@ def test_what_comes_with_the_package_is_small_and_described():
 
 @pytest.mark.parametrize("name", OWN)
 def test_packaged_networks_follow_real_objects(test_data, name):
-    """A car, a swan and two camels that they never saw, for two seconds."""
+    """A car, a swan and two camels that they never saw, for 25 frames."""
     root = test_data / "data" / "davis2016"
     clips = {clip.name: clip for clip in davis_clips(root, 2016, "val_lab")}
     segmenter = osr.VideoSegmenter.from_preset(name)

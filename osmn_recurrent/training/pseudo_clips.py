@@ -93,16 +93,15 @@ class Motion:
         """
         size = picture.shape[1::-1]
         background = cv2.resize(background, size, interpolation=cv2.INTER_AREA)
-        behind, _ = self.move(rng, background, np.ones_like(mask), length)
+        around = np.ones_like(mask)
+        paths = self.path(rng, length), self.path(rng, length)
         frames, masks = [], []
-        for parameters, frame in zip(self.path(rng, length), behind, strict=True):
-            matrix = affine_matrix(parameters, mask)
-            own = _warp(picture, matrix, cv2.INTER_LINEAR)
-            moved = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST)
-            weight = cv2.GaussianBlur(moved.astype(np.float32), (3, 3), 0)[..., None]
-            blended = frame + (own.astype(np.float32) - frame) * weight
-            frames.append(np.rint(blended).astype(np.uint8))
-            masks.append(moved)
+        for behind, own in zip(*paths, strict=True):
+            matrix = affine_matrix(behind, around)
+            frames.append(_warp(background, matrix, cv2.INTER_LINEAR))
+            matrix = affine_matrix(own, mask)
+            masks.append(cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST))
+            _blend(frames[-1], picture, matrix, masks[-1])
         return frames, masks
 
 
@@ -127,6 +126,31 @@ def affine_matrix(parameters, mask):
     linear = np.exp(log_scale) * turn @ np.array([[1.0, shear], [0.0, 1.0]])
     offset = centre - linear @ centre + (right * width, down * height)
     return np.concatenate([linear, offset[:, None]], axis=1)
+
+
+def _blend(frame, picture, matrix, mask):
+    """Puts the moved `picture` into `frame` where `mask` is, in place.
+
+    Outside of the mask's box, grown by the blur's pixel, nothing changes: only that
+    part is warped and blended.
+    """
+    if not mask.any():
+        return
+    left, top, right, bottom = bounding_box(mask)
+    left, top = max(left - 1, 0), max(top - 1, 0)
+    part = slice(top, bottom + 2), slice(left, right + 2)
+    weight = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)[part][..., None]
+    moved = matrix.copy()
+    moved[:, 2] -= left, top
+    own = cv2.warpAffine(
+        picture,
+        moved,
+        weight.shape[1::-1],
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    below = frame[part]
+    below[...] = np.rint(below + (own.astype(np.float32) - below) * weight)
 
 
 def _warp(values, matrix, interpolation):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
@@ -63,6 +64,26 @@ def test_a_pasted_object_moves_apart_from_its_background():
     corner = np.array([frame[1, 1, 0] for frame in frames], float)
     object_shift, ramp_shift = moved[:, 1] - moved[0, 1], corner - corner[0]
     assert np.abs(object_shift + ramp_shift).max() > 1
+
+
+def test_pasting_a_part_is_pasting_the_whole():
+    # Warped and blended over the whole frame; differences are the warp's rounding.
+    rng = np.random.default_rng(2)
+    picture, behind = rng.integers(0, 256, (2, 40, 60, 3), dtype=np.uint8)
+    mask = np.zeros((40, 60), np.uint8)
+    mask[3:20, 30:58] = 1
+    motion, seed = Motion(shift=0.4), 4
+    frames, masks = motion.paste(np.random.default_rng(seed), picture, mask, behind, 6)
+    rng = np.random.default_rng(seed)
+    below, _ = motion.move(rng, behind, np.ones_like(mask), 6)
+    above, _ = motion.move(rng, picture, mask, 6)
+    for frame, moved, under, over in zip(frames, masks, below, above, strict=True):
+        weight = cv2.GaussianBlur(moved.astype(float), (3, 3), 0)[..., None]
+        expected = under + (over.astype(float) - under) * weight
+        assert np.abs(frame - expected).max() <= 4
+        outside = weight[..., 0] == 0
+        np.testing.assert_array_equal(frame[outside], under[outside])
+    assert any(m[0].any() or m[:, -1].any() for m in masks)  # it leaves the frame
 
 
 def test_the_share_of_pasted_clips_is_kept():

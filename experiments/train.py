@@ -27,7 +27,7 @@ def start_from(model, path):
 
     source = presets.load_model(path)
     try:
-        return presets.start_from(model, source)
+        return presets.start_from(model, source, FLAGS.init_only)
     except ValueError as error:
         raise InputError(
             f"{path} cannot start a training of {FLAGS.model} ({error}); choose "
@@ -142,6 +142,8 @@ def main():
     """Trains; see the module's text."""
     workdir = pathlib.Path(FLAGS.workdir)
     settings = train_flags.settings_from_flags()
+    if FLAGS.init_only and not FLAGS.init_from:
+        raise InputError("--init_only needs --init_from, the network it chooses from.")
     files.refuse_to_overwrite(workdir / "model.keras", FLAGS.overwrite)
     if FLAGS.overwrite:
         for name in STATE_FILES:

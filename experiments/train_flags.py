@@ -1,5 +1,7 @@
 """Flags of `experiments.train`, and the settings they describe."""
 
+import re
+
 from absl import flags
 
 from experiments import flag_values
@@ -59,6 +61,12 @@ _text(
     None,
     "A .keras file to start from: this network's or a smaller one's (OSMN into "
     "ReConvNet, as in the paper). Default: new weights.",
+)
+_text(
+    "init_only",
+    "",
+    "Regular expression: only variables of init_from with a match in their path are "
+    "taken, such as ^seg/ for an OSVOS from an OSMN. Default: all.",
 )
 _choice(
     "precision",
@@ -223,6 +231,14 @@ def settings_from_flags():
                 f"--{name}={FLAGS[name].value:g} must be above 0; to keep a part "
                 "as it is leave it out of --trainable."
             )
+    for name in ("trainable", "init_only"):
+        try:
+            re.compile(FLAGS[name].value)
+        except re.error as error:
+            raise InputError(
+                f"--{name}={FLAGS[name].value} is no regular expression ({error}); "
+                "mend it or leave it out."
+            ) from None
     from osmn_recurrent.training.settings import TrainSettings
 
     same = (

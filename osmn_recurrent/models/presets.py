@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import re
 import zipfile
 
 import keras
@@ -69,23 +70,29 @@ def with_dtype(model, dtype):
     return twin
 
 
-def start_from(model, source):
+def start_from(model, source, only=""):
     """Copies the weights of a network into a larger one, OSMN into ReConvNet.
 
     Args:
         model: a built `SegmentationModel`; variables that `source` lacks
             keep their values.
         source: a built one, every variable of which must be in `model`.
+        only: regular expression; of `source` only the variables are taken, and
+            must be in `model`, in whose path it is found: "^seg/" makes an
+            OSVOS of an OSMN. Paths begin with the part's name.
 
     Returns:
         Paths of the variables of `model` that stayed as they were.
 
     Raises:
         ValueError: a variable of `source` is not in `model` or has another
-            shape; `model` is unchanged.
+            shape, or `only` matches none; `model` is unchanged.
     """
     own = {_path(variable): variable for variable in weights_of(model)}
     given = {_path(variable): variable for variable in weights_of(source)}
+    given = {path: given[path] for path in given if re.search(only, path)}
+    if not given:
+        raise ValueError(f"no variable of {source.name} matches {only!r}")
     wrong = [
         path
         for path, variable in given.items()

@@ -60,6 +60,26 @@ def test_osmn_then_reconvnet_from_it(data, tmp_path, capsys):
         np.testing.assert_allclose(ours[path], variable.numpy(), atol=1e-7)
 
 
+def test_osvos_starts_from_osmns_segmentation_part(data, tmp_path, capsys):
+    first, second = tmp_path / "osmn", tmp_path / "osvos"
+    assert run(f"--data_dir={data}", f"--workdir={first}") == 0
+    more = [f"--data_dir={data}", f"--workdir={second}", "--model=osvos"]
+    more += ["--learning_rate=1e-30", f"--init_from={first / 'model.keras'}"]
+    for given, message in (
+        ([], "does not fit into osvos"),
+        (["--init_only=(seg"], "--init_only=(seg is no regular expression"),
+        (["--init_only=^lion"], "no variable of osmn matches '^lion'"),
+    ):
+        assert run(*more, *given) == 2
+        assert message in capsys.readouterr().err
+    assert run(*more[:-1], "--init_only=^seg/") == 2
+    assert "--init_only needs --init_from" in capsys.readouterr().err
+    assert run(*more, "--init_only=^seg/") == 0
+    osmn, osvos = (load_model(f / "model.keras") for f in (first, second))
+    for ours, theirs in zip(weights_of(osvos), osmn.seg.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-7)
+
+
 def test_bad_input_ends_with_exit_code_2(data, tmp_path, capsys):
     nowhere = tmp_path / "nowhere"
     assert run(f"--data_dir={nowhere}", f"--workdir={tmp_path / 'a'}") == 2

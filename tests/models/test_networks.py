@@ -147,6 +147,8 @@ def test_what_does_not_fit_is_not_taken_over():
         start_from(small, other)
     for variable, value in zip(small.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
+    with pytest.raises(ValueError, match="no variable of osmn matches '\\^lion/'"):
+        start_from(large, small, "^lion/")
     assert start_from(large, small) == []
 
 
@@ -159,8 +161,7 @@ def test_osvos_is_osmns_segmentation_part():
     for norm in osmn.modulator_sp.norms:
         norm.gamma.assign(np.zeros(norm.gamma.shape))  # betas 0
         norm.beta.assign(np.zeros(norm.beta.shape))
-    for ours, theirs in zip(weights_of(osvos), osmn.seg.weights, strict=True):
-        ours.assign(theirs)
+    assert start_from(osvos, osmn, "^seg/") == []
     inputs = random_inputs(1, SIZE)
     np.testing.assert_array_equal(osvos(inputs), osmn(inputs))
 

@@ -3,11 +3,12 @@
     python -m experiments.lab --coco_dir=COCO --train_dir=DAVIS_240P \\
         --val_dir=DAVIS --val_set=val --out=runs/lab
 
-OSMN is trained on stills (stage 1) and on clips (stage 2, in three parts); then, for
-every seed, from the same weights (a) ReConvNet and (b) OSMN on for as many frames
-with the same loss, so that what (a) has more than (b) is the recurrence's. Both are
-fine-tuned online too. Beside them in the table: OSVOS, from the same weights and on
-as many frames, copying the first mask, moving it by optical flow, published masks.
+OSMN is trained on stills (stage 1) and on clips (stage 2); then, for every
+seed, from the same weights (a) ReConvNet and (b) OSMN on for as many frames with
+the same loss, so that what (a) has more than (b) is the recurrence's. Both are
+fine-tuned online too. Beside them in the table: OSVOS, made of OSMN and trained on
+as many frames again, copying the first mask, moving it by optical flow, and
+published masks.
 
 Every step is a command of its own (they are printed, and kept in
 OUT/commands.txt), with settings from experiments/flags/lab_*.flags. The same
@@ -107,18 +108,16 @@ class Training:
         return out / (f"seed{seed}" if self.seeded else "shared") / self.name
 
 
-_START = ("osmn_stage2c", "last.keras")
+_START = ("osmn_stage2", "last.keras")
 
 TRAININGS = {
     each.name: each
     for each in (
         Training("osmn_stage1"),
         Training("osmn_stage2", "osmn_stage1"),
-        Training("osmn_stage2b", "osmn_stage2", "last.keras"),
-        Training("osmn_stage2c", "osmn_stage2b"),
         Training("osmn_stage3", *_START, "OSMN", seeded=True),
         Training("reconvnet", *_START, "ReConvNet", seeded=True),
-        Training("osvos", *_START, "OSVOS"),
+        Training("osvos", "osmn_stage3", network="OSVOS"),
     )
 }
 """All trainings by name, in order."""

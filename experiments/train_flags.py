@@ -142,6 +142,12 @@ _whole(
 _whole("stride", 1, "Steps between the frames of a sample.", 1)
 _share("flip", 0.0, "Probability of mirroring (OSMN stage 1: 0.5, stage 2: 0).")
 _share("crop", 1.0, "Random crops keep at least this share of each side; 1: none.")
+_number(
+    "colour_jitter",
+    0.0,
+    "Strength of a random change of colours, one per sample (papers: 0).",
+    upper_bound=2.0,
+)
 _choice(
     "guide_augmentation",
     "osmn",
@@ -276,6 +282,7 @@ def _sample_settings():
         }[FLAGS.guide_augmentation],
         flip=FLAGS.flip,
         crop=FLAGS.crop,
+        colour_jitter=FLAGS.colour_jitter,
         sparse_masks=FLAGS.dataset == "youtube_vos",
     )
 

@@ -153,6 +153,29 @@ class AffineAugmentation:
         return matrix
 
 
+def recolouring(rng, strength):
+    """A random change of colours, the same for every frame it is applied to.
+
+        v' = 255 * gain_c * (v / 255)^gamma + offset, cut to 0..255
+
+    Args:
+        rng: `numpy.random.Generator`; not used if `strength` is 0.
+        strength: s; gamma and, for each channel, gain are exp of U(-s, s) and
+            U(-s / 2, s / 2), offset is U(-s, s) * 32.
+
+    Returns:
+        Function of (H, W, 3) uint8 that gives an array of its kind.
+    """
+    if not strength:
+        return lambda frame: frame
+    gamma = np.exp(rng.uniform(-strength, strength))
+    gains = np.exp(rng.uniform(-strength, strength, 3) / 2)
+    offset = 32.0 * rng.uniform(-strength, strength)
+    values = np.linspace(0.0, 1.0, 256)[:, None] ** gamma * 255.0 * gains + offset
+    table = np.rint(np.clip(values, 0.0, 255.0)).astype(np.uint8)[None]
+    return lambda frame: cv2.LUT(frame, table)
+
+
 def random_part(rng, mask, least):
     """A random crop that shows some of the object.
 

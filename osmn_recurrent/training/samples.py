@@ -56,6 +56,7 @@ class SampleSettings:
     min_fill: float = 0.2
     flip: float = 0.0
     crop: float = 1.0
+    colour_jitter: float = 0.0
     sparse_masks: bool = False
 
 
@@ -305,13 +306,14 @@ class ClipSamples(Samples):
         c, start, i = self.index[index]
         rng, size = self._draws(number, attempt)
         look = int(rng.choice(self._guide_frames[c, i]))
+        recolour = augmentation.recolouring(rng, self.settings.colour_jitter)
         visual = self.settings.guide_augmentation.visual_guide(
-            rng, self._frame(c, look), self._mask(c, look, i)
+            rng, recolour(self._frame(c, look)), self._mask(c, look, i)
         )
         length, stride = self.settings.clip_length or 1, self.settings.stride
         times = [start + stride * k for k in range(length + 1)]
         objects = [self._mask(c, t, i) for t in times]
-        frames = [self._frame(c, t) for t in times[1:]]
+        frames = [recolour(self._frame(c, t)) for t in times[1:]]
         images, spatial, labels = self._network_parts(rng, size, frames, objects)
         return self._finished(images, visual, spatial, labels)
 

@@ -3,6 +3,7 @@
 import hashlib
 
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.samples import Samples
 
 
@@ -70,19 +71,21 @@ class StillSamples(Samples):
     def make(self, index, number, attempt=0):
         """The sample of still `index`; see `Samples.sample`."""
         rng, size = self._draws(number, attempt)
+        recolour = augmentation.recolouring(rng, self.settings.colour_jitter)
         picture, mask = self.sources.still(index)
+        picture = recolour(picture)
         visual = self.settings.guide_augmentation.visual_guide(rng, picture, mask)
         if self.motion is None:
             frames, objects = [picture], [mask, mask]
         else:
-            frames, objects = self._clip(rng, picture, mask)
+            frames, objects = self._clip(rng, picture, mask, recolour)
             frames = frames[1:]
         images, spatial, labels = self._network_parts(rng, size, frames, objects)
         return self._finished(images, visual, spatial, labels)
 
-    def _clip(self, rng, picture, mask):
+    def _clip(self, rng, picture, mask, recolour):
         length = self.settings.clip_length + 1
         if self.pasted and rng.uniform() < self.pasted:
             behind, _ = self.sources.still(int(rng.integers(len(self))))
-            return self.motion.paste(rng, picture, mask, behind, length)
+            return self.motion.paste(rng, picture, mask, recolour(behind), length)
         return self.motion.move(rng, picture, mask, length)

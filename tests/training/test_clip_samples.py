@@ -9,6 +9,7 @@ from PIL import Image
 from osmn_recurrent import guides, masks
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION, AffineAugmentation
 from osmn_recurrent.training.samples import ClipSamples, SampleSettings
 
@@ -118,3 +119,51 @@ def test_flip_and_crop_are_one_for_all_frames_of_a_clip(clip):
         assert np.array_equal(image[0], image[1])
         assert np.array_equal(image[0], image[2])
     assert len({image.tobytes() for image in images}) == 12
+
+
+def test_colours_change_alike_in_all_pictures_of_a_sample(clip):
+    settings = dataclasses.replace(
+        PLAIN, sparse_masks=True, clip_length=2, colour_jitter=0.5
+    )
+    recoloured = ClipSamples([clip], settings)
+    plain = ClipSamples([clip], dataclasses.replace(settings, colour_jitter=0.0))
+    tables = []
+    for number in range(3):
+        (image, _, spatial, label), before = (
+            made.sample(number) for made in (recoloured, plain)
+        )
+        np.testing.assert_array_equal(label, before[3])
+        np.testing.assert_array_equal(spatial, before[2])
+        for channel, mean in enumerate(guides.MEAN_BGR):
+            old, new = (
+                np.rint(x[..., channel] + mean).astype(int) for x in (before[0], image)
+            )
+            # One table for both frames: a value always becomes the same value.
+            pairs = set(zip(old.ravel().tolist(), new.ravel().tolist(), strict=True))
+            assert len(pairs) == len(np.unique(old))
+            table = [value for _, value in sorted(pairs)]
+            assert table == sorted(table)
+            tables.append(tuple(table))
+    assert len(set(tables)) == 9  # every channel of every sample has its own
+
+
+def test_recolouring_is_its_formula():
+    ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
+    assert augmentation.recolouring(None, 0.0)(ramp) is ramp
+    # In the middle of all ranges gamma and gains are 1 and the offset is 0.
+    np.testing.assert_array_equal(augmentation.recolouring(Middle(), 0.7)(ramp), ramp)
+    rng, twin = np.random.default_rng(1), np.random.default_rng(1)
+    gamma = np.exp(twin.uniform(-0.7, 0.7))
+    gains = np.exp(twin.uniform(-0.7, 0.7, 3) / 2)
+    offset = 32 * twin.uniform(-0.7, 0.7)
+    found = augmentation.recolouring(rng, 0.7)(ramp)
+    for value in (0, 3, 100, 255):
+        expected = 255 * gains * (value / 255) ** gamma + offset
+        np.testing.assert_allclose(found[0, value], expected.clip(0, 255), atol=0.5)
+
+
+class Middle:
+    """A generator whose draws are the middle of their range."""
+
+    def uniform(self, low, high, size=None):
+        return np.full(size or (), (low + high) / 2)

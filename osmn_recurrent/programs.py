@@ -39,9 +39,6 @@ def call(main, flag_values, argv):
     """
     # Must be set before TensorFlow is imported, which programs do in main.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # TensorFlow leaves oneDNN's convolutions off on CPUs without AVX-512; on an
-    # AMD EPYC with AVX2 a training step takes 0.7 times as long with them.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if any(argument in HELP for argument in argv[1:]):
         print(_help(main, flag_values))
         return 0

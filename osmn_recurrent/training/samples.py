@@ -42,6 +42,10 @@ class SampleSettings:
         crop: the network image is a random part of the picture; each side
             keeps the share U(crop, 1) of the picture's. 1, as released,
             takes all of it. OSMN's table 3 has a random crop, but no range.
+        colour_jitter: strength of `augmentation.recolouring`, one for all
+            pictures of a sample, visual guide included. 0 as in the papers,
+            which start from ImageNet weights; without these, few videos are
+            soon known by heart.
         sparse_masks: clips may lack masks for some of their frames
             (YouTube-VOS: every fifth has one); the frames that have one are
             then the clip, and `stride` counts these.

@@ -205,8 +205,7 @@ def cut(inputs, begin, end):
 def _encoded_frames(model, images):
     """`model.encode` of each of T frames of (B, T, H, W, 3).
 
-    Nothing in it depends on the frame before, so all are encoded at once, which
-    takes less time than one after the other.
+    Nothing in it depends on the frame before, so one large batch does.
     """
     batch, length, *rest = ops.shape(images)
     encoded = model.encode(ops.reshape(images, (-1, *rest)))

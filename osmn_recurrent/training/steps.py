@@ -147,17 +147,17 @@ class TrainStep:
         if settings.own_guides_steps:
             risen = tf.cast(number, tf.float32) / settings.own_guides_steps
             share *= tf.minimum(1.0, risen)
+        images = tf.unstack(inputs["image"], axis=1)
         truth = tf.unstack(inputs["spatial_guide"], axis=1)
         if state is None:
-            batch, _, height, width, _ = ops.shape(inputs["image"])
+            batch, height, width, _ = ops.shape(images[0])
             state = model.initial_state(batch, height, width)
         # Different draws on every device.
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([settings.seed, 1000 * part + tf.cast(replica, tf.int32)])
         seed = tf.random.fold_in(tf.cast(seed, tf.int32), number)
         outputs = []
-        frames = _encoded_frames(model, inputs["image"])
-        for t, (frame, guide) in enumerate(zip(frames, truth, strict=True)):
+        for t, (image, guide) in enumerate(zip(images, truth, strict=True)):
             if last is not None and model.guide_kind in GUIDES:
                 draw = tf.random.stateless_uniform(
                     (tf.shape(guide)[0], 1, 1, 1), tf.random.fold_in(seed, t)
@@ -165,7 +165,9 @@ class TrainStep:
                 own = GUIDES[model.guide_kind](last > 0.0)
                 guide = tf.where(draw < share, own, guide)
             guide = () if model.guide_kind == "none" else guide
-            logits, state = model.step(frame, guide, modulation, state, training=True)
+            logits, state = model.step(
+                model.encode(image), guide, modulation, state, training=True
+            )
             last = tf.stop_gradient(logits)
             outputs.append(logits)
         return tf.stack(outputs, axis=1), state
@@ -200,23 +202,6 @@ def cut(inputs, begin, end):
         name: value if name == "visual_guide" else value[:, begin:end]
         for name, value in inputs.items()
     }
-
-
-def _encoded_frames(model, images):
-    """`model.encode` of each of T frames of (B, T, H, W, 3).
-
-    Nothing in it depends on the frame before, so one large batch does.
-    """
-    batch, length, *rest = ops.shape(images)
-    encoded = model.encode(ops.reshape(images, (-1, *rest)))
-    unstacked = [
-        tf.unstack(ops.reshape(x, (batch, length, *ops.shape(x)[1:])), axis=1)
-        for x in tf.nest.flatten(encoded)
-    ]
-    return [
-        tf.nest.pack_sequence_as(encoded, list(each))
-        for each in zip(*unstacked, strict=True)
-    ]
 
 
 def _part(x, index, parts):

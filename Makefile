@@ -19,7 +19,7 @@ help:
 	@echo "make clean      remove .venv and caches (results stay)"
 
 demo: $(STAMP)
-	$(RUN) -m experiments.demo --out=runs/demo
+	$(RUN) -m osmn_recurrent.cli.main demo --out=runs/demo
 
 test: $(STAMP)
 	$(RUN) -m pytest -m "not slow"

@@ -1,14 +1,14 @@
 """Writes a network's weights for other programs.
 
-    python -m checkpoints_tools.export_weights \\
+    osmn convert export \\
         --weights=osmn.keras --out=models/osmn.ckpt-50000
-    python -m checkpoints_tools.export_weights \\
+    osmn convert export \\
         --weights=reconvnet.weights.h5 --model=reconvnet --out=reconvnet.safetensors
 
 --out=NAME.safetensors writes NAME.safetensors and NAME.json with the network's
 settings, --out=NAME.weights.h5 Keras weights in half precision; any other --out
 is the prefix of a TensorFlow 1 checkpoint (format V2) that the OSMN release
-restores. osmn-import reads all but half precision, which is build_model's.
+restores. osmn convert osmn reads all but half precision, which is build_model's.
 """
 
 import pathlib

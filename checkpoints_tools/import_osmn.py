@@ -1,6 +1,6 @@
 """Loads released OSMN checkpoints (TF1) into our networks, and our safetensors.
 
-    python -m checkpoints_tools.import_osmn \\
+    osmn convert osmn \\
         --checkpoint=models/train_davis.ckpt-50000 --model=osmn \\
         --out=osmn.weights.h5
 

@@ -1,6 +1,6 @@
 """Loads VGG16 of other programs as start weights of our networks.
 
-    python -m checkpoints_tools.import_vgg16 \\
+    osmn convert vgg16 \\
         --checkpoint=vgg_16.ckpt --model=osmn --out=osmn_start.weights.h5
 
 Reads slim's vgg_16.ckpt, Keras' VGG16 (.h5, .weights.h5, .keras; with and
@@ -106,7 +106,7 @@ def load_vgg16(
         raise InputError(
             f"{path} ({source.format}) holds no VGG16: of its {len(source.tensors)} "
             f"tensors none is called as in {', '.join(KINDS)}; give such a file, or "
-            "see what it holds with python -m checkpoints_tools.inspect_checkpoint."
+            "see what it holds with osmn inspect."
         )
     kind, used, left_out = recognised
     with_sides = any(layer in SIDES for layer, _ in used.values())

@@ -1,7 +1,7 @@
 """Says what is in a file of weights, and which network it fits.
 
-    python -m checkpoints_tools.inspect_checkpoint models/vgg_16.ckpt
-    python -m checkpoints_tools.inspect_checkpoint --diff A.weights.h5 B.keras
+    osmn inspect models/vgg_16.ckpt
+    osmn inspect --diff A.weights.h5 B.keras
 
 Reads TensorFlow checkpoints, Keras' .h5, .weights.h5 and .keras, .npz,
 .safetensors and, with --allow_pickle, .npy. With --diff it compares two files,
@@ -132,7 +132,7 @@ def _networks(source):
         kind, used, left_out = recognised
         yield (
             f"fits every network of size full as start weights: {kind}, {len(used)} "
-            f"tensors are used, {len(left_out)} left out (osmn-import-vgg16)"
+            f"tensors are used, {len(left_out)} left out (osmn convert vgg16)"
         )
         others = set(source.tensors) - {*used, *left_out}
         if others:

@@ -88,7 +88,10 @@ def reconvnet_cells(steps):
     def variant(name, row, **changes):
         return Cell(name, row, "reconvnet", base="reconvnet", start="osmn", **changes)
 
-    own_guides = {"own_guides": 1.0, "own_guides_steps": max(1, steps // 2)}
+    scheduled_sampling = {
+        "scheduled_sampling": 1.0,
+        "scheduled_sampling_steps": max(1, steps // 2),
+    }
     return [
         Cell("reconvnet", "ReConvNet", "reconvnet", base="osmn", start="osmn"),
         variant("unmodulated", "ConvLSTMs not modulated", options={"modulate": "none"}),
@@ -100,5 +103,7 @@ def reconvnet_cells(steps):
             "balanced cross-entropy",
             training={"loss": "balanced_cross_entropy"},
         ),
-        variant("own_guides", "guides from predictions", training=own_guides),
+        variant(
+            "scheduled_sampling", "guides from predictions", training=scheduled_sampling
+        ),
     ]

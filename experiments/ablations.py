@@ -57,7 +57,7 @@ _integer("height", 120, "Height of the network image in training (480).")
 _integer("width", 214, "Its width (854).")
 _integer("osmn_steps", 800, "Optimiser steps of OSMN's cells (50000).")
 _integer("reconvnet_steps", 300, "Optimiser steps of ReConvNet's cells.")
-_integer("batch_size", 4, "Stills per step (4).")
+_integer("batch_size", 4, "Images per step (4).")
 _integer("clip_length", 6, "Frames per sample of ReConvNet (not given).")
 _float("crop", 0.8, "Random crop keeps sides of U(crop, 1) (not given).")
 _float("learning_rate", 1e-3, "Of OSMN's cells (1e-6).")
@@ -201,7 +201,9 @@ def train_cell(cell, clips, out):
     keras.utils.set_random_seed(FLAGS.seed)
     model = presets.build_model(cell.network, FLAGS.size, **cell.options)
     if cell.start:
-        presets.start_from(model, presets.load_model(out / cell.start / "model.keras"))
+        presets.transfer_weights(
+            model, presets.load_model(out / cell.start / "model.keras")
+        )
     elif FLAGS.init_from:
         share_weights(model, presets.load_model(FLAGS.init_from))
     trainer.train(model, clips, train_settings(cell), folder, cell.name)
@@ -293,8 +295,8 @@ def refine_clip(clip, given, refined):
 
 def score(results):
     """`{"J": ..., "F": ...}`, means over the objects in percent."""
-    from osmn_recurrent.measures import davis, result_folder
-    from osmn_recurrent.measures.statistics import summarise
+    from osmn_recurrent.metrics import davis, result_folder
+    from osmn_recurrent.metrics.statistics import summarise
 
     sequences = davis.davis_sequences(
         FLAGS.data_dir, int(FLAGS.year), FLAGS.val_split, FLAGS.resolution

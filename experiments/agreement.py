@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from experiments import release_loop
 from osmn_recurrent import masks
-from osmn_recurrent.measures.region import region_similarity
+from osmn_recurrent.metrics.region import region_similarity
 
 
 def of_clip(clip, segmenters, released):

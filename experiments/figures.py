@@ -7,7 +7,7 @@
 Draws what the flags allow:
 
     j_over_time.png      OSMN Fig. 4: J over the fraction of the video; from
-                         --results (experiments.run_benchmark) and --published
+                         --results (osmn benchmark) and --published
                          (per-frame scores as the DAVIS site has them)
     embedding.png        OSMN Fig. 5: modulation vectors of objects in the plane
     gamma_spread.png     OSMN Fig. 6: how much each layer's gammas differ
@@ -26,16 +26,18 @@ import pathlib
 
 from absl import flags
 
-from experiments import flag_values, segment, tables
+from experiments import tables
 from osmn_recurrent import programs
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import segment
 from osmn_recurrent.datasets.by_name import DATASETS
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
-flag_values.define_model(FLAGS)
-flag_values.define_network(FLAGS)
+shared_flags.define_model(FLAGS)
+shared_flags.define_network(FLAGS)
 flags.DEFINE_string(
-    "results", None, "results.json of experiments.run_benchmark.", flag_values=FLAGS
+    "results", None, "results.json of osmn benchmark.", flag_values=FLAGS
 )
 flags.DEFINE_list(
     "published",
@@ -88,7 +90,7 @@ def main():
 
 def draw_scores(out):
     """Draws Fig. 4."""
-    from osmn_recurrent.measures.statistics import over_time
+    from osmn_recurrent.metrics.statistics import over_time
     from osmn_recurrent.reports import figures
 
     published = dict(map(read_published, FLAGS.published))
@@ -169,7 +171,7 @@ def draw_network(out):
             f"--clip={FLAGS.clip} is not in the set; it has "
             f"{', '.join(each.name for each in clips[:8])}."
         )
-    options = flag_values.parse_model_options(FLAGS.model_option)
+    options = shared_flags.parse_model_options(FLAGS.model_option)
     model = segment.load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
     name = type(model).__name__
     if getattr(model, "modulator_sp", None) is not None:

@@ -155,7 +155,7 @@ def measure(clips, settings, batch_size, rounds, cache):
 
     Args:
         clips: list of `Clip`s.
-        settings: `SampleSettings` of stills, one scale.
+        settings: `SampleSettings` of images, one scale.
         batch_size: samples per batch.
         rounds: turns of each.
         cache: of `ClipSamples`; filled before.

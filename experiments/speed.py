@@ -20,8 +20,8 @@ import tempfile
 
 from absl import flags
 
-from experiments import flag_values
 from osmn_recurrent import programs
+from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES
 
@@ -29,7 +29,7 @@ FLAGS = flags.FlagValues()
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 flags.DEFINE_enum("model", None, NAMES, "Network. Default: osmn.", flag_values=FLAGS)
-flag_values.define_network(FLAGS)
+shared_flags.define_network(FLAGS)
 flags.DEFINE_string(
     "weights",
     None,
@@ -179,10 +179,10 @@ def _network():
     import keras
     import numpy as np
 
-    from experiments.segment import load_network
+    from osmn_recurrent.cli.segment import load_network
     from osmn_recurrent.models import presets
 
-    options = flag_values.parse_model_options(FLAGS.model_option)
+    options = shared_flags.parse_model_options(FLAGS.model_option)
     if FLAGS.weights:
         return load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
     keras.utils.set_random_seed(0)

@@ -4,7 +4,7 @@
 
 Writes OUT/TABLE.md, TABLE.tex (package booktabs) and TABLE.csv of ReConvNet's
 Table 1 (reconvnet1) and of OSMN's Tables 1 to 3 (osmn1, osmn2, osmn3). Measured
-figures come from results.json files of experiments.run_benchmark, whose rows
+figures come from results.json files of osmn benchmark, whose rows
 bear the names that TABLE.md lists (osmn, reconvnet_tuned, ...). Every row says
 what it needs and which command measures it, and whether it was measured.
 """
@@ -23,7 +23,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_list(
     "results",
     [],
-    "results.json files of experiments.run_benchmark, on any of the data sets.",
+    "results.json files of osmn benchmark, on any of the data sets.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -83,7 +83,7 @@ def read_results(path):
         raise InputError(f"{path}: no such file.") from None
     except (ValueError, AttributeError) as error:
         raise InputError(
-            f"{path} is no results.json of experiments.run_benchmark ({error}); name "
+            f"{path} is no results.json of osmn benchmark ({error}); name "
             "the file that it wrote."
         ) from None
     return results

@@ -23,7 +23,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_enum("model", "reconvnet", NAMES, "Network.", flag_values=FLAGS)
 flags.DEFINE_enum("size", "full", SIZE_NAMES, "Channel counts.", flag_values=FLAGS)
 flags.DEFINE_integer(
-    "clip_length", 4, "Frames per sample; 0: stills.", lower_bound=0, flag_values=FLAGS
+    "clip_length", 4, "Frames per sample; 0: images.", lower_bound=0, flag_values=FLAGS
 )
 flags.DEFINE_integer("height", 240, "Rows.", lower_bound=16, flag_values=FLAGS)
 flags.DEFINE_integer("width", 427, "Columns.", lower_bound=16, flag_values=FLAGS)

@@ -1,5 +1,6 @@
 """Starting a command-line program: flags, one-sentence errors, exit codes."""
 
+import importlib
 import inspect
 import os
 import re
@@ -65,6 +66,36 @@ def call(main, flag_values, argv):
         print("stopped; what was finished is kept.", file=sys.stderr)
         return 130
     return 0
+
+
+def dispatch(argv, table, about):
+    """Hands over to one of several programs, chosen by the first argument.
+
+    Args:
+        argv: list of str, the program's name first.
+        table: `{word: (module, line of help)}`; a module has `main` and `FLAGS`,
+            or a `call(argv)` of its own.
+        about: text above the list of words.
+
+    Returns:
+        Exit code, as of `call`.
+    """
+    word = argv[1] if len(argv) > 1 else HELP[0]
+    if word in HELP:
+        width = max(map(len, table))
+        print(about.strip() + "\n")
+        for each, (_, line) in table.items():
+            print(f"  {each:{width}}  {line}")
+        return 0
+    if word not in table:
+        return _fail(
+            f"{argv[0]} does not know {word!r}, expected one of {', '.join(table)}."
+        )
+    module = importlib.import_module(table[word][0])
+    argv = [f"{argv[0]} {word}", *argv[2:]]
+    if hasattr(module, "call"):
+        return module.call(argv)
+    return call(module.main, module.FLAGS, argv)
 
 
 def _help(main, flag_values):

@@ -6,22 +6,31 @@ import re
 # A module may import modules of its own room and of rooms with a smaller
 # number. What is not listed (errors, files, programs, provenance) serves all.
 ROOMS = {
-    "experiments": 6,
-    "osmn_recurrent.training": 5,
-    "osmn_recurrent.reports": 5,
-    "osmn_recurrent.inference": 4,
-    "osmn_recurrent.measures": 4,
-    "osmn_recurrent.datasets": 3,
-    "osmn_recurrent.guides": 3,
-    "checkpoints_tools": 3,
-    "osmn_recurrent.models": 2,
+    "experiments": 9,
+    "osmn_recurrent.cli": 8,
+    "osmn_recurrent.studio": 8,
+    "osmn_recurrent.training": 7,
+    "osmn_recurrent.reports": 7,
+    "osmn_recurrent.inference": 6,
+    "osmn_recurrent.metrics": 6,
+    "osmn_recurrent.datasets": 5,
+    "osmn_recurrent.media": 4,
+    "checkpoints_tools": 4,
+    "osmn_recurrent.models": 3,
+    "osmn_recurrent.guides": 2,
+    "osmn_recurrent.backbones": 2,
     "osmn_recurrent.masks": 1,
     "osmn_recurrent.losses": 1,
 }
 PACKAGES = ("osmn_recurrent", "checkpoints_tools", "experiments")
-KERAS_ONLY = ("osmn_recurrent.models", "osmn_recurrent.losses")
+KERAS_ONLY = (
+    "osmn_recurrent.models",
+    "osmn_recurrent.backbones",
+    "osmn_recurrent.guides",
+    "osmn_recurrent.losses",
+)
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "misc"}
-MOST_LINES, MOST_FUNCTION_LINES = 400, 60
+MOST_LINES, MOST_FUNCTION_LINES = 500, 80
 MACHINE_PATH = re.compile(r"\.\./shared|[\"' ]/(home|root|tmp|work|Users)/")
 
 
@@ -72,10 +81,12 @@ def _imports(module, imports):
             yield f"{line}: {own} imports {other}"
         if name.split(".")[0] == "tensorflow" and module.startswith(KERAS_ONLY):
             yield f"{line}: tensorflow in a room that is Keras only"
-        flags_at_home = module.startswith(("experiments", "checkpoints_tools"))
+        flags_at_home = module.startswith(
+            ("experiments", "checkpoints_tools", "osmn_recurrent.cli")
+        )
         if name == "absl.flags" and not flags_at_home:
             if module != "osmn_recurrent.programs":
-                yield f"{line}: flags are read in experiments only"
+                yield f"{line}: flags are read in programs only"
 
 
 def _shape(path, tree, module):

@@ -71,13 +71,13 @@ def boxes(tmp_path):
 
 @pytest.fixture
 def segment_program(boxes, capsys):
-    """Runs experiments.segment in this process.
+    """Runs osmn segment in this process.
 
     Takes flags as keywords; video, mask and out have defaults in `boxes`.
     Gives `(exit code, stdout, lines of stderr that begin with "error:")`.
     """
-    from experiments import segment as program
     from osmn_recurrent import programs
+    from osmn_recurrent.cli import segment as program
 
     def run(**given):
         given = {

@@ -2,12 +2,13 @@
 
 import importlib
 import pathlib
-import re
 
 import pytest
 from absl import flags
 
 from osmn_recurrent import programs
+from osmn_recurrent.cli import convert
+from osmn_recurrent.cli import main as osmn
 from osmn_recurrent.errors import InputError
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -60,7 +61,15 @@ def test_our_own_faults_keep_their_traceback():
         call(["--place=x"], lambda: 1 / 0)
 
 
-PROGRAMS = re.findall(r'"osmn-\w+=([\w.]+):console"', (ROOT / "setup.py").read_text())
+PROGRAMS = [
+    module
+    for module, _ in [*osmn.VERBS.values(), *convert.KINDS.values()]
+    if module != convert.__name__
+] + [
+    f"experiments.{path.stem}"
+    for path in sorted((ROOT / "experiments").glob("*.py"))
+    if "FLAGS = flags.FlagValues()" in path.read_text()
+]
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
@@ -76,4 +85,4 @@ def test_help_lists_each_flag_with_its_default(module, capsys):
 
 
 def test_there_are_programs():
-    assert {"experiments.demo", "experiments.segment"} < set(PROGRAMS)
+    assert {"osmn_recurrent.cli.demo", "osmn_recurrent.cli.segment"} < set(PROGRAMS)

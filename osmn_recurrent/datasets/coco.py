@@ -1,4 +1,4 @@
-"""COCO 2017's objects as stills: a picture and the mask of one object in it.
+"""COCO 2017's objects as images: a picture and the mask of one object in it.
 
     <data_dir>/train2017/000000000009.jpg
     <data_dir>/annotations/instances_train2017.json
@@ -101,7 +101,7 @@ class CocoObjects:
         """Path of the picture of object `number`."""
         return str(self.sources[self._picture_of[number]])
 
-    def still(self, number):
+    def image(self, number):
         """Object `number`: `(picture, mask)`.
 
         Returns:

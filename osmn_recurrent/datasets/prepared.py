@@ -223,7 +223,7 @@ def _clip(features, records, record, binary):
     return (number[0] if number else 0), clip
 
 
-class PreparedStills:
+class PreparedImages:
     """Objects of a set made by `prepared_coco`, numbered as `CocoObjects`.
 
     Args:
@@ -256,7 +256,7 @@ class PreparedStills:
         for place, features in self._records.scan():
             if "objects/mask" not in features:
                 raise InputError(
-                    f"{self._records.name} holds no stills (no feature objects/mask); "
+                    f"{self._records.name} holds no images (no feature objects/mask); "
                     "name a set made by prepared_coco."
                 )
             number = features["number"].int64_list.value[0]
@@ -281,7 +281,7 @@ class PreparedStills:
         """Data set and picture of object `number`."""
         return self.sources[self._picture_of[number]]
 
-    def still(self, number):
+    def image(self, number):
         """Object `number`: (H, W, 3) uint8 RGB and (H, W) uint8 of 0 and 1.
 
         Raises:

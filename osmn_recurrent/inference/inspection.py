@@ -67,7 +67,7 @@ def looks_at(clips, per_object=4):
 
 
 def looks_at_objects(objects):
-    """One look at each of some stills.
+    """One look at each of some images.
 
     Args:
         objects: iterable of `(picture, mask, label)`: (H, W, 3) uint8 RGB,

@@ -3,7 +3,7 @@
 Both refinements are callables `refine(frame, ids) -> ids`, with frames
 (H, W, 3) uint8 RGB and masks (H, W) uint8 object ids. The papers refine what
 is handed out and propagate what the network said ("post-processing", OSMN
-section 4.3): `experiments.refine` does this to a folder of masks.
+section 4.3): `osmn refine` does this to a folder of masks.
 `RefiningSegmenter` makes the guides of the next frame from refined masks
 instead.
 """

@@ -70,7 +70,7 @@ def with_dtype(model, dtype):
     return twin
 
 
-def start_from(model, source, only=""):
+def transfer_weights(model, source, only=""):
     """Copies the weights of a network into a larger one, OSMN into ReConvNet.
 
     Args:
@@ -179,7 +179,7 @@ def load_weights(model, path):
         raise InputError(
             f"{path}: no such weights file; give a .weights.h5 or .keras file "
             "(TensorFlow 1 checkpoints go through "
-            "python -m checkpoints_tools.import_osmn), or a preset: "
+            "osmn convert osmn), or a preset: "
             f"{', '.join(published.PRESETS)}."
         )
     if not path.name.endswith((".weights.h5", ".keras")):

@@ -57,13 +57,13 @@ _OSMN = "github.com/linjieyangsc/video_seg (README, Evaluation, item 3)"
 _KERAS = "storage.googleapis.com/tensorflow/keras-applications/vgg16"
 
 
-def _of_the_laboratory(model, title, sha256, region_similarity):
-    """A `Preset` of the package, trained by experiments.lab."""
+def _of_the_study(model, title, sha256, region_similarity):
+    """A `Preset` of the package, trained by experiments.study."""
     return Preset(
         model=model,
         size="compact",
-        what=f"compact {title} of the laboratory, see weights/CARD.md",
-        source="this package (experiments.lab)",
+        what=f"compact {title} of the small-scale study, see weights/CARD.md",
+        source="this package (experiments.study)",
         licence="Apache-2.0; trained on DAVIS (CC BY-NC 4.0) and COCO's pictures "
         "(their own Creative Commons licences)",
         file=f"{model}_compact.weights.h5",
@@ -81,7 +81,7 @@ PRESETS = {
         source=_OSMN,
         licence="Apache-2.0 (the repository's; the weights name none)",
         file="osmn_coco.weights.h5",
-        convert="osmn-import --checkpoint=PREFIX --model=osmn --out={file}",
+        convert="osmn convert osmn --checkpoint=PREFIX --model=osmn --out={file}",
         scores={"DAVIS-2016 val J": 72.2, "DAVIS-2017 val J": 52.5},
     ),
     "osmn_davis": Preset(
@@ -90,7 +90,7 @@ PRESETS = {
         source=_OSMN,
         licence="Apache-2.0 (the repository's; the weights name none)",
         file="osmn_davis.weights.h5",
-        convert="osmn-import --checkpoint=PREFIX --model=osmn --out={file}",
+        convert="osmn convert osmn --checkpoint=PREFIX --model=osmn --out={file}",
         scores={"DAVIS-2016 val J": 74.0},
     ),
     "osmn_vgg16": Preset(
@@ -100,7 +100,7 @@ PRESETS = {
         licence="CC BY 4.0 (VGG, University of Oxford)",
         file="osmn_vgg16.weights.h5",
         source_hash="md5:64373286793e3c8b2b4e3219cbf3544b",
-        convert="osmn-import-vgg16 "
+        convert="osmn convert vgg16 "
         "--checkpoint=vgg16_weights_tf_dim_ordering_tf_kernels.h5 "
         "--model=osmn --out={file}",
     ),
@@ -110,16 +110,16 @@ PRESETS = {
         source="github.com/scaelles/OSVOS-TensorFlow (README, Installation, item 3)",
         licence="not stated for the weights; see the authors' repository",
         file="osvos_parent.weights.h5",
-        convert="osmn-import-vgg16 --checkpoint=PREFIX --model=osvos --into=seg "
+        convert="osmn convert vgg16 --checkpoint=PREFIX --model=osvos --into=seg "
         "--out={file}",
     ),
-    "osmn-compact": _of_the_laboratory(
+    "osmn-compact": _of_the_study(
         "osmn",
         "OSMN",
         "7a8cd4eae2987be6364da37c30b066393867b946d7af6878b596b6cdb98756e3",
         47.6,
     ),
-    "reconvnet-compact": _of_the_laboratory(
+    "reconvnet-compact": _of_the_study(
         "reconvnet",
         "ReConvNet",
         "dce20dc33422542669423d4395144b6d2d8a8155aebfca53e624dc3c43283fd9",

@@ -102,7 +102,7 @@ class SegmentationModel(keras.Model):
         raise NotImplementedError
 
     def call(self, inputs, training=False):
-        """Segments stills or clips, for training.
+        """Segments images or clips, for training.
 
         Args:
             inputs: dict of "image" (B, H, W, 3) or (B, T, H, W, 3) BGR minus

@@ -1,7 +1,7 @@
 """The tables of a benchmark, from the contents of its results.json."""
 
-from osmn_recurrent.measures.comparison import COVERAGE, object_values
-from osmn_recurrent.measures.statistics import GLOBAL_NAMES
+from osmn_recurrent.metrics.comparison import COVERAGE, object_values
+from osmn_recurrent.metrics.statistics import GLOBAL_NAMES
 
 DECIMALS = {"s/frame": 3}
 

@@ -78,7 +78,7 @@ def command(table, row):
     """The command that measures a row (str, one line per data set)."""
     file = f"--masks={row.key}:FOLDER" if row.masks else f"--weights={row.key}:FILE"
     return [
-        f"osmn-benchmark {file} --dataset={dataset} --data_dir=DATA"
+        f"osmn benchmark {file} --dataset={dataset} --data_dir=DATA"
         + ("" if dataset == "youtube_objects" else " --set=val")
         + f" --out=runs/{dataset}"
         for dataset in dict.fromkeys(column.dataset for column in table.columns)

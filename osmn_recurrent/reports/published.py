@@ -1,7 +1,7 @@
 """Every figure of the two papers' tables, once, with what measures it here.
 
 Values are the papers', in percent but for seconds. A row's `key` is the name
-that a row of `experiments.run_benchmark` has to bear to be shown beside it.
+that a row of `osmn benchmark` has to bear to be shown beside it.
 """
 
 import dataclasses
@@ -93,7 +93,7 @@ def _davis(year, first=0):
 
 _STAGE_1 = "OSMN trained on COCO (osmn_stage1a.flags, osmn_stage1b.flags)"
 _STAGE_2 = (
-    f"the authors' weights through osmn-import, or {_STAGE_1}, then on DAVIS-2017"
+    f"the authors' weights through osmn convert osmn, or {_STAGE_1}, then on DAVIS-2017"
 )
 _STAGE_2 += " (osmn_stage2.flags)"
 _TRAINED_2017 = f"{_STAGE_1}; the paper's DAVIS-2017 figures are those of stage 1"
@@ -104,7 +104,7 @@ _MASKS = "the masks that its authors published"
 _NOT_OURS = "masks from its authors or their program; the method is not in this library"
 _RECONVNET = "ReConvNet trained from OSMN's weights (reconvnet_davis16.flags for 2016, "
 _RECONVNET += "reconvnet_davis17.flags for 2017)"
-_TUNED = ", tuned on each first frame (experiments.finetune_online)"
+_TUNED = ", tuned on each first frame (osmn finetune)"
 
 
 def _pair(key, method, mark, on_2016, on_2017, needs, masks=True):
@@ -339,7 +339,7 @@ OSMN_3 = Table(
             "OSMN + CRF",
             "add-on",
             54.4,
-            f"{_TRAINED_2017}; its masks after experiments.refine",
+            f"{_TRAINED_2017}; its masks after osmn refine",
             masks=True,
         ),
         _third("osmn", "OSMN", "", 52.5, _TRAINED_2017),

@@ -14,7 +14,7 @@ ROW_EVERY = 100
 """Steps whose mean loss makes a row of `loss.csv` and a point in TensorBoard."""
 
 
-class Watcher:
+class Callback:
     """Base of everything that looks on; methods do nothing by default."""
 
     def begin(self, step):
@@ -33,7 +33,7 @@ class Watcher:
         """The training ends, for whatever reason."""
 
 
-class ProgressBar(Watcher):
+class ProgressBar(Callback):
     """One bar over all steps, with the loss, the last J and the time left.
 
     Args:
@@ -69,7 +69,7 @@ class ProgressBar(Watcher):
         self._bar.close()
 
 
-class CsvLog(Watcher):
+class CsvLog(Callback):
     """`loss.csv` (step, loss, rate, seconds) and `validation.csv`.
 
     A training that goes on drops the rows behind the step it goes on from.
@@ -110,7 +110,7 @@ class CsvLog(Watcher):
             csv.writer(file).writerow(row)
 
 
-class TensorBoardLog(Watcher):
+class TensorBoardLog(Callback):
     """Scalars and pictures for TensorBoard.
 
     Pictures are strips of frame, spatial guide, truth and prediction of the

@@ -26,7 +26,7 @@ class FirstFrameTransforms:
         flip: probability of mirroring frame and mask.
         motion: shift, scale, rotation and shear of frame and mask; a smooth
             path of them makes a pseudo-clip.
-        clip_length: frames of a pseudo-clip; None: stills.
+        clip_length: frames of a pseudo-clip; None: images.
         guides: disturbances of both guides.
         deformation: MaskTrack's guide comes from a mask that a thin-plate
             spline bends by up to this share of the object's box; 0: straight.
@@ -44,7 +44,7 @@ class FirstFrameTransforms:
 class FirstFrameSamples:
     """Batches of an endless sequence, the same for the same seed.
 
-    Stills have their spatial guide from their own mask, as in the release's
+    Images have their spatial guide from their own mask, as in the release's
     fine-tuning; each frame of a pseudo-clip has it from the mask one step
     before. The visual guide is always cut from the frame as it was given.
 

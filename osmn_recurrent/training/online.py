@@ -125,7 +125,7 @@ class FinetuneSettings:
         networks, and no ImageNet weights fit them; all of them learn 100
         pseudo-clips of 3 frames with ReConvNet's loss at 3e-4, with clipping.
         Chosen on four training sequences of DAVIS-2016, with one OSMN that
-        went from J 59 to 68 so, and to 48 by 100 stills with the balanced
+        went from J 59 to 68 so, and to 48 by 100 images with the balanced
         cross-entropy at 1e-4 (loss, rate and clips were not told apart).
 
         Args:

@@ -1,7 +1,7 @@
 """Pseudo-clips: a still and its mask, moved along a smooth random path.
 
 ReConvNet is fine-tuned online on random transformations of the first frame
-(its section 3); the same makes clips of COCO's stills. No paper says how
+(its section 3); the same makes clips of COCO's images. No paper says how
 these move; the path here is a choice of ours.
 """
 

@@ -30,7 +30,7 @@ class SampleSettings:
         size: `(height, width)` of the network image at scale 1.
         scales: factors of `size`; each batch draws one. Release, stage 2:
             854x480 times (0.5, 0.8, 1).
-        clip_length: frames per sample; None gives stills (no time axis).
+        clip_length: frames per sample; None gives images (no time axis).
         stride: steps between the frames of a sample.
         guide_augmentation: disturbances of both guides: `GuideAugmentation`
             (OSMN) or `AffineAugmentation` (ReConvNet).
@@ -102,7 +102,7 @@ class Samples:
         Returns:
             `(image, visual_guide, spatial_guide, label)`: float32
             (T, h, w, 3) BGR minus mean, (224, 224, 3), (T, h, w, 1), and
-            uint8 (T, h, w, 1) of 0 and 1; no T for stills.
+            uint8 (T, h, w, 1) of 0 and 1; no T for images.
 
         Raises:
             InputError: `MOST_ATTEMPTS` samples in a row cannot be read.
@@ -173,7 +173,7 @@ class Samples:
         return images, _stack(spatial), _stack(objects[1:])[..., None]
 
     def _finished(self, images, visual, spatial, labels):
-        """The sample; without time axis where stills are asked for."""
+        """The sample; without time axis where images are asked for."""
         if self.settings.clip_length is None:
             return images[0], visual, spatial[0], labels[0]
         return images, visual, spatial, labels

@@ -49,11 +49,11 @@ class TrainSettings:
         truncation: frames after which back-propagation through time is cut;
             the state is carried on. None: the whole clip. Neither paper
             gives it.
-        own_guides: share of spatial guides, after the first frame of a clip,
+        scheduled_sampling: share of spatial guides, after the first frame of a clip,
             made from the network's own prediction of the frame before
             instead of from the true mask (scheduled sampling). 0 as OSMN's
             release; the papers do not say.
-        own_guides_steps: the share rises linearly from 0 over these steps.
+        scheduled_sampling_steps: the share rises linearly from 0 over these steps.
         rematerialise: keep fewer feature maps and compute them again for the
             gradient: less memory, more time.
         validate_every: steps between validations; 0: only at the end. Ignored
@@ -83,8 +83,8 @@ class TrainSettings:
     freeze_batch_norm: bool = True
     clip_norm: float | None = None
     truncation: int | None = None
-    own_guides: float = 0.0
-    own_guides_steps: int = 0
+    scheduled_sampling: float = 0.0
+    scheduled_sampling_steps: int = 0
     rematerialise: bool = False
     validate_every: int = 1000
     validate_at: int | tuple | None = None
@@ -117,14 +117,17 @@ class TrainSettings:
                 f"devices in {self.accumulate} parts each; choose a multiple of "
                 f"{parts}."
             )
-        if self.samples.clip_length is None and (self.truncation or self.own_guides):
+        if self.samples.clip_length is None and (
+            self.truncation or self.scheduled_sampling
+        ):
             raise InputError(
-                "truncation and own_guides need clips; set clip_length, or leave "
-                "them out for stills."
+                "truncation and scheduled_sampling need clips; set clip_length, or "
+                "leave them out for images."
             )
-        if not 0.0 <= self.own_guides <= 1.0:
+        if not 0.0 <= self.scheduled_sampling <= 1.0:
             raise InputError(
-                f"own_guides is a share between 0 and 1, not {self.own_guides:g}."
+                "scheduled_sampling is a share between 0 and 1, not "
+                f"{self.scheduled_sampling:g}."
             )
 
 

@@ -120,7 +120,7 @@ class TrainStep:
     def _piece(self, inputs, labels, carried, weight):
         state, last, share, number, part = carried
         with tf.GradientTape() as tape:
-            if self.settings.own_guides:
+            if self.settings.scheduled_sampling:
                 logits, state = self._roll_out(inputs, state, last, number, part)
             else:
                 logits, state = self.model.run(inputs, state, training=True)
@@ -143,9 +143,9 @@ class TrainStep:
         modulation = ()
         if model.use_visual_modulator:
             modulation = model.adapt(inputs["visual_guide"], training=True)
-        share = settings.own_guides
-        if settings.own_guides_steps:
-            risen = tf.cast(number, tf.float32) / settings.own_guides_steps
+        share = settings.scheduled_sampling
+        if settings.scheduled_sampling_steps:
+            risen = tf.cast(number, tf.float32) / settings.scheduled_sampling_steps
             share *= tf.minimum(1.0, risen)
         images = tf.unstack(inputs["image"], axis=1)
         truth = tf.unstack(inputs["spatial_guide"], axis=1)
@@ -195,7 +195,7 @@ def pieces(length, truncation):
 
 
 def cut(inputs, begin, end):
-    """Frames `begin` to `end` of a batch's inputs; all of them for stills."""
+    """Frames `begin` to `end` of a batch's inputs; all of them for images."""
     if end is None:
         return inputs
     return {

@@ -53,7 +53,7 @@ def train(
         model: a built `SegmentationModel`, made in the strategy's scope; its
             weights change.
         data: list of `Clip`s with a mask for every frame, or an object with
-            `sample(number)`, such as `StillSamples`.
+            `sample(number)`, such as `ImageSamples`.
         settings: `TrainSettings`.
         workdir: folder for the results, made if missing.
         description: text of the progress bar.
@@ -116,11 +116,11 @@ class _Training:
         self.validation = None
         if validation:
             self.validation = Validation(model, validation, settings, strategy)
-        self.watchers = self._watchers(description) if self.chief else []
+        self.callbacks = self._callbacks(description) if self.chief else []
         self.done, self.best, self.best_step, self.stale = 0, -1.0, 0, 0
         self.mean, self.seconds, self.skipped = callbacks.MeanLoss(), 0.0, 0
 
-    def _watchers(self, description):
+    def _callbacks(self, description):
         shown = self.validation.samples if self.validation else self.samples
         return [
             callbacks.ProgressBar(description, self.settings.steps),
@@ -272,8 +272,8 @@ class _Training:
                 print(f"  {count} x {message}")
 
     def _tell(self, event, *values):
-        for watcher in self.watchers:
-            getattr(watcher, event)(*values)
+        for callback in self.callbacks:
+            getattr(callback, event)(*values)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from osmn_recurrent.inference.segmenter import PRECISIONS, VideoSegmenter
-from osmn_recurrent.measures.davis import evaluate_masks
+from osmn_recurrent.metrics.davis import evaluate_masks
 from osmn_recurrent.training import distribution, steps
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION
 from osmn_recurrent.training.samples import ClipSamples

@@ -54,7 +54,7 @@ def test_masks_are_those_of_pycocotools(split, count, test_data, tmp_path):
     official = COCO(folder / "annotations" / f"instances_{split}.json")
     for number in range(0, count, 23):
         each = official.anns[int(objects.annotation_ids[number])]
-        picture, mask = objects.still(number)
+        picture, mask = objects.image(number)
         np.testing.assert_array_equal(mask, official.annToMask(each))
         name = official.imgs[each["image_id"]]["file_name"]
         assert objects.name(number) == str(folder / split / name)
@@ -93,9 +93,9 @@ def test_crowds_and_small_objects_are_left_out_and_run_lengths_read(tmp_path):
     )
     objects = coco.CocoObjects(tmp_path, "tiny")
     assert objects.annotation_ids.tolist() == [1, 4, 5]
-    assert objects.still(0)[1].sum() == 400
-    np.testing.assert_array_equal(objects.still(1)[1], mask)
-    np.testing.assert_array_equal(objects.still(2)[1], mask)
+    assert objects.image(0)[1].sum() == 400
+    np.testing.assert_array_equal(objects.image(1)[1], mask)
+    np.testing.assert_array_equal(objects.image(2)[1], mask)
     assert objects.describe() == "tiny: 3 objects over 3.0% in 1 of 2 pictures"
 
 
@@ -109,7 +109,7 @@ def test_the_index_is_read_again_until_the_annotations_change(tmp_path, monkeypa
     )
     again = coco.CocoObjects(tmp_path, "tiny")
     assert not made
-    np.testing.assert_array_equal(first.still(0)[1], again.still(0)[1])
+    np.testing.assert_array_equal(first.image(0)[1], again.image(0)[1])
     # The same size, another content.
     write_coco(tmp_path, [annotation(2)])
     assert coco.CocoObjects(tmp_path, "tiny").annotation_ids.tolist() == [2]
@@ -173,4 +173,4 @@ def test_a_picture_of_another_size_is_named(tmp_path):
     objects = coco.CocoObjects(tmp_path, "tiny")
     Image.new("RGB", (30, 20)).save(objects.sources[0])
     with pytest.raises(InputError, match="is 30x20, but .* say 60x40"):
-        objects.still(0)
+        objects.image(0)

@@ -10,15 +10,15 @@ from PIL import Image
 from osmn_recurrent import masks
 from osmn_recurrent.datasets.coco import CocoObjects
 from osmn_recurrent.datasets.davis import davis_clips
-from osmn_recurrent.datasets.prepared import PreparedStills, prepared_clips
+from osmn_recurrent.datasets.prepared import PreparedImages, prepared_clips
 from osmn_recurrent.datasets.tfds_builders.prepared_coco import PreparedCoco
 from osmn_recurrent.datasets.tfds_builders.prepared_davis import (
     PreparedDavis,
     davis_folder_config,
 )
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.training.image_samples import ImageSamples
 from osmn_recurrent.training.samples import STAGE_1, ClipSamples, SampleSettings
-from osmn_recurrent.training.still_samples import StillSamples
 
 
 def prepare(builder, source, **given):
@@ -137,19 +137,19 @@ def test_objects_of_coco_are_those_of_the_folder(test_data, tmp_path):
     shutil.copy(folder / "annotations" / name, source / "annotations" / name)
     shutil.copytree(folder / "val2017", source / "val2017")
     prepared = prepare(PreparedCoco(data_dir=tmp_path / "out"), source)
-    ours = PreparedStills(tmp_path / "out", "val2017")
+    ours = PreparedImages(tmp_path / "out", "val2017")
     theirs = CocoObjects(source, "val2017")
     assert len(ours) == len(theirs) == 147
     for number in range(0, 147, 12):
-        for one, other in zip(ours.still(number), theirs.still(number)):
+        for one, other in zip(ours.image(number), theirs.image(number)):
             np.testing.assert_array_equal(one, other)
-    samples = [StillSamples(each, STAGE_1, seed=1) for each in (ours, theirs)]
+    samples = [ImageSamples(each, STAGE_1, seed=1) for each in (ours, theirs)]
     for one, other in zip(*(each.sample(5) for each in samples)):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(InputError, match="holds no clips"):
         prepared_clips(prepared, "val2017")
     # The index is used again, and not for other files.
-    again = PreparedStills(prepared, "val2017")
+    again = PreparedImages(prepared, "val2017")
     np.testing.assert_array_equal(again._places, ours._places)
 
 
@@ -168,8 +168,8 @@ def test_damage_and_wrong_names_are_refused(davis, tmp_path):
         prepared_clips(prepared, "val")
     with pytest.raises(InputError, match=r"must hold one prepared .* found 0"):
         prepared_clips(tmp_path, "train")
-    with pytest.raises(InputError, match="holds no stills"):
-        PreparedStills(prepared, "train", tmp_path)
+    with pytest.raises(InputError, match="holds no images"):
+        PreparedImages(prepared, "train", tmp_path)
     copy = tmp_path / "copy" / "prepared_davis" / "2017_480p" / "1.0.0"
     shutil.copytree(prepared, copy)
     path = next(copy.glob("*train.tfrecord*"))

@@ -61,7 +61,7 @@ def test_the_grid(data, tmp_path, capsys):
     assert set(bare.values()) == {0.0}
     assert cell("reconvnet")["loss"] == "lovasz_hinge"
     assert cell("cross_entropy")["loss"] == "balanced_cross_entropy"
-    assert cell("own_guides")["own_guides"] == 1.0
+    assert cell("scheduled_sampling")["scheduled_sampling"] == 1.0
     assert load_model(out / "no_visual" / "model.keras").modulator is None
     assert not load_model(out / "no_spatial" / "model.keras").use_spatial_modulator
     assert load_model(out / "one_convlstm" / "model.keras").recurrent_blocks == (5,)

@@ -5,8 +5,8 @@ import json
 import cv2
 import pytest
 
-from experiments import demo
 from osmn_recurrent import programs
+from osmn_recurrent.cli import demo
 
 SMALL = (
     "--train_clips=2 --val_clips=1 --frames=10 --height=64 --width=96 "

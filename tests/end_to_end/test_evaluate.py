@@ -1,4 +1,4 @@
-"""The program experiments.evaluate, from flags to files."""
+"""The program osmn evaluate, from flags to files."""
 
 import csv
 import json
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
-from experiments import evaluate as program
 from osmn_recurrent import programs
-from osmn_recurrent.measures import davis
+from osmn_recurrent.cli import evaluate as program
+from osmn_recurrent.metrics import davis
 
 CLIPS = {
     "one": moving_boxes(9, (1,), seed=1),

@@ -1,11 +1,11 @@
-"""experiments.export: files that give the network's outputs."""
+"""osmn_recurrent.cli.export: files that give the network's outputs."""
 
 import json
 
 import pytest
 
-from experiments import export
 from osmn_recurrent import programs
+from osmn_recurrent.cli import export
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from experiments import train, train_flags
 from osmn_recurrent import programs
+from osmn_recurrent.cli import train, train_flags
 
 FOLDER = pathlib.Path(train.__file__).parent / "flags"
 FILES = sorted(FOLDER.glob("*.flags"))

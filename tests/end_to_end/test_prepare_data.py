@@ -1,10 +1,10 @@
-"""The program experiments.prepare_data, from flags to a readable set."""
+"""The program osmn prepare, from flags to a readable set."""
 
 import numpy as np
 import pytest
 
-from experiments import prepare_data as program
 from osmn_recurrent import programs
+from osmn_recurrent.cli import prepare as program
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.datasets.prepared import prepared_clips

@@ -1,4 +1,4 @@
-"""experiments.report: from folders of masks to the page."""
+"""osmn_recurrent.cli.report: from folders of masks to the page."""
 
 import json
 import re
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
-from experiments import report as program
 from osmn_recurrent import programs
-from osmn_recurrent.measures import davis
+from osmn_recurrent.cli import report as program
+from osmn_recurrent.metrics import davis
 
 CLIP = moving_boxes(6, (1, 2), shape=(48, 64))
 

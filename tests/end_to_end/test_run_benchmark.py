@@ -1,4 +1,4 @@
-"""experiments.run_benchmark: networks and published masks in one table."""
+"""osmn_recurrent.cli.benchmark: networks and published masks in one table."""
 
 import csv
 import io
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
-from experiments import run_benchmark as program
 from osmn_recurrent import masks, programs
-from osmn_recurrent.measures import davis
+from osmn_recurrent.cli import benchmark as program
+from osmn_recurrent.metrics import davis
 
 CLIPS = {
     "one": moving_boxes(6, (1, 2), shape=(64, 96)),

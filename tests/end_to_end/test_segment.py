@@ -1,4 +1,4 @@
-"""experiments.segment from flags to files."""
+"""osmn_recurrent.cli.segment from flags to files."""
 
 import json
 import shutil
@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from experiments import segment as program
 from osmn_recurrent import masks
+from osmn_recurrent.cli import segment as program
 from osmn_recurrent.datasets.video_files import open_clip
 from osmn_recurrent.inference import merging, segmenter
 from osmn_recurrent.inference.refinement import GuidedFilter, RefiningSegmenter
@@ -281,7 +281,7 @@ def test_ctrl_c_for_real(boxes, random_weights):
 
     def command(out):
         return [
-            *(sys.executable, "-m", "experiments.segment", "--nooverlay"),
+            *(sys.executable, "-m", "osmn_recurrent.cli.segment", "--nooverlay"),
             *(f"--weights={random_weights['osmn.keras']}", f"--video={video}"),
             *(f"--mask={boxes / 'Annotations' / 'boxes' / '00000.png'}",),
             f"--out={out}",

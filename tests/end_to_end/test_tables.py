@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from result_folders import moving_boxes, write_clip, write_davis
 
-from experiments import run_benchmark
 from experiments import tables as program
 from osmn_recurrent import programs
-from osmn_recurrent.measures import davis
+from osmn_recurrent.metrics import davis
 
 
 @pytest.fixture

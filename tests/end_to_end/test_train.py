@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from experiments import train
 from osmn_recurrent import programs
+from osmn_recurrent.cli import train
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.models.presets import load_model, weights_of
 
@@ -67,14 +67,14 @@ def test_osvos_starts_from_osmns_segmentation_part(data, tmp_path, capsys):
     more += ["--learning_rate=1e-30", f"--init_from={first / 'model.keras'}"]
     for given, message in (
         ([], "does not fit into osvos"),
-        (["--init_only=(seg"], "--init_only=(seg is no regular expression"),
-        (["--init_only=^lion"], "no variable of osmn matches '^lion'"),
+        (["--init_filter=(seg"], "--init_filter=(seg is no regular expression"),
+        (["--init_filter=^lion"], "no variable of osmn matches '^lion'"),
     ):
         assert run(*more, *given) == 2
         assert message in capsys.readouterr().err
-    assert run(*more[:-1], "--init_only=^seg/") == 2
-    assert "--init_only needs --init_from" in capsys.readouterr().err
-    assert run(*more, "--init_only=^seg/") == 0
+    assert run(*more[:-1], "--init_filter=^seg/") == 2
+    assert "--init_filter needs --init_from" in capsys.readouterr().err
+    assert run(*more, "--init_filter=^seg/") == 0
     osmn, osvos = (load_model(f / "model.keras") for f in (first, second))
     for ours, theirs in zip(weights_of(osvos), osmn.seg.weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-7)
@@ -111,9 +111,15 @@ def test_a_frame_that_cannot_be_read_is_counted(data, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_after_kill_9_the_weights_are_those_of_the_whole_run(data, tmp_path):
-    command = [sys.executable, "-m", "experiments.train", *SMALL, f"--data_dir={data}"]
+    command = [
+        sys.executable,
+        "-m",
+        "osmn_recurrent.cli.train",
+        *SMALL,
+        f"--data_dir={data}",
+    ]
     command += ["--steps=8", "--save_every=3", "--nofreeze_batch_norm"]
-    command += ["--model=reconvnet", "--clip_length=2", "--own_guides=0.5"]
+    command += ["--model=reconvnet", "--clip_length=2", "--scheduled_sampling=0.5"]
     root = pathlib.Path(train.__file__).parents[1]
     states = []
     for name, kills in (("whole", 0), ("killed", 1)):

@@ -1,4 +1,4 @@
-"""Bad input of experiments.segment: one clear sentence, exit code 2."""
+"""Bad input of osmn segment: one clear sentence, exit code 2."""
 
 import os
 import pathlib
@@ -242,7 +242,7 @@ def test_real_process(boxes):
         [
             sys.executable,
             "-m",
-            "experiments.segment",
+            "osmn_recurrent.cli.segment",
             "--weights=none.keras",
             f"--video={boxes / 'nowhere'}",
             f"--mask={boxes / FIRST}",

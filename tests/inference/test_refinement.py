@@ -12,7 +12,7 @@ from osmn_recurrent.inference.refinement import (
     RefiningSegmenter,
 )
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.measures.region import region_similarity
+from osmn_recurrent.metrics.region import region_similarity
 
 
 def noisy(ids, seed=0):

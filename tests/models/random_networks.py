@@ -31,7 +31,7 @@ def randomise(model, seed=0):
 
 
 def random_inputs(batch, size, length=None, seed=1):
-    """A batch of stills, or of clips if `length` is given."""
+    """A batch of images, or of clips if `length` is given."""
     rng = np.random.default_rng(seed)
     time = () if length is None else (length,)
     guide = rng.uniform(-110, 140, (batch, 224, 224, 3))

@@ -15,7 +15,7 @@ from osmn_recurrent.models import NAMES, SIZE_NAMES
 from osmn_recurrent.models.presets import (
     MODELS,
     build_model,
-    start_from,
+    transfer_weights,
     weights_of,
     with_dtype,
 )
@@ -113,7 +113,7 @@ def test_one_frame_serves_all_objects(network):
 def test_residual_coupling_without_output_is_osmn():
     osmn = randomise(build_model("osmn", "compact"))
     model = randomise(build_model("reconvnet", "compact", coupling="residual"), 3)
-    start_from(model, osmn)
+    transfer_weights(model, osmn)
     for variable in model.modulator.fc8_convlstm.variables:
         variable.assign(np.zeros(variable.shape))  # gammas 0: no output
     inputs = random_inputs(2, SIZE, length=3)
@@ -124,7 +124,7 @@ def test_osmn_in_reconvnet_changes_nothing_else():
     osmn = randomise(build_model("osmn", "compact"))
     model = randomise(build_model("reconvnet", "compact"), 3)
     before = {v.path.split("/", 1)[1]: v.numpy() for v in weights_of(model)}
-    fresh = start_from(model, osmn)
+    fresh = transfer_weights(model, osmn)
     given = {v.path.split("/", 1)[1]: v.numpy() for v in weights_of(osmn)}
     for variable in weights_of(model):
         path = variable.path.split("/", 1)[1]
@@ -144,12 +144,12 @@ def test_what_does_not_fit_is_not_taken_over():
     other = build_model("osmn", "compact", mod_early_conv=True)
     before = [v.numpy() for v in small.variables]
     with pytest.raises(ValueError, match="osmn does not fit into osmn"):
-        start_from(small, other)
+        transfer_weights(small, other)
     for variable, value in zip(small.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
     with pytest.raises(ValueError, match="no variable of osmn matches '\\^lion/'"):
-        start_from(large, small, "^lion/")
-    assert start_from(large, small) == []
+        transfer_weights(large, small, "^lion/")
+    assert transfer_weights(large, small) == []
 
 
 def test_osvos_is_osmns_segmentation_part():
@@ -161,7 +161,7 @@ def test_osvos_is_osmns_segmentation_part():
     for norm in osmn.modulator_sp.norms:
         norm.gamma.assign(np.zeros(norm.gamma.shape))  # betas 0
         norm.beta.assign(np.zeros(norm.beta.shape))
-    assert start_from(osvos, osmn, "^seg/") == []
+    assert transfer_weights(osvos, osmn, "^seg/") == []
     inputs = random_inputs(1, SIZE)
     np.testing.assert_array_equal(osvos(inputs), osmn(inputs))
 
@@ -177,7 +177,7 @@ def test_osvos_is_osmns_segmentation_part():
 def test_masktracks_padding_switch(size, aligned, top, left):
     plain = randomise(build_model("masktrack", "compact"))
     padded = build_model("masktrack", "compact", aligned_size=aligned)
-    start_from(padded, plain)
+    transfer_weights(padded, plain)
     inputs = random_inputs(1, size)
     bottom, right = aligned[0] - size[0] - top, aligned[1] - size[1] - left
     by_hand = {

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import osmn_recurrent as osr
-from experiments import flag_values, segment
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import segment
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.measures.davis import evaluate_masks
+from osmn_recurrent.metrics.davis import evaluate_masks
 from osmn_recurrent.models import NAMES, SIZE_NAMES, published
 from osmn_recurrent.models.presets import build_model, weights_of
 
@@ -32,7 +33,7 @@ def presets(monkeypatch, tmp_path):
         licence="CC0",
         file="own.weights.h5",
         source_hash="md5:0123",
-        convert="osmn-import --checkpoint=PREFIX --out={file}",
+        convert="osmn convert osmn --checkpoint=PREFIX --out={file}",
         settings={"alignment": "exact"},
     )
     packaged = dataclasses.replace(
@@ -74,11 +75,11 @@ def test_a_preset_s_working_size_is_the_default(presets, monkeypatch):
     sized = dataclasses.replace(published.PRESETS["packaged"], working_size=160)
     monkeypatch.setitem(published.PRESETS, "sized", sized)
     given = types.SimpleNamespace(working_size=None)
-    assert flag_values.working_size(given, "sized") == 160
-    assert flag_values.working_size(given, "own") is None
-    assert flag_values.working_size(given, "file.keras") is None
+    assert shared_flags.working_size(given, "sized") == 160
+    assert shared_flags.working_size(given, "own") is None
+    assert shared_flags.working_size(given, "file.keras") is None
     given.working_size = "48x64"
-    assert flag_values.working_size(given, "sized") == (48, 64)
+    assert shared_flags.working_size(given, "sized") == (48, 64)
 
 
 def test_packaged_weights_and_their_hash(presets, tmp_path):

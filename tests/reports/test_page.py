@@ -12,8 +12,8 @@ from browser import Browser, find_browser
 from PIL import Image
 
 from osmn_recurrent import masks
-from osmn_recurrent.measures import davis
-from osmn_recurrent.measures.statistics import summarise
+from osmn_recurrent.metrics import davis
+from osmn_recurrent.metrics.statistics import summarise
 from osmn_recurrent.reports import html as page
 
 LENGTH = 9

@@ -9,7 +9,7 @@ import re
 import pytest
 
 import experiments
-from osmn_recurrent.measures.statistics import GLOBAL_NAMES
+from osmn_recurrent.metrics.statistics import GLOBAL_NAMES
 from osmn_recurrent.models import NAMES
 from osmn_recurrent.reports import paper_tables, published
 from osmn_recurrent.reports.published import SPEED, TABLES
@@ -152,5 +152,5 @@ def test_every_form_has_every_row(name):
         for line in paper_tables.command(table, row):
             assert line in markdown
     by_method = {row["method"]: row for row in rows}
-    assert all(row["needs"] and "osmn-benchmark" in row["command"] for row in rows)
+    assert all(row["needs"] and "osmn benchmark" in row["command"] for row in rows)
     assert set(by_method) == {row.method for row in table.rows}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION
+from osmn_recurrent.training.image_samples import ImageSamples
 from osmn_recurrent.training.mixture import Mixture
 from osmn_recurrent.training.pseudo_clips import Motion
 from osmn_recurrent.training.samples import SampleSettings
-from osmn_recurrent.training.still_samples import StillSamples
 
 SETTINGS = SampleSettings(
     size=(40, 60), scales=(0.5, 1.0), clip_length=3, guide_augmentation=NO_AUGMENTATION
@@ -18,7 +18,7 @@ SETTINGS = SampleSettings(
 STILL_CAMERA = Motion(shift=0.0, scale=0.0, rotation=0.0, shear=0.0)
 
 
-class Stills:
+class Images:
     """Pictures of one grey each, 10 * (number + 1), with a box as object."""
 
     def __init__(self, count, name="still"):
@@ -30,15 +30,15 @@ class Stills:
     def name(self, number):
         return f"{self._name} {number}"
 
-    def still(self, number):
+    def image(self, number):
         mask = np.zeros((40, 60), np.uint8)
         mask[10:30, 15:35] = 1
         return np.full((40, 60, 3), 10 * (number + 1), np.uint8), mask
 
 
 def test_a_pasted_object_lies_over_the_other_picture():
-    picture, mask = Stills(5).still(4)
-    behind, _ = Stills(5).still(1)
+    picture, mask = Images(5).image(4)
+    behind, _ = Images(5).image(1)
     rng = np.random.default_rng(0)
     frames, masks = STILL_CAMERA.paste(rng, picture, mask, behind[:20], 4)
     for frame, moved in zip(frames, masks, strict=True):
@@ -54,7 +54,7 @@ def test_a_pasted_object_lies_over_the_other_picture():
 
 
 def test_a_pasted_object_moves_apart_from_its_background():
-    picture, mask = Stills(5).still(4)
+    picture, mask = Images(5).image(4)
     ramp = np.repeat(np.arange(60, dtype=np.uint8)[None], 40, axis=0)
     behind = np.repeat(ramp[..., None], 3, axis=-1)
     motion = Motion(shift=0.3, scale=0.0, rotation=0.0, shear=0.0)
@@ -88,7 +88,7 @@ def test_pasting_a_part_is_pasting_the_whole():
 
 def test_the_share_of_pasted_clips_is_kept():
     def pasted(share):
-        made = StillSamples(Stills(20), SETTINGS, motion=Motion(), pasted=share)
+        made = ImageSamples(Images(20), SETTINGS, motion=Motion(), pasted=share)
         # A grey of its own around the object shows that it was pasted.
         return np.mean(
             [len(np.unique(made.sample(n)[0].round())) > 3 for n in range(200)]
@@ -101,7 +101,7 @@ def test_the_share_of_pasted_clips_is_kept():
 
 def test_a_mixture_draws_by_its_shares_and_repeats_itself():
     sources = [
-        StillSamples(Stills(n, name), SETTINGS, motion=Motion(), batch_size=4, seed=7)
+        ImageSamples(Images(n, name), SETTINGS, motion=Motion(), batch_size=4, seed=7)
         for n, name in ((3, "small"), (11, "large"))
     ]
     made, again = (Mixture(sources, [0.25, 0.75]) for _ in range(2))
@@ -115,13 +115,13 @@ def test_a_mixture_draws_by_its_shares_and_repeats_itself():
     for batch in range(5):
         sizes = {made.sample(4 * batch + k)[0].shape for k in range(4)}
         assert len(sizes) == 1
-    assert any("0.25 of 3 stills" in name for name in made.names())
+    assert any("0.25 of 3 images" in name for name in made.names())
 
 
 def test_sources_that_do_not_fit_together_are_refused():
-    one = StillSamples(Stills(3), SETTINGS, motion=Motion())
+    one = ImageSamples(Images(3), SETTINGS, motion=Motion())
     other = dataclasses.replace(SETTINGS, stride=2)
     with pytest.raises(ValueError, match="settings"):
-        Mixture([one, StillSamples(Stills(3), other, motion=Motion())], [0.5, 0.5])
+        Mixture([one, ImageSamples(Images(3), other, motion=Motion())], [0.5, 0.5])
     with pytest.raises(ValueError, match="share"):
         Mixture([one], [0.5])

@@ -10,7 +10,7 @@ import pytest
 from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.measures.region import region_similarity
+from osmn_recurrent.metrics.region import region_similarity
 from osmn_recurrent.models import NAMES, presets
 from osmn_recurrent.training.first_frame import FirstFrameSamples, FirstFrameTransforms
 from osmn_recurrent.training.online import (

@@ -27,7 +27,7 @@ SETTINGS = trainer.TrainSettings(
     learning_rate=1e-4,
     recurrent_learning_rate=1e-3,
     freeze_batch_norm=False,
-    own_guides=0.5,
+    scheduled_sampling=0.5,
     validate_every=3,
     save_every=2,
 )
@@ -133,7 +133,7 @@ def gradients(batch, model=None, **changes):
     model = model or make_model()
     model.modulator.dropout6.rate = model.modulator.dropout7.rate = 0.0
     settings = dataclasses.replace(
-        SETTINGS, **{"own_guides": 0.0, "freeze_batch_norm": True, **changes}
+        SETTINGS, **{"scheduled_sampling": 0.0, "freeze_batch_norm": True, **changes}
     )
     steps.prepare(model, settings, 1)
     optimizer = optimizers.make_optimizer(settings)
@@ -175,10 +175,10 @@ def test_truncation_keeps_the_loss_and_cuts_the_gradient(batch):
         assert np.allclose(cut[cell], whole[cell], rtol=1e-3) == same
 
 
-def test_own_guides_are_the_networks_predictions(batch):
+def test_scheduled_sampling_are_the_networks_predictions(batch):
     # Share 1: the same as stepping by hand with guides from predictions.
     model = make_model()
-    loss, _ = gradients(batch, model, own_guides=1.0)
+    loss, _ = gradients(batch, model, scheduled_sampling=1.0)
     inputs, labels = batch
     modulation = model.adapt(inputs["visual_guide"])
     state, guide = model.initial_state(2, 32, 48), inputs["spatial_guide"][:, 0]
@@ -207,7 +207,7 @@ def test_the_released_decay_belongs_to_the_released_loss():
 
 def test_a_step_is_adams_with_slims_decay(batch):
     settings = dataclasses.replace(
-        SETTINGS, own_guides=0.0, weight_decay=0.1, clip_norm=5.0
+        SETTINGS, scheduled_sampling=0.0, weight_decay=0.1, clip_norm=5.0
     )
     settings = dataclasses.replace(settings, freeze_batch_norm=True)
     model = make_model("osmn")
@@ -251,7 +251,7 @@ def test_only_trainable_variables_move(clips, tmp_path):
     settings = dataclasses.replace(
         SETTINGS,
         samples=dataclasses.replace(SETTINGS.samples, clip_length=None),
-        own_guides=0.0,
+        scheduled_sampling=0.0,
         trainable="/modulator/",
         steps=1,
     )
@@ -324,7 +324,7 @@ def test_a_damaged_state_is_refused(tmp_path, damage):
     ("changes", "message"),
     [
         ({"batch_size": 3, "accumulate": 2}, "cannot be shared"),
-        ({"own_guides": 1.5}, "between 0 and 1"),
+        ({"scheduled_sampling": 1.5}, "between 0 and 1"),
         ({"samples": SampleSettings(), "truncation": 2}, "need clips"),
     ],
 )
@@ -341,7 +341,7 @@ def test_training_stops_when_j_does_not_rise(clips, tmp_path):
         steps=40,
         validate_every=1,
         patience=2,
-        own_guides=0.0,
+        scheduled_sampling=0.0,
     )
     trainer.train(make_model(), clips[0], settings, tmp_path, validation=clips[1])
     run = json.loads((tmp_path / "run.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.measures.davis import evaluate_masks
+from osmn_recurrent.metrics.davis import evaluate_masks
 from osmn_recurrent.models import presets
 from osmn_recurrent.training import distribution
 from osmn_recurrent.training.samples import SampleSettings

@@ -3,5 +3,5 @@
     tfds build --imports=osmn_recurrent.datasets.tfds_builders.prepared_davis \\
         prepared_davis --manual_dir=DAVIS --data_dir=PREPARED
 
-or `experiments.prepare_data`. `datasets.prepared` reads what they write.
+or `osmn prepare`. `datasets.prepared` reads what they write.
 """

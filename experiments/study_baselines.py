@@ -1,0 +1,119 @@
+"""Masks without any network: what the small-scale study's networks must beat.
+
+    python -m experiments.study_baselines --data_dir=DAVIS --set=val \\
+        --out=runs/baselines
+
+Writes OUT/copy/SEQUENCE/FRAME.png, the first mask again and again, and
+OUT/flow/SEQUENCE/FRAME.png, the previous mask moved along OpenCV's DIS optical
+flow (preset medium). Both are rows of a benchmark, see osmn benchmark.
+"""
+
+import pathlib
+
+import cv2
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from osmn_recurrent import masks, programs
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "data_dir", None, "Folder in DAVIS layout.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_enum("year", "2016", ["2016", "2017"], "DAVIS edition.", flag_values=FLAGS)
+flags.DEFINE_string("set", "val", "List of sequences.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "resolution", "480p", "Folder under JPEGImages and Annotations.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "out", None, "Folder for the results.", required=True, flag_values=FLAGS
+)
+
+
+def copied(clip):
+    """The first mask for every frame.
+
+    Args:
+        clip: `Clip` with a mask for its first frame.
+
+    Yields:
+        (H, W) uint8 ids, one per frame.
+    """
+    for _ in range(len(clip)):
+        yield clip.mask(0)
+
+
+def carried_by_flow(clip):
+    """The first mask, moved from frame to frame by dense optical flow.
+
+    The flow goes from each frame back to the one before, so that every pixel
+    of the new mask has one source. Masks move as floats and stay so from
+    frame to frame; they are cut at 0.5 where they are put out. Of several
+    objects the one with the largest value wins.
+
+    Args:
+        clip: `Clip` with a mask for its first frame.
+
+    Yields:
+        (H, W) uint8 ids, one per frame.
+    """
+    first = clip.mask(0)
+    ids = masks.object_ids(first)
+    moved = [(first == i).astype(np.float32) for i in ids]
+    flow_of = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    rows, columns = np.mgrid[: first.shape[0], : first.shape[1]].astype(np.float32)
+    before = cv2.cvtColor(clip.frame(0), cv2.COLOR_RGB2GRAY)
+    yield first
+    for index in range(1, len(clip)):
+        now = cv2.cvtColor(clip.frame(index), cv2.COLOR_RGB2GRAY)
+        flow = flow_of.calc(now, before, None)
+        source = columns + flow[..., 0], rows + flow[..., 1]
+        moved = [
+            cv2.remap(each, *source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+            for each in moved
+        ]
+        values = np.stack([np.full(first.shape, 0.5, np.float32), *moved])
+        yield np.array([0, *ids], np.uint8)[values.argmax(0)]
+        before = now
+
+
+YARDSTICKS = {"copy": copied, "flow": carried_by_flow}
+"""Makers of masks by the name of their folder."""
+
+
+def write(name, clips, folder):
+    """Writes one baseline's masks, and leaves whole clips as they are.
+
+    Args:
+        name: key of `YARDSTICKS`.
+        clips: list of `Clip`s.
+        folder: for SEQUENCE/FRAME.png.
+    """
+    for clip in tqdm(clips, name, unit="clip"):
+        paths = [folder / clip.name / f"{frame}.png" for frame in clip.frame_names]
+        if all(path.exists() for path in paths):
+            continue
+        for path, ids in zip(paths, YARDSTICKS[name](clip), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            masks.write_mask(path, ids, clip.palette())
+
+
+def main():
+    """Writes both; see the module's text."""
+    from osmn_recurrent.datasets.davis import davis_clips
+
+    clips = davis_clips(FLAGS.data_dir, int(FLAGS.year), FLAGS.set, FLAGS.resolution)
+    for clip in clips:
+        clip.check()
+    for name in YARDSTICKS:
+        write(name, clips, pathlib.Path(FLAGS.out) / name)
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,168 @@
+"""What a network's memory and guides are worth: the small-scale study's probe.
+
+    python -m experiments.study_probe --weights=OSMN:osmn.keras,ReConvNet:rcn.keras \\
+        --data_dir=DAVIS --set=train_stop --resolution=240p --out=runs/probe
+
+Segments each clip as usual; with the true mask of the frame before as guide, so
+that no error is handed on; and, for a recurrent network, without memory (the
+state of the first frame at every frame) and with a memory that is cleared as
+often as the clips of its training end. Writes OUT/probe.md and probe.json, masks
+in OUT/NETWORK/WAY; goes on where it stopped.
+"""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from osmn_recurrent import files, programs
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference import output
+from osmn_recurrent.inference.segmenter import VideoSegmenter
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_list(
+    "weights", None, "Networks, each NAME:FILE.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "data_dir", None, "DAVIS-2016 folder.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_string("set", "val", "List of sequences.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "resolution", "480p", "Folder under JPEGImages and Annotations.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "working_size",
+    None,
+    "Size at which the networks see the frames: shorter side or HEIGHTxWIDTH. "
+    "Default: the frames' own.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "memory", 6, "Frames between clearings.", lower_bound=1, flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "out", None, "Folder for the results.", required=True, flag_values=FLAGS
+)
+
+
+class ProbingSegmenter(VideoSegmenter):
+    """`VideoSegmenter` whose state is cleared or whose guides are true.
+
+    Args:
+        model: see `VideoSegmenter`, as is `working_size`.
+        working_size: see there.
+        memory: frames after which the state is cleared; None: never.
+        truth: function of a frame's index that gives its true ids, from which
+            the next frame's guides are made; None: the predicted ones.
+    """
+
+    def __init__(self, model, working_size=None, memory=None, truth=None):
+        super().__init__(model, working_size=working_size)
+        self.memory, self.truth, self._frame = memory, truth, 0
+
+    def settings(self):
+        """Those of `VideoSegmenter`, and of the probe."""
+        own = {"memory": self.memory, "true_guides": self.truth is not None}
+        return {**super().settings(), **own}
+
+    def _forget_objects(self):
+        super()._forget_objects()
+        self._frame = 0
+
+    def _run(self, frame):
+        if self.memory and self._frame % self.memory == 0:
+            self._state = tf.nest.map_structure(tf.zeros_like, self._state)
+        if self.truth:
+            self._ids = tf.constant(self.truth(self._frame))
+        self._frame += 1
+        return super()._run(frame)
+
+
+def main():
+    """Segments in all ways and scores; see the module's text."""
+    from osmn_recurrent.datasets.davis import davis_clips
+    from osmn_recurrent.metrics import davis
+    from osmn_recurrent.models import presets
+    from osmn_recurrent.reports import tables
+
+    clips = davis_clips(FLAGS.data_dir, 2016, FLAGS.set, FLAGS.resolution)
+    for clip in clips:
+        clip.check()
+    sequences = davis.davis_sequences(FLAGS.data_dir, 2016, FLAGS.set, FLAGS.resolution)
+    out, networks = pathlib.Path(FLAGS.out), {}
+    for text in FLAGS.weights:
+        name, colon, path = text.partition(":")
+        if not colon:
+            raise InputError(f"--weights={text} has no name, expected NAME:FILE.")
+        networks[name] = presets.load_model(path)
+    rows = []
+    for name, model in networks.items():
+        for way in ways_of(model):
+            rows.append(probe(model, way, clips, sequences, out / name))
+            rows[-1] = {"network": name, **rows[-1]}
+    table = tables.markdown_table(rows, {})
+    title = f"DAVIS-2016 {FLAGS.set}, percent; cleared: every {FLAGS.memory} frames."
+    files.write_text(out / "probe.md", f"{title}\n\n{table}\n")
+    files.write_json(out / "probe.json", rows)
+    print(tables.text_table(rows, {}))
+
+
+def ways_of(model):
+    """Names of the ways to segment with a network."""
+    ways = ["as usual", "true guides"]
+    if VideoSegmenter(model).carries_state:
+        ways += ["no memory", "memory cleared"]
+    return ways
+
+
+def probe(model, way, clips, sequences, folder):
+    """One row: J&F, J and F in percent.
+
+    Args:
+        model: the network.
+        way: of `ways_of`.
+        clips: list of `Clip`s with a mask for every frame.
+        sequences: their truth, of `davis.davis_sequences`.
+        folder: the masks go to FOLDER/WAY/CLIP.
+
+    Returns:
+        Dict for the table.
+    """
+    from osmn_recurrent.metrics import result_folder
+    from osmn_recurrent.metrics.statistics import summarise
+
+    memory = {"no memory": 1, "memory cleared": FLAGS.memory}.get(way)
+    size = shared_flags.parse_working_size(FLAGS.working_size)
+    place = folder / way.replace(" ", "_")
+    for clip in clips:
+        truth = _truth(clip) if way == "true guides" else None
+        segmenter = ProbingSegmenter(model, size, memory, truth)
+        output.segment_clip(segmenter, clip, place / clip.name, later_masks=False)
+    scores = result_folder.evaluate_folder(place, sequences)
+    total = summarise({name: objects[1] for name, objects in scores.items()})
+    return {"way": way} | {
+        figure.removesuffix("-Mean"): 100 * total[figure]
+        for figure in ("J&F-Mean", "J-Mean", "F-Mean")
+    }
+
+
+def _truth(clip):
+    """Function of a frame's index that gives its ids, void as background."""
+
+    def ids(index):
+        mask = clip.mask(index)
+        return np.where(mask == 255, 0, mask).astype(np.uint8)
+
+    return ids
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,1 @@
+"""The command `osmn`: one file per verb."""

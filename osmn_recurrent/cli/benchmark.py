@@ -1,0 +1,307 @@
+"""Compares networks and published masks on a data set: one table, row by row.
+
+    osmn benchmark --weights=osmn.keras,reconvnet.keras \\
+        --masks=OSVOS:published/osvos --dataset=davis2016 --data_dir=DAVIS \\
+        --set=val --out=runs/benchmark
+
+Every file of weights segments the whole set, every folder of masks is taken as
+it is, and all are scored by the data set's official rules. A row shows its
+paired difference to the baseline over sequences, with a bootstrap interval. A
+run that broke off goes on with the first frame without a mask; scores are
+always computed anew.
+
+OUT then holds NAME/SEQUENCE/FRAME.png of every network, results.json (all
+figures and every frame's scores), table.md, table.csv and sequences.csv.
+"""
+
+import dataclasses
+import pathlib
+
+from absl import flags
+
+from osmn_recurrent import files, programs, provenance
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import segment, tuning
+from osmn_recurrent.datasets.by_name import list_clips
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES
+from osmn_recurrent.models.published import PRESETS
+
+FLAGS = flags.FlagValues()
+shared_flags.define_set(FLAGS)
+shared_flags.define_network(FLAGS)
+shared_flags.define_loop(FLAGS)
+flags.DEFINE_list(
+    "weights",
+    [],
+    ".keras or .weights.h5 files or presets, each FILE or NAME:FILE (the row's name; "
+    "default: the network's).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "models",
+    [],
+    f"Network of each file of --weights, or one for all: {', '.join(NAMES)}; "
+    ".keras files and presets know theirs.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "masks",
+    [],
+    "Folders of masks that are rows too, each NAME:FOLDER.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "baseline",
+    None,
+    "Row that the others are compared with. Default: the first OSMN, or else the "
+    "first row.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "out", None, "Folder for the results.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "finetune_steps",
+    0,
+    "Iterations of online fine-tuning on each first frame (OSMN: 100, ReConvNet: 300).",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "overwrite",
+    False,
+    "Replace masks in OUT that other settings made, instead of going on.",
+    flag_values=FLAGS,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What a row of the table is made from.
+
+    Attributes:
+        name: of the row, and of its folder in OUT.
+        folder: of masks, or None.
+        weights: file or preset, or None.
+        model: a network's name, or None for what the weights say.
+    """
+
+    name: str
+    folder: pathlib.Path | None = None
+    weights: str | None = None
+    model: str | None = None
+
+
+def main():
+    """Segments, scores and compares; see the module's text."""
+    from osmn_recurrent.metrics import score_report
+
+    out, entries = pathlib.Path(FLAGS.out), list_entries()
+    sequences, categories = score_report.list_sequences(
+        FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
+    )
+    hidden = [each.name for each in sequences if each.hidden]
+    if hidden:
+        raise InputError(
+            f"the truth of {hidden[0]} and {len(hidden) - 1} more sequences is not "
+            "public, so nothing can be compared; osmn segment makes masks and "
+            "osmn_recurrent.cli.evaluate checks them."
+        )
+    clips = []
+    if any(each.weights for each in entries):
+        clips = list_clips(FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution)
+    for clip in clips:
+        clip.check()
+    rows = {}
+    for entry in entries:
+        rows[entry.name] = score_row(entry, clips, sequences, categories, out)
+    baseline = choose_baseline(rows)
+    compare(rows, baseline)
+    results = {
+        "dataset": FLAGS.dataset,
+        "set": FLAGS.set,
+        "resolution": FLAGS.resolution,
+        "data_dir": FLAGS.data_dir,
+        "baseline": baseline,
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
+        "rows": rows,
+    }
+    write_results(out, results)
+
+
+def list_entries():
+    """The rows that the flags ask for: folders of masks first.
+
+    Raises:
+        InputError: none, a name given twice, files that are not there, or
+            another number of models than of weights.
+    """
+    entries = []
+    for text in FLAGS.masks:
+        name, colon, folder = text.partition(":")
+        if not colon:
+            raise InputError(f"--masks={text} has no name, expected NAME:FOLDER.")
+        entries.append(Entry(name, folder=pathlib.Path(folder)))
+    models = FLAGS.models or [None]
+    if len(models) == 1:
+        models = models * len(FLAGS.weights)
+    if len(models) != len(FLAGS.weights):
+        raise InputError(
+            f"--models names {len(models)} networks and --weights "
+            f"{len(FLAGS.weights)} files; give one network per file, or one for all."
+        )
+    unknown = [name for name in models if name not in (None, *NAMES)]
+    if unknown:
+        raise InputError(f"--models: no network {unknown[0]}; there are {NAMES}.")
+    for text, model in zip(FLAGS.weights, models, strict=True):
+        name, colon, file = text.partition(":")
+        weights = file if colon else text
+        if weights in PRESETS:
+            model = PRESETS[weights].model
+        elif not pathlib.Path(weights).is_file():
+            raise InputError(f"--weights: {weights}: no such file or preset.")
+        elif not weights.endswith(".keras") and model is None:
+            raise InputError(
+                f"{weights} does not say which network it belongs to; give --models "
+                "(and --size), or a .keras file."
+            )
+        entries.append(
+            Entry(
+                name if colon else _network_name(weights, model), None, weights, model
+            )
+        )
+    names = [each.name for each in entries]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice or not entries:
+        raise InputError(
+            f"two rows are called {twice[0]}; give them names, NAME:FILE."
+            if twice
+            else "nothing to compare; give --weights or --masks."
+        )
+    odd = [name for name in names if not name or "/" in name or name.startswith(".")]
+    if odd:
+        raise InputError(f"{odd[0]!r} is no name of a row; it becomes a folder's name.")
+    if FLAGS.baseline not in (None, *names):
+        raise InputError(
+            f"--baseline={FLAGS.baseline} is no row; there are {', '.join(names)}."
+        )
+    return entries
+
+
+def _network_name(weights, model):
+    from osmn_recurrent.models import presets
+
+    if model:
+        return presets.MODELS[model].__name__
+    return type(presets.load_model(weights)).__name__
+
+
+def score_row(entry, clips, sequences, categories, out):
+    """Segments if need be, and scores.
+
+    Returns:
+        dict: "network", "size" and "seconds_per_frame" (None for masks; the
+        seconds are the mean over clips of the median wall-clock time, files
+        included), "source", and what `score_report.score_report` gives.
+    """
+    from osmn_recurrent.metrics import result_folder, score_report
+
+    row = {"network": None, "size": None, "seconds_per_frame": None}
+    row["source"] = str(entry.folder or entry.weights)
+    folder = entry.folder
+    if entry.weights:
+        folder = out / entry.name
+        row |= segment_set(entry, clips, folder)
+    scores = result_folder.evaluate_folder(folder, sequences, FLAGS.processes)
+    return row | score_report.score_report(scores, categories)
+
+
+def segment_set(entry, clips, folder):
+    """Segments every clip that has no masks yet.
+
+    Returns:
+        dict: "network", the class's name, its "size", and "seconds_per_frame",
+        None where the clips are too short to tell.
+    """
+    from osmn_recurrent.inference.output import segment_clip
+
+    loop = shared_flags.loop_options(FLAGS, entry.weights)
+    own = entry.weights not in PRESETS and not entry.weights.endswith(".keras")
+    options = shared_flags.parse_model_options(FLAGS.model_option) if own else {}
+    size = FLAGS.size if own else None
+    model = segment.load_network(entry.weights, entry.model, size, options)
+    steps, segmenter, times = FLAGS.finetune_steps, None, []
+    for clip in clips:
+        if steps or segmenter is None:
+            tuned = folder.parent / f"{folder.name}_tuned"
+            segmenter = tuning.make_segmenter(model, clip, tuned, loop, steps)
+        outcome = segment_clip(
+            segmenter,
+            clip,
+            folder / clip.name,
+            FLAGS.overwrite,
+            later_masks=not steps,
+        )
+        if outcome.seconds is not None:
+            times.append(outcome.seconds)
+    return {
+        "network": type(model).__name__,
+        "size": model.get_config()["size"],
+        "seconds_per_frame": sum(times) / len(times) if times else None,
+    }
+
+
+def choose_baseline(rows):
+    """The name of the row that others are compared with."""
+    osmn = [
+        name
+        for name, row in rows.items()
+        if row["network"] == "OSMN" or name.lower().startswith("osmn")
+    ]
+    return FLAGS.baseline or (osmn or list(rows))[0]
+
+
+def compare(rows, baseline):
+    """Adds "difference" to the rows: `{figure: fields of Difference}`."""
+    from osmn_recurrent.metrics import comparison
+
+    for row in rows.values():
+        row["difference"] = {
+            figure: dataclasses.asdict(
+                comparison.paired_difference(
+                    *(
+                        comparison.object_values(each, figure)
+                        for each in (row, rows[baseline])
+                    )
+                )
+            )
+            for figure in ("J&F-Mean", "J-Mean", "F-Mean")
+        }
+
+
+def write_results(out, results):
+    """Writes results.json and the tables, and prints the table."""
+    from osmn_recurrent.reports import benchmark, tables
+
+    files.write_json(out / "results.json", results)
+    rows = benchmark.table_rows(results)
+    title = benchmark.title(results)
+    markdown = tables.markdown_table(rows, benchmark.DECIMALS)
+    files.write_text(out / "table.md", f"{title}\n\n{markdown}\n")
+    files.write_text(out / "table.csv", tables.csv_table(rows))
+    files.write_text(
+        out / "sequences.csv", tables.csv_table(benchmark.sequence_rows(results))
+    )
+    print(tables.text_table(rows, benchmark.DECIMALS))
+    print(f"\n{title}\nresults: {out / 'results.json'}")
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

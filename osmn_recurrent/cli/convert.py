@@ -1,0 +1,33 @@
+"""Weights from and to other programs; `osmn convert KIND --help` lists its flags."""
+
+import sys
+
+from osmn_recurrent import programs
+
+KINDS = {
+    "osmn": ("checkpoints_tools.import_osmn", "OSMN's TF1 checkpoints, safetensors"),
+    "vgg16": ("checkpoints_tools.import_vgg16", "VGG16 of other programs, to start"),
+    "export": ("checkpoints_tools.export_weights", "to TF1, safetensors, half files"),
+}
+"""Module and one line of help per kind."""
+
+
+def call(argv):
+    """Runs `osmn convert KIND ...`.
+
+    Args:
+        argv: list of str, the program's name first.
+
+    Returns:
+        Exit code, as of `programs.call`.
+    """
+    return programs.dispatch(argv, KINDS, __doc__)
+
+
+def console():
+    """Entry of `python -m`."""
+    sys.exit(call(sys.argv))
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,177 @@
+"""Scores a folder of masks: J and F, exactly the official figures.
+
+    osmn evaluate --results=DIR --dataset=davis2016 \\
+        --data_dir=DAVIS --set=val
+
+Expects RESULTS/SEQUENCE/FRAME.png, palette masks or 0/255. First everything
+is checked - names, sizes, ids, completeness - and all faults are listed;
+with a fault nothing is scored (exit code 2). Writes the official files
+global_results-SET.csv and per-sequence_results-SET.csv, and scores.json with
+every frame; scores are always computed anew and replace those in OUT.
+
+Sets without public truth (DAVIS test-dev and challenge, YouTube-VOS valid and
+test) get the check alone, for the whole submission.
+"""
+
+import pathlib
+import time
+
+from absl import flags
+
+from osmn_recurrent import programs
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.errors import InputError
+
+FLAGS = flags.FlagValues()
+shared_flags.define_set(FLAGS)
+flags.DEFINE_string(
+    "results",
+    None,
+    "Folder of masks, one folder per sequence in it.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "out",
+    None,
+    "Folder for the scores. Default: the results folder.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "zip",
+    None,
+    "Write the checked masks to this file, laid out for the benchmark's "
+    "server; DAVIS and YouTube-VOS.",
+    flag_values=FLAGS,
+)
+
+
+def main():
+    """Checks and scores; see the module's text."""
+    from osmn_recurrent.metrics import result_folder, score_report
+
+    start = time.perf_counter()
+    sequences, categories = score_report.list_sequences(
+        FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
+    )
+    out = pathlib.Path(FLAGS.out or FLAGS.results)
+    if FLAGS.zip:
+        pack(sequences)
+    hidden = [each.name for each in sequences if each.hidden]
+    try:
+        if hidden:
+            result_folder.check_folder(FLAGS.results, sequences, FLAGS.processes)
+        else:
+            scores = result_folder.evaluate_folder(
+                FLAGS.results, sequences, FLAGS.processes
+            )
+    except result_folder.ResultFolderError as error:
+        if (out / "scores.json").exists():
+            raise InputError(
+                f"{error}\n{out / 'scores.json'} is from an earlier run."
+            ) from None
+        raise
+    if hidden:
+        masks = sum(len(each.frames) for each in sequences)
+        print(
+            f"complete: {_count(masks, 'mask')} of {_count(len(sequences), 'sequence')}"
+            " with the right names, sizes and ids. Not scored: of "
+            f"{_count(len(hidden), 'sequence')} the truth is not public."
+        )
+        return
+    report = write_scores(out, scores, categories)
+    print_scores(report, scores, time.perf_counter() - start)
+    print(f"scores: {out}")
+
+
+def pack(sequences):
+    """Writes the submission of --zip, after a check of all its masks."""
+    from osmn_recurrent import files
+    from osmn_recurrent.inference import writers
+    from osmn_recurrent.metrics import result_folder
+
+    layout = FLAGS.dataset.rstrip("0123456789")
+    if layout not in writers.LAYOUTS:
+        raise InputError(f"--zip: {FLAGS.dataset} has no server; leave --zip out.")
+    files.refuse_to_overwrite(FLAGS.zip, overwrite=False)
+    result_folder.check_folder(FLAGS.results, sequences, FLAGS.processes)
+    frames = {each.name: each.frames for each in sequences}
+    writers.write_submission(FLAGS.zip, FLAGS.results, frames, layout)
+    print(f"submission: {FLAGS.zip}")
+
+
+def write_scores(out, scores, categories=None):
+    """Writes the official CSV files and scores.json.
+
+    Args:
+        out: folder; files of an earlier run are replaced.
+        scores: `{sequence: {object id: ObjectScores}}`.
+        categories: `{sequence: category}`, or None.
+
+    Returns:
+        The contents of scores.json.
+
+    Raises:
+        InputError: no object has a frame that counts.
+    """
+    from osmn_recurrent import files
+    from osmn_recurrent.metrics import davis, score_report
+
+    report = {
+        "dataset": FLAGS.dataset,
+        "set": FLAGS.set,
+        "results": FLAGS.results,
+        **score_report.score_report(scores, categories),
+    }
+    if categories:
+        davis.write_table(
+            out / f"per-category_results-{FLAGS.set}.csv",
+            ("Category", "J-Mean", "F-Mean"),
+            [
+                [name, row["J-Mean"], row["F-Mean"]]
+                for name, row in report["categories"].items()
+            ],
+        )
+    davis.write_csv(out, FLAGS.set, score_report.counted_scores(scores))
+    files.write_json(out / "scores.json", report)
+    return report
+
+
+def print_scores(report, scores, seconds):
+    """Prints the averages and what they are taken over."""
+    rows = {"all": report["global"]}
+    if "categories" in report:
+        rows = {"per video": report["global"]}
+        rows["per category"] = report["category_mean"]
+        rows |= report["categories"]
+    names = list(report["global"])
+    print(" " * 13 + "".join(f"{name:>10}" for name in names))
+    for label, figures in rows.items():
+        print(f"{label:<13}" + "".join(f"{figures[name]:10.3f}" for name in names))
+    objects = [each for found in scores.values() for each in found.values()]
+    frames = sum(
+        max((len(each) for each in found.values()), default=0)
+        for found in scores.values()
+    )
+    print(
+        f"{_count(len(scores), 'sequence')}, {_count(len(objects), 'object')}, "
+        f"{_count(frames, 'scored frame')}, {seconds:.1f} s"
+    )
+    empty = [
+        name for name, found in scores.items() if not any(map(len, found.values()))
+    ]
+    if empty:
+        print(f"not in the averages, no frame of it counts: {', '.join(empty)}")
+
+
+def _count(number, what):
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,104 @@
+"""Writes a network as SavedModel, ONNX and LiteRT, and checks the files.
+
+    osmn export --weights=model.keras --out=runs/exported
+
+Of each format three functions: adapt (once per object), heat_map and step
+(per frame); osmn_recurrent/inference/exporting.py says what goes in and out.
+Every file is loaded again and its outputs compared with the Keras network's.
+ONNX and LiteRT files are made for one frame size and number of objects.
+"""
+
+import pathlib
+
+from absl import flags
+
+from osmn_recurrent import programs
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.errors import InputError
+
+FLAGS = flags.FlagValues()
+FORMATS = ("saved_model", "onnx", "litert")
+
+shared_flags.define_model(FLAGS)
+shared_flags.define_network(FLAGS)
+flags.DEFINE_string(
+    "weights",
+    None,
+    "A .keras or .weights.h5 file.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "formats", list(FORMATS), f"Of {', '.join(FORMATS)}.", flag_values=FLAGS
+)
+flags.DEFINE_integer("height", 480, "Rows of the frames.", 16, flag_values=FLAGS)
+flags.DEFINE_integer("width", 854, "Columns of the frames.", 16, flag_values=FLAGS)
+flags.DEFINE_integer("objects", 1, "Number of objects.", 1, flag_values=FLAGS)
+flags.DEFINE_string(
+    "out", None, "Folder for the files.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_bool("overwrite", False, "Replace results.", flag_values=FLAGS)
+
+
+def main():
+    """Exports and checks; see the module's text."""
+    from osmn_recurrent import files
+
+    wrong = [kind for kind in FLAGS.formats if kind not in FORMATS]
+    if wrong or not FLAGS.formats:
+        raise InputError(
+            f"--formats={','.join(FLAGS.formats)}: expected some of "
+            f"{', '.join(FORMATS)}."
+        )
+    out = pathlib.Path(FLAGS.out)
+    files.refuse_to_overwrite(out / "export.json", FLAGS.overwrite)
+
+    from osmn_recurrent import provenance
+    from osmn_recurrent.cli.segment import load_network
+    from osmn_recurrent.inference import exporting
+    from osmn_recurrent.models import presets
+    from osmn_recurrent.reports import tables
+
+    if "onnx" in FLAGS.formats:
+        exporting.onnx_packages()  # missing ones are told of before the work
+    options = shared_flags.parse_model_options(FLAGS.model_option)
+    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
+    if model.dtype_policy.name != "float32":
+        model = presets.with_dtype(model, "float32")
+    setting = (FLAGS.objects, FLAGS.height, FLAGS.width)
+    rows = []
+    for kind in FLAGS.formats:
+        paths = exporting.export(model, out, kind, *setting)
+        for name, worst in exporting.check(model, paths, kind, *setting).items():
+            rows.append(
+                {
+                    "file": str(paths[name].relative_to(out)),
+                    "function": name,
+                    "largest difference": f"{worst:.1e}",
+                }
+            )
+    files.write_json(
+        out / "export.json",
+        {
+            "model": type(model).__name__,
+            "model_config": {
+                k: v for k, v in model.get_config().items() if k != "dtype"
+            },
+            "objects": FLAGS.objects,
+            "frame": [FLAGS.height, FLAGS.width],
+            "files": rows,
+            "versions": provenance.versions(),
+            "git_commit": provenance.git_commit(),
+        },
+    )
+    print(tables.text_table(rows))
+    print(f"\nwritten: {out}")
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,356 @@
+"""Fine-tunes a network on each video's first frame, and segments the video.
+
+    osmn finetune --weights=osmn.keras \\
+        --data_dir=DAVIS --year=2016 --split=val --out=runs/tuned
+    osmn finetune --weights=osmn.keras \\
+        --video=clip.mp4 --mask=first.png --out=runs/mine
+
+Every object gets a tuned copy of the network; the stored weights are not
+touched. Writes OUT/masks/SEQUENCE/FRAME.png, OUT/sequences/SEQUENCE.json
+(seconds, J before and after where the truth is there) and OUT/table.txt. A
+run that broke off goes on with the sequence that it was at.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+from absl import flags
+
+from osmn_recurrent import files, programs
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import segment, tuning
+from osmn_recurrent.errors import InputError
+
+FLAGS = flags.FlagValues()
+shared_flags.define_model(FLAGS)
+shared_flags.define_network(FLAGS)
+
+
+def _string(name, default, text, **options):
+    flags.DEFINE_string(name, default, text, flag_values=FLAGS, **options)
+
+
+_string("weights", None, "A .keras or .weights.h5 file.", required=True)
+_string("out", None, "Folder for the results.", required=True)
+_string("data_dir", None, "DAVIS folder; or give --video and --mask.")
+flags.DEFINE_enum("year", "2017", ["2016", "2017"], "DAVIS edition.", flag_values=FLAGS)
+_string("split", "val", "List under ImageSets.")
+_string("resolution", "480p", "Folder under JPEGImages.")
+flags.DEFINE_list(
+    "sequences", [], "Only these sequences of the list.", flag_values=FLAGS
+)
+_string("video", None, "Video file or folder of frames.")
+_string("mask", None, "Mask PNG of the video's first frame.")
+flags.DEFINE_integer(
+    "iterations",
+    None,
+    "Steps per object; 0: none. Default: the paper's (OSMN 100, ReConvNet 300, "
+    "OSVOS 500, MaskTrack 200); compact networks: 100. They have their own defaults of "
+    "all the following, see FinetuneSettings.for_network.",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "learning_rate",
+    None,
+    "Default: the paper's (OSMN 1e-5, ReConvNet 1e-6, OSVOS 1e-8 SGD, "
+    "MaskTrack 1e-3 SGD).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "batch_size",
+    None,
+    "Transformed frames per step. Default: the paper's (MaskTrack 10, others 1).",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "optimizer",
+    None,
+    ["adam", "sgd"],
+    "Default: the paper's (OSVOS, MaskTrack: sgd, others adam).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "loss",
+    None,
+    ["balanced_cross_entropy", "lovasz_hinge"],
+    "Default: the paper's (ReConvNet: lovasz_hinge, others balanced_cross_entropy).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "reduction",
+    None,
+    ["sum", "image_mean"],
+    "Of the balanced cross-entropy. Default: the paper's, sum.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "clip_norm", None, "Largest norm of the gradient (papers: none).", flag_values=FLAGS
+)
+_string(
+    "trainable",
+    None,
+    "Regular expression; only variables with a match in their path move. "
+    "Default: all (OSVOS-M: its modulator).",
+)
+flags.DEFINE_bool(
+    "move",
+    False,
+    "Also shift, scale, rotate and mirror the frame where the published "
+    "settings do not (OSMN).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "clip_length",
+    None,
+    "Learn pseudo-clips of so many frames, moving as with --move; 0: images. Default: "
+    "4 for ReConvNet, 0 for others.",
+    lower_bound=0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "adapt",
+    False,
+    "Go on learning while segmenting, in the manner of onAVOS.",
+    flag_values=FLAGS,
+)
+_string(
+    "working_size",
+    None,
+    "Size at which the network sees frames, in both: shorter side or HEIGHTxWIDTH. "
+    "Default: the preset's, or their own.",
+)
+flags.DEFINE_enum(
+    "merge", "argmax", ["argmax", "soft"], "Merge of objects.", flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    "before",
+    True,
+    "Where the truth is there, also segment without tuning to compare.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "keep_weights",
+    False,
+    "Keep the tuned networks in OUT/tuned (full size: 660 MB each).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("seed", 0, "Fixes the transformations.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "overwrite", False, "Begin anew instead of going on.", flag_values=FLAGS
+)
+
+
+def main():
+    """Tunes and segments; see the module's text."""
+    out = pathlib.Path(FLAGS.out)
+    working_size = shared_flags.working_size(FLAGS, FLAGS.weights)
+    clips = list_clips()
+    model = segment.load_network(
+        FLAGS.weights,
+        FLAGS.model,
+        FLAGS.size,
+        shared_flags.parse_model_options(FLAGS.model_option),
+    )
+    settings = finetune_settings(model)
+    check_run(out, model, settings, working_size)
+    rows = [
+        tune_and_segment(model, clip, settings, working_size, out) for clip in clips
+    ]
+    table = table_of(rows)
+    files.write_text(out / "table.txt", table + "\n")
+    print(table)
+
+
+def list_clips():
+    """The clips that the flags name, each checked.
+
+    Raises:
+        InputError: neither or both kinds of clips, a clip that cannot be
+            segmented, an unknown sequence.
+    """
+    if (FLAGS.data_dir is None) == (FLAGS.video is None):
+        raise InputError("give either --data_dir or --video and --mask.")
+    if FLAGS.video is not None:
+        from osmn_recurrent.datasets.video_files import open_clip
+
+        if FLAGS.mask is None:
+            raise InputError("--video needs --mask, the mask of its first frame.")
+        clips = [open_clip(FLAGS.video, FLAGS.mask)]
+    else:
+        from osmn_recurrent.datasets.davis import davis_clips
+
+        clips = davis_clips(
+            FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution
+        )
+        unknown = set(FLAGS.sequences) - {clip.name for clip in clips}
+        if unknown:
+            raise InputError(
+                f"--sequences: {', '.join(sorted(unknown))} not in the list "
+                f"{FLAGS.split} of {FLAGS.data_dir}."
+            )
+        if FLAGS.sequences:
+            clips = [clip for clip in clips if clip.name in FLAGS.sequences]
+    for clip in clips:
+        clip.check()
+    return clips
+
+
+def finetune_settings(model):
+    """`FinetuneSettings`: the network's own with what the flags change."""
+    from osmn_recurrent.training import online
+    from osmn_recurrent.training.first_frame import NO_MOTION
+    from osmn_recurrent.training.pseudo_clips import Motion
+
+    settings = online.FinetuneSettings.for_network(model)
+    given = {
+        name: FLAGS[name].value
+        for name in (
+            "iterations",
+            "learning_rate",
+            "batch_size",
+            "optimizer",
+            "loss",
+            "reduction",
+            "clip_norm",
+            "trainable",
+        )
+        if FLAGS[name].value is not None
+    }
+    transforms = settings.transforms
+    if FLAGS.clip_length is not None:
+        transforms = dataclasses.replace(
+            transforms, clip_length=FLAGS.clip_length or None
+        )
+    moving = FLAGS.move or transforms.clip_length
+    if moving and transforms.motion == NO_MOTION:
+        transforms = dataclasses.replace(transforms, flip=0.5, motion=Motion())
+    return dataclasses.replace(
+        settings, **given, seed=FLAGS.seed, transforms=transforms
+    )
+
+
+def check_run(out, model, settings, working_size):
+    """Refuses to mix results of different settings in one folder."""
+    from osmn_recurrent.models import presets
+
+    record = {
+        "weights_sha256": presets.weights_digest(model),
+        "finetuning": dataclasses.asdict(settings),
+        "adapt": FLAGS.adapt,
+        "merge": FLAGS.merge,
+        "working_size": working_size,
+    }
+    record = json.loads(json.dumps(record))
+    path = out / "run.json"
+    if path.exists() and not FLAGS.overwrite:
+        try:
+            stored = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            stored = {}
+        changed = [key for key in record if stored.get(key) != record[key]]
+        if changed:
+            raise InputError(
+                f"{out} holds results of another run ({', '.join(changed)} differ); "
+                "give --overwrite to replace them or name another place."
+            )
+    files.write_json(path, record)
+
+
+def tune_and_segment(model, clip, settings, working_size, out):
+    """One clip's row, from its file if it was finished before.
+
+    Returns:
+        Dict for the table and OUT/sequences/CLIP.json.
+    """
+    from osmn_recurrent.inference import output
+    from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
+    from osmn_recurrent.inference.segmenter import VideoSegmenter
+
+    path = out / "sequences" / f"{clip.name}.json"
+    if path.exists() and not FLAGS.overwrite:
+        return json.loads(path.read_text(encoding="utf-8"))
+    scored = FLAGS.data_dir is not None and len(clip.mask_paths) == len(clip)
+    before = None
+    if scored and FLAGS.before:
+        plain = VideoSegmenter(
+            model, _precision(model), FLAGS.merge, working_size=working_size
+        )
+        folder = out / "before" / clip.name
+        output.segment_clip(plain, clip, folder, FLAGS.overwrite, later_masks=False)
+        before = mean_j(clip, out / "before")
+    settings = tuning.at_size(settings, clip, working_size)
+    models, seconds = tuning.tuned_networks(model, clip, settings, out)
+    if FLAGS.adapt:
+        from osmn_recurrent.training.adaptation import AdaptingSegmenter
+
+        segmenter = AdaptingSegmenter(models, None, settings, FLAGS.merge, working_size)
+    else:
+        segmenter = ObjectwiseSegmenter(models, FLAGS.merge, working_size)
+    folder = out / "masks" / clip.name
+    done = output.segment_clip(
+        segmenter, clip, folder, FLAGS.overwrite, later_masks=False
+    )
+    after = mean_j(clip, out / "masks") if scored else None
+    row = {
+        "sequence": clip.name,
+        "frames": len(clip),
+        "objects": len(models),
+        "iterations": settings.iterations,
+        "tuning s": seconds,
+        "s/frame": done.seconds,
+        "s/frame with tuning": None
+        if done.seconds is None
+        else done.seconds + seconds / len(clip),
+        "J before": before,
+        "J after": after,
+        "difference": None if before is None or after is None else after - before,
+    }
+    files.write_json(path, row)
+    if not FLAGS.keep_weights:
+        for weights in tuning.tuned_files(clip, out, models):
+            weights.unlink(missing_ok=True)
+            weights.with_suffix(".json").unlink(missing_ok=True)
+    return row
+
+
+def _precision(model):
+    name = model.dtype_policy.name
+    return name.removeprefix("mixed_")
+
+
+def mean_j(clip, results):
+    """Mean J over a clip's objects in percent, by DAVIS' rules."""
+    from osmn_recurrent.metrics import davis, result_folder
+
+    sequences = davis.davis_sequences(
+        FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution
+    )
+    own = [each for each in sequences if each.name == clip.name]
+    scores = result_folder.evaluate_folder(results, own, processes=1)[clip.name]
+    return 100 * sum(each.figures()["J-Mean"] for each in scores.values()) / len(scores)
+
+
+def table_of(rows):
+    """The table of all clips, with means where there are several."""
+    from osmn_recurrent.reports.tables import text_table
+
+    rows = list(rows)
+    if len(rows) > 1:
+        mean = {"sequence": "mean"}
+        for key in list(rows[0])[1:]:
+            values = [row[key] for row in rows if row[key] is not None]
+            mean[key] = sum(values) / len(values) if values else None
+        rows.append(mean)
+    return text_table(rows, {"s/frame": 3, "s/frame with tuning": 3, "J after": 2})
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

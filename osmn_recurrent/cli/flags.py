@@ -1,0 +1,180 @@
+"""Flags that several programs share, and how their values are read."""
+
+import ast
+
+from absl import flags
+
+from osmn_recurrent.datasets.by_name import DATASETS
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent.models.published import PRESETS
+
+
+def define_set(flag_values):
+    """Defines the flags that name a set of sequences to score."""
+    own = {"flag_values": flag_values}
+    flags.DEFINE_enum(
+        "dataset",
+        None,
+        DATASETS,
+        "Data set, and its rules; the DAVIS ones fit anything laid out like it.",
+        required=True,
+        **own,
+    )
+    flags.DEFINE_string(
+        "data_dir", None, "Folder of the data set.", required=True, **own
+    )
+    flags.DEFINE_string(
+        "set",
+        "val",
+        "List of sequences in the data set; YouTube-Objects without lists: all.",
+        **own,
+    )
+    flags.DEFINE_string(
+        "resolution",
+        "480p",
+        "Folder under JPEGImages and Annotations; DAVIS only.",
+        **own,
+    )
+    flags.DEFINE_integer(
+        "processes",
+        None,
+        "Processes that score at a time. Default: one per core.",
+        lower_bound=1,
+        **own,
+    )
+
+
+def define_network(flag_values):
+    """Defines --size and --model_option of weights that do not know them."""
+    flags.DEFINE_enum(
+        "size",
+        None,
+        SIZE_NAMES,
+        "Channel counts: the papers' (full) or small. Default: full, or what a "
+        ".keras file says.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "model_option",
+        [],
+        "KEY=VALUE of the network's class, such as coupling=residual; repeat it "
+        "for several.",
+        flag_values=flag_values,
+    )
+
+
+def define_model(flag_values):
+    """Defines --model, for weights that do not know it."""
+    flags.DEFINE_enum(
+        "model",
+        None,
+        NAMES,
+        "Network; needed with a .weights.h5 file.",
+        flag_values=flag_values,
+    )
+
+
+def define_loop(flag_values):
+    """Defines how a network runs over a video."""
+    own = {"flag_values": flag_values}
+    flags.DEFINE_enum(
+        "precision",
+        "float32",
+        ["float32", "bfloat16", "float16"],
+        "Type that layers compute in (papers: float32).",
+        **own,
+    )
+    flags.DEFINE_enum(
+        "merge",
+        "argmax",
+        ["argmax", "soft"],
+        "Merge of several objects: OSMN's arg-max over a background of 0.5, or "
+        "STM's soft aggregation.",
+        **own,
+    )
+    flags.DEFINE_string(
+        "working_size",
+        None,
+        "Size at which the network sees the frames: shorter side (480) or "
+        "HEIGHTxWIDTH (480x854). Default: the preset's, or the frames' own, as in the "
+        "papers.",
+        **own,
+    )
+    flags.DEFINE_enum(
+        "refine",
+        "none",
+        ["none", "crf", "guided"],
+        "Fit every mask to its frame's edges before the next one is made: dense CRF "
+        "(extra crf) or guided filter. After the last mask, as in the papers: "
+        "osmn_recurrent.cli.refine.",
+        **own,
+    )
+
+
+def loop_options(flag_values, weights):
+    """The values of `define_loop`, for `tuning.make_segmenter`.
+
+    Args:
+        flag_values: where they were defined.
+        weights: what --weights names; a preset may have a working size.
+    """
+    options = {n: flag_values[n].value for n in ("precision", "merge", "refine")}
+    return {**options, "working_size": working_size(flag_values, weights)}
+
+
+def working_size(flag_values, weights):
+    """The value of --working_size, or else that of the preset `weights`."""
+    if flag_values.working_size is None and weights in PRESETS:
+        return PRESETS[weights].working_size
+    return parse_working_size(flag_values.working_size)
+
+
+def parse_working_size(text, flag="working_size"):
+    """`"480"` to 480, `"480x854"` to (480, 854), None to None.
+
+    Args:
+        text: the flag's value.
+        flag: its name, for errors.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text is None:
+        return None
+    try:
+        lengths = [int(part) for part in text.lower().split("x")]
+    except ValueError:
+        lengths = []
+    if len(lengths) not in (1, 2) or min(lengths) < 16:
+        raise InputError(
+            f"--{flag}={text} is no size, expected the shorter side or "
+            "HEIGHTxWIDTH, at least 16 pixels each, such as 480 or 480x854."
+        )
+    return lengths[0] if len(lengths) == 1 else tuple(lengths)
+
+
+def parse_model_options(texts, flag="model_option"):
+    """`["coupling=residual"]` to `{"coupling": "residual"}`.
+
+    Args:
+        texts: list of KEY=VALUE; values are Python literals (True, 64, (4, 5)), or
+            else text.
+        flag: the flag's name, for errors.
+
+    Raises:
+        InputError: an entry without "=".
+    """
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(
+                f"--{flag}={text} has no '=', expected KEY=VALUE such as "
+                "coupling=residual."
+            )
+        try:
+            options[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[key] = value
+    return options

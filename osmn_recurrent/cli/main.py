@@ -1,0 +1,46 @@
+"""Semi-supervised video object segmentation: `osmn VERB --help` lists flags."""
+
+import sys
+
+import osmn_recurrent
+from osmn_recurrent import programs
+
+VERBS = {
+    "segment": ("osmn_recurrent.cli.segment", "masks of a video from its first mask"),
+    "train": ("osmn_recurrent.cli.train", "train a network"),
+    "finetune": ("osmn_recurrent.cli.finetune", "tune a network to first frames"),
+    "evaluate": ("osmn_recurrent.cli.evaluate", "official scores of masks"),
+    "benchmark": ("osmn_recurrent.cli.benchmark", "networks and masks in one table"),
+    "report": ("osmn_recurrent.cli.report", "a page that shows masks and scores"),
+    "refine": ("osmn_recurrent.cli.refine", "fit masks to the edges of frames"),
+    "convert": ("osmn_recurrent.cli.convert", "weights from and to other programs"),
+    "inspect": ("checkpoints_tools.inspect_checkpoint", "what a weights file holds"),
+    "export": ("osmn_recurrent.cli.export", "SavedModel, ONNX, LiteRT"),
+    "prepare": ("osmn_recurrent.cli.prepare", "data sets as TFRecord files"),
+    "demo": ("osmn_recurrent.cli.demo", "draw videos, train on them, compare"),
+}
+"""Module and one line of help per verb."""
+
+
+def console():
+    """Entry of the console command."""
+    sys.exit(call(sys.argv))
+
+
+def call(argv):
+    """Runs `osmn VERB ...`.
+
+    Args:
+        argv: list of str, the program's name first.
+
+    Returns:
+        Exit code, as of `programs.call`.
+    """
+    if argv[1:2] == ["--version"]:
+        print(f"osmn_recurrent {osmn_recurrent.__version__}")
+        return 0
+    return programs.dispatch(["osmn", *argv[1:]], VERBS, __doc__)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,190 @@
+"""Fits the masks of a result folder to their frames' edges.
+
+    osmn refine --results=DIR --frames=DAVIS/JPEGImages/480p \\
+        --method=crf --out=DIR2
+
+Takes RESULTS/SEQUENCE/FRAME.png and FRAMES/SEQUENCE/FRAME.jpg (or the masks
+and frames of one clip directly) and writes OUT/SEQUENCE/FRAME.png with the
+masks' palettes. A sequence's first mask is the given one and is copied. A run
+that broke off goes on when it is started again.
+"""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+from absl import flags
+
+from osmn_recurrent import files, programs
+from osmn_recurrent.errors import InputError
+
+FLAGS = flags.FlagValues()
+RUN_FILE = "refinement.json"
+
+flags.DEFINE_string(
+    "results", None, "Folder of masks.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "frames", None, "Folder of their frames.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "method",
+    "crf",
+    ["crf", "guided"],
+    "Dense CRF with the OSMN release's parameters (extra crf), or a guided "
+    "filter (nothing to compile).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "out", None, "Folder for the refined masks.", required=True, flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    "overwrite",
+    False,
+    "Replace masks that are there instead of going on.",
+    flag_values=FLAGS,
+)
+
+
+def main():
+    """Refines; see the module's text."""
+    results, out = pathlib.Path(FLAGS.results), pathlib.Path(FLAGS.out)
+    pairs = list_pairs(results, pathlib.Path(FLAGS.frames))
+    if out.resolve() == results.resolve():
+        raise InputError(f"--out={out} is the results folder; name another place.")
+
+    from osmn_recurrent.inference import refinement
+
+    refine = refinement.REFINEMENTS[FLAGS.method]()
+    prepare(
+        out,
+        {"results": str(results.resolve()), **refinement.describe(refine)},
+        [out / mask.relative_to(results) for mask, _, _ in pairs],
+    )
+    done, changed = refine_all(refine, pairs, results, out)
+    print(
+        f"{len(pairs)} masks ({done} new, {100 * changed:.2f}% of the new ones' "
+        f"pixels changed) in {out}"
+    )
+
+
+def list_pairs(results, frames):
+    """Masks and their frames, all checked by their headers.
+
+    Args:
+        results: folder of masks, or of folders of masks.
+        frames: the same with frames.
+
+    Returns:
+        List of `(mask file, frame file, whether it is a first mask)`.
+
+    Raises:
+        InputError: a missing folder, no masks, a mask without a frame or of
+            another size.
+    """
+    from osmn_recurrent.datasets import clips
+
+    for folder in (results, frames):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder.")
+    inside = sorted(p for p in results.iterdir() if p.is_dir()) or [results]
+    pairs = []
+    for folder in inside:
+        pictures = frames / folder.relative_to(results)
+        masks = clips.picture_paths(folder, (".png",))
+        if not masks:
+            continue
+        if not pictures.is_dir():
+            raise InputError(
+                f"{pictures}: no such folder, expected the frames of the masks "
+                f"in {folder}."
+            )
+        found = clips.picture_paths(pictures)
+        if not found:
+            raise InputError(f"{pictures} holds no picture, expected frames.")
+        names = [path.stem for path in found]
+        of_frame = clips.masks_by_frame(masks, names, pictures)
+        for number, (index, mask) in enumerate(of_frame.items()):
+            sizes = clips.image_size(mask), clips.image_size(found[index])
+            if sizes[0] != sizes[1]:
+                raise InputError(
+                    f"{mask} is {sizes[0][1]}x{sizes[0][0]}, but its frame "
+                    f"{found[index]} is {sizes[1][1]}x{sizes[1][0]}; give the "
+                    "frames that the masks were made from."
+                )
+            pairs.append((mask, found[index], number == 0))
+    if not pairs:
+        raise InputError(
+            f"{results} holds no masks, expected {results}/SEQUENCE/FRAME.png or "
+            f"{results}/FRAME.png."
+        )
+    return pairs
+
+
+def prepare(out, settings, paths):
+    """Sees to it that masks in `out` were refined in the same way.
+
+    Args:
+        out: the output folder.
+        settings: JSON values that the masks depend on.
+        paths: the mask files to be written.
+
+    Raises:
+        InputError: masks of another refinement, or of an unknown one.
+    """
+    run_file = out / RUN_FILE
+    if FLAGS.overwrite:
+        for path in (run_file, *paths):
+            path.unlink(missing_ok=True)
+    if any(path.exists() for path in paths):
+        try:
+            same = json.loads(run_file.read_text(encoding="utf-8")) == settings
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            raise InputError(
+                f"{out} holds masks that were not made like this (see "
+                f"{run_file}); give --overwrite to replace them or name another "
+                "place."
+            )
+    files.write_json(run_file, settings)
+
+
+def refine_all(refine, pairs, results, out):
+    """Writes the masks that are not there yet.
+
+    Returns:
+        `(count, share)` of the masks written now and of the pixels of these
+        that changed.
+    """
+    from tqdm import tqdm
+
+    from osmn_recurrent import masks
+    from osmn_recurrent.datasets.clips import read_frame
+
+    count, changed, pixels = 0, 0, 0
+    for mask, frame, first in tqdm(pairs, desc=FLAGS.method, unit="mask"):
+        path = out / mask.relative_to(results)
+        if path.exists():
+            continue
+        count += 1
+        if first:
+            with files.replace_when_done(path) as temporary:
+                shutil.copyfile(mask, temporary)
+            continue
+        ids, palette = masks.read_mask_with_palette(mask)
+        refined = refine(read_frame(frame), ids)
+        changed += np.count_nonzero(refined != ids)
+        pixels += ids.size
+        masks.write_mask(path, refined, palette)
+    return count, changed / max(pixels, 1)
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,171 @@
+"""A page about one or more folders of masks: scores, curves, worst frames.
+
+    osmn report --results=published/osvos --compare=published/osmn \\
+        --dataset=davis2016 --data_dir=DAVIS --set=val --out=report.html
+
+Scores every folder by the data set's official rules and writes one HTML file
+that needs nothing else: tables that sort, every clip with a slider, the truth
+and each result side by side, J and F of every object over the frames, and the
+worst frames first.
+"""
+
+import functools
+import pathlib
+
+from absl import flags
+
+from osmn_recurrent import files, programs
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.datasets.by_name import list_clips
+from osmn_recurrent.errors import InputError
+
+FLAGS = flags.FlagValues()
+shared_flags.define_set(FLAGS)
+flags.DEFINE_string(
+    "results",
+    None,
+    "Folder of masks, FOLDER or NAME:FOLDER; one folder per sequence in it.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "compare",
+    [],
+    "Further folders of masks, compared with the first.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string("out", None, "The HTML file.", required=True, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "width",
+    320,
+    "Pixels, across, of the pictures in the page (320: 15 kB a frame).",
+    lower_bound=64,
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool("overwrite", False, "Replace the file.", flag_values=FLAGS)
+
+
+def main():
+    """Scores and writes the page; see the module's text."""
+    from osmn_recurrent.metrics import result_folder, score_report
+    from osmn_recurrent.reports import html, tables
+
+    out = pathlib.Path(FLAGS.out)
+    files.refuse_to_overwrite(out, FLAGS.overwrite)
+    folders = list_folders()
+    where = (FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution)
+    sequences, _ = score_report.list_sequences(*where)
+    pictures = {
+        clip.name: {path.stem: path for path in clip.frame_paths}
+        for clip in list_clips(*where)
+    }
+    scores = {
+        name: result_folder.evaluate_folder(folder, sequences, FLAGS.processes)
+        for name, folder in folders.items()
+    }
+    rows = [{"method": name} | figures_of(found) for name, found in scores.items()]
+    clips = [
+        page_clip(sequence, pictures[sequence.name], folders, scores)
+        for sequence in sequences
+    ]
+    title = f"{' and '.join(folders)} on {FLAGS.dataset} {FLAGS.set}"
+    text = (
+        f"{len(sequences)} clip{'' if len(sequences) == 1 else 's'}, figures in "
+        "percent by the data set's official rules. "
+        "Click on a column to sort, on a row or a frame to see it."
+    )
+    html.write_page(out, title, text, rows, clips, width=FLAGS.width)
+    print(tables.text_table(rows))
+    print(f"\npage: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def list_folders():
+    """`{name: folder}` of the flags.
+
+    Raises:
+        InputError: two of one name.
+    """
+    folders = {}
+    for text in [FLAGS.results, *FLAGS.compare]:
+        name, colon, folder = text.partition(":")
+        folder = pathlib.Path(folder if colon else text)
+        name = name if colon else folder.resolve().name
+        if name in folders:
+            raise InputError(
+                f"two folders of masks are called {name}; write NAME:{folder}."
+            )
+        folders[name] = folder
+    return folders
+
+
+def figures_of(scores):
+    """The official figures in percent, of `{sequence: {id: ObjectScores}}`."""
+    from osmn_recurrent.metrics import score_report, statistics
+
+    figures = statistics.summarise(score_report.counted_scores(scores))
+    return {name.removesuffix("-Mean"): 100 * value for name, value in figures.items()}
+
+
+def page_clip(sequence, pictures, folders, scores):
+    """What the page shows of a sequence: the frames that have a true mask.
+
+    Args:
+        sequence: `result_folder.Sequence`.
+        pictures: `{frame name: file}`.
+        folders: `{method: folder of masks}`.
+        scores: `{method: {sequence: {object id: ObjectScores}}}`.
+
+    Returns:
+        `html.PageClip`.
+
+    Raises:
+        InputError: a true mask whose frame is missing.
+    """
+    from osmn_recurrent.datasets.clips import read_frame
+    from osmn_recurrent.metrics.frames import read_values
+    from osmn_recurrent.reports import html
+
+    names = tuple(name for name in sequence.frames if name in sequence.truth)
+    missing = [name for name in names if name not in pictures]
+    if missing:
+        raise InputError(
+            f"{sequence.truth[missing[0]]} has no frame {missing[0]} beside it in "
+            f"{sequence.name}; complete the data set's pictures."
+        )
+
+    def truth(t):
+        return as_ids(sequence.read_truth(sequence.truth[names[t]]), sequence)
+
+    def predicted(folder, t):
+        path = folder / sequence.name / f"{names[t]}.png"
+        return as_ids(read_values(path), sequence) if path.exists() else None
+
+    return html.PageClip(
+        name=sequence.name,
+        frames=names,
+        picture=lambda t: read_frame(pictures[names[t]]),
+        truth=truth,
+        predicted={
+            name: functools.partial(predicted, folder)
+            for name, folder in folders.items()
+        },
+        scores={name: found[sequence.name] for name, found in scores.items()},
+    )
+
+
+def as_ids(values, sequence):
+    """Ids to show: where masks are 0/255 or 0 and anything, object 1."""
+    from osmn_recurrent.metrics.frames import is_binary
+
+    if sequence.binary or is_binary(values):
+        return (values > 0).astype("uint8")
+    return values
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

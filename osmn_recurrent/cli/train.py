@@ -1,0 +1,172 @@
+"""Trains a network: phase 1 of both papers on COCO, phase 2 on clips.
+
+Examples; the files in experiments/flags hold the papers' settings:
+
+    osmn train --flagfile=experiments/flags/osmn_stage1a.flags \\
+        --data_dir=COCO --init_from=vgg16_start.keras --workdir=runs/osmn_stage1a
+    osmn train --flagfile=experiments/flags/reconvnet_davis17.flags \\
+        --data_dir=DAVIS --init_from=OSMN.keras --workdir=runs/reconvnet_davis17
+
+Writes model.keras, loss.csv, validation.csv, tensorboard/ and run.json into the work
+folder. The same command goes on where a broken-off run stopped; Ctrl-C saves first.
+"""
+
+import pathlib
+
+from osmn_recurrent import files, programs
+from osmn_recurrent.cli import train_flags
+from osmn_recurrent.cli.train_flags import DATASETS, FLAGS
+from osmn_recurrent.errors import InputError
+
+STATE_FILES = ("state.npz", "run.json", "best.keras", "last.keras", "model.keras")
+
+
+def transfer_weights(model, path):
+    """`presets.transfer_weights` of a stored network, with errors that name it."""
+    from osmn_recurrent.models import presets
+
+    source = presets.load_model(path)
+    try:
+        return presets.transfer_weights(model, source, FLAGS.init_filter)
+    except ValueError as error:
+        raise InputError(
+            f"{path} cannot start a training of {FLAGS.model} ({error}); choose "
+            "the network, size and options that it was saved from."
+        ) from None
+
+
+def load_clips(dataset, data_dir, split, prepared=False):
+    """List of `Clip`s of a data set."""
+    if prepared:
+        from osmn_recurrent.datasets.prepared import prepared_clips
+
+        return prepared_clips(data_dir, split, binary=dataset == "davis2016")
+    if dataset == "youtube_vos":
+        from osmn_recurrent.datasets.youtube_vos import youtube_vos_clips
+
+        return youtube_vos_clips(data_dir, split, first_mask_only=False)
+    from osmn_recurrent.datasets.davis import davis_clips
+
+    return davis_clips(data_dir, int(dataset[-4:]), split, FLAGS.resolution)
+
+
+def make_samples(settings, guide_kind):
+    """The samples that the flags describe."""
+    own = settings.samples, guide_kind, settings.batch_size, settings.seed
+    if FLAGS.dataset == "coco":
+        return make_image_samples(
+            FLAGS.data_dir, FLAGS.split or "train2017", own, FLAGS.pseudo_clips
+        )
+    from osmn_recurrent.training.mixture import Mixture
+    from osmn_recurrent.training.samples import ClipSamples
+
+    split = FLAGS.split or "train"
+    clips = load_clips(FLAGS.dataset, FLAGS.data_dir, split, FLAGS.prepared)
+    samples = ClipSamples(clips, *own, cache=FLAGS.cache)
+    if not FLAGS.image_dir:
+        return samples
+    images = make_image_samples(
+        FLAGS.image_dir, FLAGS.image_split, own, FLAGS.clip_length > 0
+    )
+    return Mixture([samples, images], [1.0 - FLAGS.image_share, FLAGS.image_share])
+
+
+def make_image_samples(folder, split, own, as_clips):
+    """Samples, or pseudo-clips, of a set in COCO's layout.
+
+    Args:
+        folder: the set, or one that `osmn prepare` wrote.
+        split: of it.
+        own: the first arguments of `Samples`.
+        as_clips: whether to make pseudo-clips.
+    """
+    from osmn_recurrent.datasets.coco import CocoObjects
+    from osmn_recurrent.datasets.prepared import PreparedImages
+    from osmn_recurrent.training.image_samples import ImageSamples
+    from osmn_recurrent.training.pseudo_clips import Motion
+
+    kind = PreparedImages if FLAGS.prepared else CocoObjects
+    objects = kind(folder, split, FLAGS.cache_dir)
+    print(getattr(objects, "describe", lambda: f"{len(objects):,} prepared images")())
+    motion = Motion() if as_clips else None
+    return ImageSamples(objects, *own, motion=motion, pasted=FLAGS.pasted)
+
+
+def validation_clips():
+    """The clips of `--val_split`, or none."""
+    if not FLAGS.val_split:
+        return []
+    own = FLAGS.dataset if FLAGS.dataset in DATASETS[:2] else DATASETS[1]
+    kind = FLAGS.val_dataset or own
+    prepared = FLAGS.prepared and not FLAGS.val_data_dir
+    folder = FLAGS.val_data_dir or FLAGS.data_dir
+    clips = load_clips(kind, folder, FLAGS.val_split, prepared)
+    if not FLAGS.validate_pieces:
+        return clips
+    if prepared:
+        raise InputError("--validate_pieces does not go with --prepared; leave it out.")
+    from osmn_recurrent.datasets.clips import pieces_of
+
+    length = FLAGS.validate_pieces
+    return [piece for clip in clips for piece in pieces_of(clip, length)]
+
+
+def make_model(strategy):
+    """The network that the flags describe, in the strategy's scope."""
+    import keras
+
+    from osmn_recurrent.models import presets
+
+    keras.utils.set_random_seed(FLAGS.seed)
+    options = train_flags.model_options()
+    try:
+        with strategy.scope():
+            model = presets.build_model(
+                FLAGS.model, FLAGS.size, dtype=FLAGS.precision, **options
+            )
+            if FLAGS.init_from:
+                fresh = transfer_weights(model, FLAGS.init_from)
+                print(f"started from {FLAGS.init_from}; new: {len(fresh)} variables")
+    except (TypeError, ValueError) as error:
+        if not options or isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"--model_options={','.join(FLAGS.model_options)} does not suit "
+            f"{FLAGS.model}: {error}; python -c 'import osmn_recurrent as osr; "
+            f'help(osr.build_model("{FLAGS.model}", "compact"))\' lists them.'
+        ) from None
+    return model
+
+
+def main():
+    """Trains; see the module's text."""
+    workdir = pathlib.Path(FLAGS.workdir)
+    settings = train_flags.settings_from_flags()
+    if FLAGS.init_filter and not FLAGS.init_from:
+        raise InputError(
+            "--init_filter needs --init_from, the network it chooses from."
+        )
+    files.refuse_to_overwrite(workdir / "model.keras", FLAGS.overwrite)
+    if FLAGS.overwrite:
+        for name in STATE_FILES:
+            (workdir / name).unlink(missing_ok=True)
+    from osmn_recurrent.training import distribution, trainer
+
+    strategy = distribution.make_strategy(FLAGS.strategy)
+    settings.check(strategy.num_replicas_in_sync)
+    validation = validation_clips()
+    model = make_model(strategy)
+    samples = make_samples(settings, model.guide_kind)
+    path = trainer.train(
+        model, samples, settings, workdir, FLAGS.model, validation, strategy
+    )
+    print(f"trained network: {path}")
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

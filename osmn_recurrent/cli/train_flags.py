@@ -1,0 +1,311 @@
+"""Flags of `osmn train`, and the settings they describe."""
+
+import re
+
+from absl import flags
+
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.models import NAMES, SIZE_NAMES
+
+FLAGS = flags.FlagValues()
+
+DATASETS = ("davis2016", "davis2017", "youtube_vos", "coco")
+
+
+def _text(name, default, help_text, **more):
+    flags.DEFINE_string(name, default, help_text, flag_values=FLAGS, **more)
+
+
+def _choice(name, default, values, help_text):
+    flags.DEFINE_enum(name, default, values, help_text, flag_values=FLAGS)
+
+
+def _switch(name, default, help_text):
+    flags.DEFINE_bool(name, default, help_text, flag_values=FLAGS)
+
+
+def _whole(name, default, help_text, lower_bound=0):
+    flags.DEFINE_integer(
+        name, default, help_text, lower_bound=lower_bound, flag_values=FLAGS
+    )
+
+
+def _number(name, default, help_text, lower_bound=0.0, upper_bound=None):
+    flags.DEFINE_float(
+        name,
+        default,
+        help_text,
+        lower_bound=lower_bound,
+        upper_bound=upper_bound,
+        flag_values=FLAGS,
+    )
+
+
+def _share(name, default, help_text):
+    _number(name, default, help_text, upper_bound=1.0)
+
+
+# The network.
+_choice("model", "osmn", NAMES, "Network to train.")
+_choice("size", "full", SIZE_NAMES, "Channel counts: the papers', or small.")
+flags.DEFINE_list(
+    "model_options",
+    [],
+    "Options of the network's class, such as coupling=residual or "
+    "use_visual_modulator=False (papers: none).",
+    flag_values=FLAGS,
+)
+_text(
+    "init_from",
+    None,
+    "A .keras file to start from: this network's or a smaller one's (OSMN into "
+    "ReConvNet, as in the paper). Default: new weights.",
+)
+_text(
+    "init_filter",
+    "",
+    "Regular expression: only variables of init_from with a match in their path are "
+    "taken, such as ^seg/ for an OSVOS from an OSMN. Default: all.",
+)
+_choice(
+    "precision",
+    "float32",
+    ["float32", "mixed_bfloat16", "mixed_float16"],
+    "Keras policy; logits, losses and moments stay float32. float16 scales the loss.",
+)
+
+# The data.
+_choice("dataset", "davis2017", DATASETS, "Kind of data (OSMN stage 1: coco).")
+_text(
+    "data_dir",
+    None,
+    "DAVIS folder (JPEGImages, Annotations, ImageSets), YouTube-VOS folder (train/...) "
+    "or COCO folder (train2017, annotations).",
+    required=True,
+)
+_switch(
+    "prepared",
+    False,
+    "data_dir is a set that osmn prepare (or TFDS, davis) has written.",
+)
+_text("cache_dir", None, "Folder of COCO's index. Default: beside the annotations.")
+_text("split", None, "List under ImageSets, or COCO's. Default: train, train2017.")
+_text("resolution", "480p", "Folder under DAVIS' JPEGImages.")
+_choice(
+    "val_dataset",
+    None,
+    DATASETS[:2],
+    "Layout of the validation's data. Default: that of dataset, davis2017 for others.",
+)
+_text("val_data_dir", None, "DAVIS folder of the validation. Default: data_dir.")
+_text("val_split", None, "List of clips to validate on. Default: no validation.")
+_choice(
+    "cache",
+    "none",
+    ["none", "frames"],
+    "Whether the clips' frames stay in memory once they were read.",
+)
+_switch(
+    "pseudo_clips",
+    False,
+    "Make clips of COCO's images, moved along smooth random paths (not in the papers).",
+)
+_share(
+    "pasted",
+    0.0,
+    "Share of the pseudo-clips whose object moves over another still.",
+)
+_text(
+    "image_dir",
+    None,
+    "COCO folder whose images, or pseudo-clips with --clip_length, are mixed with the "
+    "samples of data_dir (not in the papers).",
+)
+_text("image_split", "train2017", "COCO split under image_dir.")
+_share("image_share", 0.5, "Share of the samples that come from image_dir.")
+
+# Samples.
+_whole("height", 480, "Height of the network image at scale 1.", 1)
+_whole("width", 854, "Width of the network image at scale 1.", 1)
+flags.DEFINE_list(
+    "scales",
+    ["0.5", "0.8", "1.0"],
+    "Scales drawn per batch (OSMN stage 1: 0.8,1,1.2 of 400x400; stage 2: 0.5,0.8,1).",
+    flag_values=FLAGS,
+)
+_whole(
+    "clip_length",
+    0,
+    "Frames per sample; 0: single frames. ReConvNet's paper gives none.",
+)
+_whole("stride", 1, "Steps between the frames of a sample.", 1)
+_share("flip", 0.0, "Probability of mirroring (OSMN stage 1: 0.5, stage 2: 0).")
+_share("crop", 1.0, "Random crops keep at least this share of each side; 1: none.")
+_number(
+    "colour_jitter",
+    0.0,
+    "Strength of a random change of colours, one per sample (papers: 0).",
+    upper_bound=2.0,
+)
+_choice(
+    "guide_augmentation",
+    "osmn",
+    ["osmn", "affine", "none"],
+    "How guides are disturbed: as OSMN's release; by shift, scale and rotation of both "
+    "modulators' inputs, as ReConvNet's paper; or not.",
+)
+
+# Loss and optimiser.
+_choice(
+    "loss",
+    "balanced_cross_entropy",
+    ["balanced_cross_entropy", "lovasz_hinge"],
+    "OSMN: balanced_cross_entropy; ReConvNet: lovasz_hinge.",
+)
+_choice(
+    "reduction",
+    "sum",
+    ["sum", "image_mean"],
+    "Of the balanced cross-entropy: summed over the batch as released, or its mean.",
+)
+_whole("steps", 50_000, "Optimiser steps (OSMN, stage 2: 50000).", 1)
+_whole("batch_size", 4, "Samples per step, over all devices (OSMN: 8, then 4).", 1)
+_whole("accumulate", 1, "Parts of a batch whose gradients are added up.", 1)
+_number("learning_rate", 1e-6, "Rate of the non-recurrent parts (papers: 1e-6).")
+_number("recurrent_learning_rate", 1e-5, "Rate of the ConvLSTMs (ReConvNet: 1e-5).")
+flags.DEFINE_list(
+    "rate_drops",
+    [],
+    "step:factor, from that step on rates are multiplied (OSMN stage 1: 200000:0.1).",
+    flag_values=FLAGS,
+)
+_whole("warmup_steps", 0, "First steps, over which the rates rise (papers: 0).")
+_number("final_rate", 1.0, "Share of the rates that a cosine ends with; 1: none.")
+_number(
+    "weight_decay",
+    None,
+    "Slim's weight decay of kernels. Default: the release's 0.0002 with its summed "
+    "loss, 0 with others.",
+)
+_number("clip_norm", 0.0, "Largest norm of the gradient; 0: no clipping (papers).")
+_text("trainable", "", "Regular expression of the variables that move. Default: all.")
+_switch("freeze_batch_norm", True, "Keep batch statistics (OSMN, stage 2: true).")
+
+# Recurrence.
+_whole("truncation", 0, "Frames of back-propagation through time; 0: the whole clip.")
+_share(
+    "scheduled_sampling",
+    0.0,
+    "Share of guides made from the network's own predictions.",
+)
+_whole("scheduled_sampling_steps", 0, "Steps over which that share rises from 0.")
+_switch("rematerialise", False, "Less memory, more time: compute feature maps twice.")
+
+# The run.
+_text("workdir", None, "Folder for the results.", required=True)
+_switch("overwrite", False, "Start again where a training lies already.")
+_whole("validate_every", 1000, "Steps between validations; 0: only at the end.")
+_whole(
+    "validate_pieces",
+    0,
+    "Cut the validation's clips into pieces of about so many frames, each started from "
+    "its true mask: more starts, less chance. 0: whole clips. Not with --prepared.",
+)
+_text(
+    "validate_at",
+    None,
+    "Size at which the network sees the validation's frames: shorter side or "
+    "HEIGHTxWIDTH. Default: their own.",
+)
+_whole("patience", 0, "Validations without a better J before stopping; 0: never.")
+_whole("save_every", 1000, "Steps between full states on the disk.")
+_choice(
+    "strategy",
+    "one",
+    ["one", "mirrored", "multiworker"],
+    "One device, all devices of this machine, or the machines in TF_CONFIG.",
+)
+_whole("seed", 0, "Fixes data order, augmentation, dropout, initialisation.")
+
+
+def settings_from_flags():
+    """The `TrainSettings` that the flags describe.
+
+    Raises:
+        InputError: flags that contradict each other or make no sense.
+    """
+    for name in ("learning_rate", "recurrent_learning_rate"):
+        if FLAGS[name].value <= 0:
+            raise InputError(
+                f"--{name}={FLAGS[name].value:g} must be above 0; to keep a part "
+                "as it is leave it out of --trainable."
+            )
+    for name in ("trainable", "init_filter"):
+        try:
+            re.compile(FLAGS[name].value)
+        except re.error as error:
+            raise InputError(
+                f"--{name}={FLAGS[name].value} is no regular expression ({error}); "
+                "mend it or leave it out."
+            ) from None
+    from osmn_recurrent.training.settings import TrainSettings
+
+    same = (
+        "loss reduction steps batch_size accumulate learning_rate "
+        "recurrent_learning_rate warmup_steps final_rate weight_decay trainable "
+        "freeze_batch_norm scheduled_sampling scheduled_sampling_steps rematerialise "
+        "validate_every patience save_every seed"
+    ).split()
+    return TrainSettings(
+        samples=_sample_settings(),
+        rate_drops=tuple(_numbers("rate_drops", "200000:0.1", (int, float))),
+        clip_norm=FLAGS.clip_norm or None,
+        truncation=FLAGS.truncation or None,
+        validate_at=shared_flags.parse_working_size(FLAGS.validate_at, "validate_at"),
+        **{name: FLAGS[name].value for name in same},
+    )
+
+
+def _sample_settings():
+    from osmn_recurrent.training import augmentation
+    from osmn_recurrent.training.samples import SampleSettings
+
+    scales = tuple(s for (s,) in _numbers("scales", "0.5,0.8,1", (float,)))
+    if not scales or min(scales) <= 0:
+        raise InputError("--scales must be numbers above 0, such as 0.5,0.8,1.")
+    return SampleSettings(
+        size=(FLAGS.height, FLAGS.width),
+        scales=scales,
+        clip_length=FLAGS.clip_length or None,
+        stride=FLAGS.stride,
+        guide_augmentation={
+            "osmn": augmentation.GuideAugmentation(),
+            "affine": augmentation.AffineAugmentation(),
+            "none": augmentation.NO_AUGMENTATION,
+        }[FLAGS.guide_augmentation],
+        flip=FLAGS.flip,
+        crop=FLAGS.crop,
+        colour_jitter=FLAGS.colour_jitter,
+        sparse_masks=FLAGS.dataset == "youtube_vos",
+    )
+
+
+def _numbers(name, example, kinds):
+    """Tuples of the numbers in a list flag, parted by colons."""
+    found = []
+    for text in FLAGS[name].value:
+        parts = text.split(":")
+        try:
+            found.append(tuple(k(p) for k, p in zip(kinds, parts, strict=True)))
+        except ValueError:
+            raise InputError(
+                f"--{name}={','.join(FLAGS[name].value)} must be numbers such as "
+                f"{example}."
+            ) from None
+    return found
+
+
+def model_options():
+    """`--model_options` as a dict, see `shared_flags.parse_model_options`."""
+    return shared_flags.parse_model_options(FLAGS.model_options, "model_options")

@@ -1,0 +1,124 @@
+"""Networks tuned to the first frame, kept beside the results, for all programs."""
+
+import dataclasses
+import json
+import time
+
+from osmn_recurrent import files, masks
+from osmn_recurrent.errors import InputError
+
+
+def make_segmenter(model, clip, out, options, steps=0):
+    """A clip's segmenter, with one tuned network per object where asked for.
+
+    Args:
+        model: the network; it stays as it is.
+        clip: the clip.
+        out: folder in which `tuned/` keeps tuned networks, so that a
+            broken-off run goes on with the same ones.
+        options: dict of precision, merge, refine and working_size, see
+            `shared_flags.loop_options`.
+        steps: iterations of online fine-tuning with the network's own
+            settings; 0: none.
+
+    Returns:
+        `VideoSegmenter`, or `ObjectwiseSegmenter`.
+
+    Raises:
+        InputError: fine-tuning together with refinement, or a refinement
+            whose package is missing.
+    """
+    from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
+    from osmn_recurrent.inference.refinement import REFINEMENTS, RefiningSegmenter
+    from osmn_recurrent.inference.segmenter import PRECISIONS, VideoSegmenter
+
+    options = dict(options)
+    refine = options.pop("refine")
+    if refine != "none" and steps:
+        raise InputError(
+            f"--refine={refine} does not go with --finetune_steps; refine the masks "
+            "afterwards with osmn refine."
+        )
+    if refine != "none":
+        return RefiningSegmenter(model, REFINEMENTS[refine](), **options)
+    if not steps:
+        return VideoSegmenter(model, **options)
+    from osmn_recurrent.models import presets
+    from osmn_recurrent.training import online
+
+    settings = online.FinetuneSettings.for_network(model)
+    settings = dataclasses.replace(settings, iterations=steps)
+    settings = at_size(settings, clip, options["working_size"])
+    models, _ = tuned_networks(model, clip, settings, out)
+    policy = PRECISIONS[options["precision"]]
+    models = {
+        i: each
+        if each.dtype_policy.name == policy
+        else presets.with_dtype(each, policy)
+        for i, each in models.items()
+    }
+    return ObjectwiseSegmenter(models, options["merge"], options["working_size"])
+
+
+def at_size(settings, clip, working_size):
+    """`FinetuneSettings` whose first frame has the size that the loop shows."""
+    from osmn_recurrent import guides
+
+    size = guides.network_size(working_size, *clip.size)
+    transforms = dataclasses.replace(settings.transforms, size=size)
+    return dataclasses.replace(settings, transforms=transforms)
+
+
+def check_first_mask_alone(clip):
+    """Raises `InputError` if a clip brings objects later."""
+    if len(clip.mask_paths) > 1:
+        raise InputError(
+            f"{clip.name} has {len(clip.mask_paths)} masks; fine-tuning takes the "
+            "first frame's alone: give one mask, or leave --finetune_steps out."
+        )
+
+
+def tuned_networks(model, clip, settings, out):
+    """A tuned network per object, from files of a broken-off run if there.
+
+    Args:
+        model: the network to start from.
+        clip: the clip; its first frame and mask are learned.
+        settings: `FinetuneSettings`.
+        out: folder; the networks lie in `OUT/tuned`.
+
+    Returns:
+        `({object id: network}, seconds)`, the seconds of all tuning.
+    """
+    from osmn_recurrent.models import presets
+    from osmn_recurrent.training.online import finetune_online
+
+    made_from = {
+        "weights_sha256": presets.weights_digest(model),
+        "finetuning": json.loads(json.dumps(dataclasses.asdict(settings))),
+    }
+    frame, mask = clip.frame(0), clip.mask(0)
+    objects = masks.object_ids(mask)
+    models, seconds = {}, 0.0
+    for i, path in zip(objects, tuned_files(clip, out, objects)):
+        record = path.with_suffix(".json")
+        stored = {}
+        if path.exists() and record.exists():
+            stored = json.loads(record.read_text(encoding="utf-8"))
+        if all(stored.get(key) == value for key, value in made_from.items()):
+            models[i] = presets.load_model(path)
+        else:
+            print(f"{clip.name}, object {i}:")
+            start = time.perf_counter()
+            models[i] = finetune_online(model, frame, mask == i, settings)
+            stored = {**made_from, "seconds": time.perf_counter() - start}
+            with files.replace_when_done(path) as temporary:
+                models[i].save(temporary)
+            files.write_json(record, stored)
+        seconds += stored["seconds"]
+    return models, seconds
+
+
+def tuned_files(clip, out, objects):
+    """Where the tuned networks of a clip's objects lie."""
+    return [out / "tuned" / f"{clip.name}_{i}.keras" for i in objects]

@@ -1,0 +1,69 @@
+"""J and F of every object in one frame, and reading mask files for them."""
+
+import numpy as np
+from PIL import Image
+
+from osmn_recurrent import masks
+from osmn_recurrent.metrics.boundary import (
+    contour_accuracy,
+    crop_to_objects,
+    tolerance,
+)
+from osmn_recurrent.metrics.png import read_plain_png
+from osmn_recurrent.metrics.region import as_same_size, region_similarity
+
+
+def read_values(path):
+    """The pixel values of a mask file, as they are.
+
+    Args:
+        path: a palette, 8-bit grey or 1-bit PNG.
+
+    Returns:
+        (H, W) uint8: palette indices, grey values, or 0 and 1.
+
+    Raises:
+        InputError: unreadable file, colour or 16-bit image.
+    """
+    try:
+        values = read_plain_png(path)
+        if values is not None:
+            return values
+        with Image.open(path) as image:
+            if image.mode in ("P", "L", "1"):
+                return np.asarray(image, np.uint8)
+    except (OSError, SyntaxError, ValueError):
+        pass
+    return masks.read_mask(path)  # says what is wrong with it
+
+
+def is_binary(values):
+    """Whether (H, W) uint8 `values` are 0 and 255, with some 255: one object."""
+    return bool(values.max() == masks.VOID and np.isin(values, (0, masks.VOID)).all())
+
+
+def score_frame(true, predicted, objects, binary=False):
+    """J and F of every object in one frame.
+
+    Args:
+        true: (H, W) object ids.
+        predicted: (H, W) object ids.
+        objects: N ids.
+        binary: every non-zero pixel is the (one) object.
+
+    Returns:
+        List of N pairs of float, (J, F).
+
+    Raises:
+        InputError: the masks differ in size.
+    """
+    true, predicted = as_same_size(true, predicted)
+    radius = tolerance(true.shape)
+    pairs = []
+    for each in objects:
+        # Both measures look at this small part of the picture only.
+        pair = crop_to_objects(
+            *(m != 0 if binary else m == each for m in (true, predicted))
+        )
+        pairs.append((region_similarity(*pair), contour_accuracy(*pair, radius)))
+    return pairs

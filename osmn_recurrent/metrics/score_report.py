@@ -1,0 +1,97 @@
+"""Data sets by name, and the scores of a result folder as plain values."""
+
+import math
+
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.metrics import davis, youtube
+from osmn_recurrent.metrics.statistics import summarise
+
+
+def list_sequences(dataset, data_dir, split, resolution="480p"):
+    """The sequences of a set, for `result_folder.evaluate_folder`.
+
+    Args:
+        dataset: one of `datasets.by_name.DATASETS`.
+        data_dir: folder of the data set.
+        split: name of a list of sequences.
+        resolution: folder under Annotations; DAVIS only.
+
+    Returns:
+        `(sequences, categories)`; categories, `{sequence: category}`, is
+        None but for YouTube-Objects.
+
+    Raises:
+        InputError: something of the data set is missing.
+    """
+    if dataset == "youtube_objects":
+        return youtube.youtube_objects_sequences(data_dir, split)
+    if dataset == "youtube_vos":
+        return youtube.youtube_vos_sequences(data_dir, split), None
+    year = int(dataset.removeprefix("davis"))
+    return davis.davis_sequences(data_dir, year, split, resolution), None
+
+
+def counted_scores(scores):
+    """Objects of which some frame counts.
+
+    Args:
+        scores: `{sequence: {object id: ObjectScores}}`.
+
+    Returns:
+        `{"<sequence>_<object>": ObjectScores}`.
+
+    Raises:
+        InputError: there is none.
+    """
+    counted = {
+        f"{name}_{i}": each
+        for name, objects in scores.items()
+        for i, each in objects.items()
+        if len(each)
+    }
+    if not counted:
+        raise InputError(
+            f"{', '.join(list(scores)[:3])}: no frame to score in this set; the "
+            "first (and, in DAVIS, the last) masks do not count."
+        )
+    return counted
+
+
+def score_report(scores, categories=None):
+    """All figures of a result folder and every frame's scores, for JSON.
+
+    Args:
+        scores: `{sequence: {object id: ObjectScores}}`.
+        categories: `{sequence: category}`, or None.
+
+    Returns:
+        dict: "global", the seven official figures; with categories
+        "category_mean" and "categories"; and "sequences",
+        `{sequence: {"<object>": {figure: value or None, "frames": names,
+        "J": values, "F": values}}}`.
+
+    Raises:
+        InputError: see `counted_scores`.
+    """
+    report = {"global": summarise(counted_scores(scores))}
+    if categories:
+        table, mean = youtube.by_category(scores, categories)
+        report |= {"category_mean": mean, "categories": table}
+    report["sequences"] = {
+        name: {str(i): _object_report(each) for i, each in objects.items()}
+        for name, objects in scores.items()
+    }
+    return report
+
+
+def _object_report(scores):
+    figures = {
+        name: None if math.isnan(value) else value
+        for name, value in scores.figures().items()
+    }
+    return {
+        **figures,
+        "frames": scores.frames,
+        "J": scores.j.tolist(),
+        "F": scores.f.tolist(),
+    }

@@ -1,0 +1,91 @@
+"""Training samples from images: OSMN's stage 1, and pseudo-clips."""
+
+import hashlib
+
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.training import augmentation
+from osmn_recurrent.training.samples import Samples
+
+
+class ImageSamples(Samples):
+    """Samples that have their guides and their image from one picture.
+
+    As in the release's stage 1: the picture is stretched to the network's
+    size and mirrored at random; visual guide, spatial guide and image are
+    disturbed independently of each other.
+
+    With `motion`, a sample is a clip of `clip_length` frames in which the
+    still moves along a smooth random path; the spatial guide of each frame
+    comes from the mask one step before, the visual guide from the still.
+
+    Args:
+        images: object with `__len__`, `name(number)` and `still(number) ->
+            (picture, mask)`, as `CocoObjects`.
+        settings: `SampleSettings`, such as `STAGE_1`.
+        guide_kind: of the model: "gaussian", "mask" or "none".
+        batch_size: samples that share one scale.
+        seed: fixes order, scales and augmentation.
+        motion: `pseudo_clips.Motion`, or None for images.
+        pasted: share of the clips in which the object moves over another
+            still, drawn at random, instead of with its own.
+
+    Attributes:
+        sources: the images.
+
+    Raises:
+        InputError: no images, or a clip length without a motion.
+    """
+
+    def __init__(
+        self,
+        images,
+        settings,
+        guide_kind="gaussian",
+        batch_size=1,
+        seed=0,
+        motion=None,
+        pasted=0.0,
+    ):
+        super().__init__(settings, guide_kind, batch_size, seed)
+        self.sources, self.motion, self.pasted = images, motion, pasted
+        if not len(images):
+            raise InputError("there is no still to train on; name another split.")
+        if (motion is None) != (settings.clip_length is None):
+            raise InputError(
+                "clips from images need both a clip length and a motion (pseudo-"
+                f"clips); found clip_length={settings.clip_length}, motion={motion}."
+            )
+
+    def __len__(self):
+        return len(self.sources)
+
+    def names(self):
+        """How many images there are, and a digest of their names."""
+        names = "\n".join(self.sources.name(i) for i in range(len(self)))
+        return [f"{len(self)} images {hashlib.sha256(names.encode()).hexdigest()}"]
+
+    def name_of(self, index):
+        """The still's name."""
+        return self.sources.name(index)
+
+    def make(self, index, number, attempt=0):
+        """The sample of still `index`; see `Samples.sample`."""
+        rng, size = self._draws(number, attempt)
+        recolour = augmentation.recolouring(rng, self.settings.colour_jitter)
+        picture, mask = self.sources.image(index)
+        picture = recolour(picture)
+        visual = self.settings.guide_augmentation.visual_guide(rng, picture, mask)
+        if self.motion is None:
+            frames, objects = [picture], [mask, mask]
+        else:
+            frames, objects = self._clip(rng, picture, mask, recolour)
+            frames = frames[1:]
+        images, spatial, labels = self._network_parts(rng, size, frames, objects)
+        return self._finished(images, visual, spatial, labels)
+
+    def _clip(self, rng, picture, mask, recolour):
+        length = self.settings.clip_length + 1
+        if self.pasted and rng.uniform() < self.pasted:
+            behind, _ = self.sources.image(int(rng.integers(len(self))))
+            return self.motion.paste(rng, picture, mask, recolour(behind), length)
+        return self.motion.move(rng, picture, mask, length)

@@ -34,7 +34,7 @@ def test_measured_masks_appear_in_the_tables(call, tmp_path):
     write_davis(tmp_path / "data", {"one": clip})
     write_clip(tmp_path / "masks" / "one", guess)
     code, _, _ = call(
-        run_benchmark,
+        benchmark,
         masks=f"OSMN:{tmp_path / 'masks'},mine:{tmp_path / 'masks'}",
         dataset="davis2017",
         data_dir=tmp_path / "data",

@@ -5,9 +5,9 @@ import pathlib
 import pytest
 
 from osmn_recurrent import programs
-from osmn_recurrent.cli import train, train_flags
+from osmn_recurrent.cli import train_flags
 
-FOLDER = pathlib.Path(train.__file__).parent / "flags"
+FOLDER = pathlib.Path(__file__).parents[2] / "experiments" / "flags"
 FILES = sorted(FOLDER.glob("*.flags"))
 
 
@@ -32,7 +32,7 @@ def test_a_flag_file_makes_settings(path):
     found[0].check()
     header = path.read_text()
     assert f"--flagfile=experiments/flags/{path.name}" in header  # the exact command
-    assert path.stem.startswith("lab_") or "Expected" in header
+    assert path.stem.startswith("study_") or "Expected" in header
 
 
 def test_the_papers_rates_and_batches():

@@ -75,7 +75,7 @@ def test_without_results_no_row_is_measured(call, tmp_path):
     ("given", "text"),
     [
         ({"results": "nowhere.json"}, "nowhere.json: no such file"),
-        ({"results": "{0}/other.json"}, "is no results.json of experiments"),
+        ({"results": "{0}/other.json"}, "is no results.json of osmn"),
         ({"tables": "osmn9"}, "--tables=osmn9"),
     ],
 )

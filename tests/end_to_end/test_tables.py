@@ -8,6 +8,7 @@ from result_folders import moving_boxes, write_clip, write_davis
 
 from experiments import tables as program
 from osmn_recurrent import programs
+from osmn_recurrent.cli import benchmark
 from osmn_recurrent.metrics import davis
 
 

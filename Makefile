@@ -15,7 +15,7 @@ help:
 	@echo "make test       set up, run the fast tests"
 	@echo "make test-slow  set up, run all tests"
 	@echo "make lint       check style"
-	@echo "make format     mend style"
+	@echo "make format     fix style"
 	@echo "make clean      remove .venv and caches (results stay)"
 
 demo: $(STAMP)
@@ -36,9 +36,9 @@ format: $(STAMP)
 	$(RUN) -m ruff format .
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache build *.egg-info
 
-$(STAMP): setup.py
+$(STAMP): pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "No Python 3.11 or later was found; install one, or name it:" \
 		"make PYTHON=/path/to/python3.12 demo"; exit 1; fi

@@ -6,11 +6,12 @@ the reloading of the converted file, and the report beside it.
 
 import hashlib
 import pathlib
+import shlex
 
 import numpy as np
 from absl import flags
 
-from osmn_recurrent import files, provenance
+from osmn_recurrent import files, programs, provenance
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, SIZE_NAMES
 from osmn_recurrent.models.published import sha256_of
@@ -98,6 +99,9 @@ def convert(values, load, source):
         source: the checkpoint's `WeightFile`; its settings, if it has any
             of a network of ours, count where the flags name none.
 
+    Returns:
+        `programs.Done`.
+
     Raises:
         InputError: whatever does not fit; nothing is written then.
     """
@@ -137,7 +141,8 @@ def convert(values, load, source):
     record["git_commit"] = provenance.git_commit()
     files.write_json(beside, record)
     print(report)
-    print(f"written: {out} (read again: the same weights and outputs), {beside}")
+    print("read again: the same weights and outputs")
+    return programs.Done((out, beside), f"osmn inspect {shlex.quote(str(out))}")
 
 
 def _probed(probe, model):

@@ -12,6 +12,7 @@ restores. osmn convert osmn reads all but half precision, which is build_model's
 """
 
 import pathlib
+import shlex
 
 from absl import flags
 
@@ -62,7 +63,7 @@ def main():
         export_half(model, FLAGS.out, FLAGS.overwrite)
     else:
         export_osmn_checkpoint(model, FLAGS.out, FLAGS.global_step, FLAGS.overwrite)
-    print(f"written: {FLAGS.out}")
+    return programs.Done((FLAGS.out,), f"osmn inspect {shlex.quote(FLAGS.out)}")
 
 
 def console():

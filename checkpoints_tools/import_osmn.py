@@ -92,7 +92,7 @@ def load_osmn_checkpoint(model, path, strict=True, allow_missing=None):
 
 def main():
     """Converts a checkpoint; see the module's text."""
-    conversion.convert(
+    return conversion.convert(
         FLAGS,
         lambda model: load_osmn_checkpoint(
             model, FLAGS.checkpoint, allow_missing=FLAGS.allow_missing or None

@@ -191,7 +191,7 @@ def _read(source, name, kind, layer, swap_rgb):
 
 def main():
     """Makes start weights; see the module's text."""
-    conversion.convert(
+    return conversion.convert(
         FLAGS,
         lambda model: load_vgg16(
             model,

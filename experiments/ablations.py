@@ -118,6 +118,7 @@ def main():
             files.write_json(path, score(folder / "masks"))
         found[cell.name] = json.loads(path.read_text(encoding="utf-8"))
         print(write_table(cells, found, out))
+    return programs.Done((out,))
 
 
 def chosen_cells():

@@ -86,6 +86,7 @@ def main():
         draw_scores(out)
     if FLAGS.weights:
         draw_network(out)
+    return programs.Done()  # each was named when it was drawn
 
 
 def draw_scores(out):

@@ -246,7 +246,7 @@ def main():
             "rows": rows,
         }
         files.write_json(out, result)
-        print(f"written: {out}")
+    return programs.Done((out,) if out else ())
 
 
 def console():

@@ -132,7 +132,7 @@ def main():
     files.write_json(out / "speed.json", result)
     _plot(result, out / "speed.png")
     print(report(result))
-    print(f"\nwritten: {out / 'speed.json'}, {out / 'speed.png'}")
+    return programs.Done((out / "speed.json", out / "speed.png"))
 
 
 def _numbers(texts):

@@ -145,6 +145,8 @@ def main():
     study_table.write(out, tuned_runs(out), clips)
     if FLAGS.record:
         study_table.keep(out, pathlib.Path(FLAGS.record))
+    names = ("study.md", "study.json", "j_over_time.png", "failures.png")
+    return programs.Done(tuple(out / name for name in names))
 
 
 def chosen():

@@ -106,8 +106,10 @@ def main():
     clips = davis_clips(FLAGS.data_dir, int(FLAGS.year), FLAGS.set, FLAGS.resolution)
     for clip in clips:
         clip.check()
+    out = pathlib.Path(FLAGS.out)
     for name in YARDSTICKS:
-        write(name, clips, pathlib.Path(FLAGS.out) / name)
+        write(name, clips, out / name)
+    return programs.Done(tuple(out / name for name in YARDSTICKS))
 
 
 def console():

@@ -108,6 +108,7 @@ def main():
     files.write_text(out / "probe.md", f"{title}\n\n{table}\n")
     files.write_json(out / "probe.json", rows)
     print(tables.text_table(rows, {}))
+    return programs.Done((out / "probe.md", out / "probe.json"))
 
 
 def ways_of(model):

@@ -169,7 +169,7 @@ def write(out, tuned, clips):
     figures.draw_over_time(out / "j_over_time.png", curves_of(methods), {}, place)
     draw_failures(out, clips, methods)
     print(tables.text_table(rows, benchmark.DECIMALS))
-    print(f"\n{title}\nresults: {out / 'study.json'}")
+    print(f"\n{title}")
 
 
 def draw_failures(out, clips, methods, worst=3):

@@ -53,7 +53,7 @@ def main():
         files.write_text(out / f"{name}.csv", paper_tables.as_csv(table, lines))
         missing = sum(line["from"] == paper_tables.MISSING for line in lines)
         print(
-            f"{out / name}.md, .tex, .csv: {len(table.rows)} rows of the paper, "
+            f"{name}: {len(table.rows)} rows of the paper, "
             f"{len(table.rows) - missing} measured"
         )
         used |= {row.key for row in table.rows}
@@ -67,6 +67,7 @@ def main():
         print(
             f"in no table, no row of a paper is called so: {', '.join(sorted(strays))}"
         )
+    return programs.Done(tuple(out / f"{name}.md" for name in FLAGS.tables))
 
 
 def read_results(path):

@@ -117,7 +117,8 @@ def main():
     path = pathlib.Path(FLAGS.out) / "training_speed.json"
     files.write_json(path, content)
     print(tables.text_table(rows, {"s/step": 2, "peak GB": 1, "loss": 4}))
-    print(f"{hardware.in_words(hardware.describe())}; {path}")
+    print(hardware.in_words(hardware.describe()))
+    return programs.Done((path,))
 
 
 def console():

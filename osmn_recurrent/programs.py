@@ -1,16 +1,48 @@
 """Starting a command-line program: flags, one-sentence errors, exit codes."""
 
+import dataclasses
 import importlib
 import inspect
 import os
 import re
+import shlex
 import sys
+import time
 
 from absl import flags
 
+from osmn_recurrent import quiet
 from osmn_recurrent.errors import InputError
 
 HELP = ("--help", "-help", "-h", "--helpfull")
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What a program's `main` returns, so that all programs end alike.
+
+    Attributes:
+        written: paths of what was written, the most useful first.
+        advice: the next useful command, "" where there is none.
+    """
+
+    written: tuple = ()
+    advice: str = ""
+
+
+def osmn_command(verb, **given):
+    """`osmn VERB --flag=value ...` for `Done.advice`.
+
+    Args:
+        verb: of `osmn`.
+        **given: values by flag; None and False are left out.
+    """
+    parts = [
+        f"--{name}" if value is True else f"--{name}={shlex.quote(str(value))}"
+        for name, value in given.items()
+        if value is not None and value is not False
+    ]
+    return " ".join(["osmn", verb, *parts])
 
 
 def run(main, flag_values=flags.FLAGS):
@@ -18,7 +50,8 @@ def run(main, flag_values=flags.FLAGS):
 
     Args:
         main: function, called when the flags are parsed. Its parameters, if
-            it has any, are the arguments that are no flags.
+            it has any, are the arguments that are no flags. It returns `Done`,
+            or None where nothing is to be said at the end.
         flag_values: the program's own `absl.flags.FlagValues`. Programs share
             flag names, so each one has its own.
     """
@@ -38,8 +71,10 @@ def call(main, flag_values, argv):
         or an input is bad (`InputError`); 130 after Ctrl-C. Any other
         exception is a fault of ours and keeps its traceback.
     """
-    # Must be set before TensorFlow is imported, which programs do in main.
+    start = time.perf_counter()
+    # Before TensorFlow is imported, which programs do in main.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    quiet.load_tensorflow_quietly()
     if any(argument in HELP for argument in argv[1:]):
         print(_help(main, flag_values))
         return 0
@@ -59,13 +94,36 @@ def call(main, flag_values, argv):
     if missing:
         return _fail(f"{' and '.join(missing)} must be given; see --help.")
     try:
-        main(*rest)
+        done = main(*rest)
     except InputError as error:
         return _fail(error)
     except KeyboardInterrupt:
         print("stopped; what was finished is kept.", file=sys.stderr)
         return 130
+    if done is not None:
+        _say(done, time.perf_counter() - start)
     return 0
+
+
+def _say(done, seconds):
+    """Prints what was written, how long it took, and what comes next."""
+    lines = [("written", path) for path in done.written]
+    lines.append(("took", duration(seconds)))
+    if done.advice:
+        lines.append(("next", done.advice))
+    print()
+    for word, text in lines:
+        print(f"{word + ':':<9}{text}")
+
+
+def duration(seconds):
+    """Seconds in words: "12.3 s", "4 min 5 s", "2 h 3 min"."""
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def dispatch(argv, table, about):

@@ -2,6 +2,7 @@
 
 import importlib
 import pathlib
+import re
 
 import pytest
 from absl import flags
@@ -54,6 +55,24 @@ def test_exit_codes_and_messages(arguments, main, code, message, capsys):
     assert message in error
     assert error.count("\n") <= 1
     assert "Traceback" not in error
+
+
+def test_a_program_ends_with_what_was_written_the_time_and_what_comes_next(capsys):
+    advice = programs.osmn_command("report", out="a b", dataset=None, overwrite=True)
+    done = programs.Done(("masks", "clip.webm"), advice)
+    assert call(["--place=x"], lambda: done) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == ["", "written: masks", "written: clip.webm"]
+    assert re.fullmatch(r"took:    \d\.\d s", lines[3])
+    assert lines[4:] == ["next:    osmn report --out='a b' --overwrite"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (99.9, "99.9 s"), (99.96, "1 min 40 s"), (7380, "2 h 3 min")],
+)
+def test_time_is_told_in_units_that_suit_it(seconds, text):
+    assert programs.duration(seconds) == text
 
 
 def test_our_own_faults_keep_their_traceback():

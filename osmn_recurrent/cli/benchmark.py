@@ -128,7 +128,18 @@ def main():
         "git_commit": provenance.git_commit(),
         "rows": rows,
     }
-    write_results(out, results)
+    written = write_results(out, results)
+    folders = [f"{e.name}:{e.folder or out / e.name}" for e in entries]
+    return programs.Done(
+        written,
+        programs.osmn_command(
+            "report",
+            results=folders[0],
+            compare=",".join(folders[1:]) or None,
+            **shared_flags.set_arguments(FLAGS),
+            out=out / "report.html",
+        ),
+    )
 
 
 def list_entries():
@@ -282,9 +293,11 @@ def compare(rows, baseline):
 
 
 def write_results(out, results):
-    """Writes results.json and the tables, and prints the table."""
+    """Writes results.json and the tables, prints the table, gives the paths."""
     from osmn_recurrent.reports import benchmark, tables
 
+    names = ("table.md", "table.csv", "sequences.csv", "results.json")
+    written = tuple(out / name for name in names)
     files.write_json(out / "results.json", results)
     rows = benchmark.table_rows(results)
     title = benchmark.title(results)
@@ -295,7 +308,8 @@ def write_results(out, results):
         out / "sequences.csv", tables.csv_table(benchmark.sequence_rows(results))
     )
     print(tables.text_table(rows, benchmark.DECIMALS))
-    print(f"\n{title}\nresults: {out / 'results.json'}")
+    print(f"\n{title}")
+    return written
 
 
 def console():

@@ -109,6 +109,11 @@ def main():
         },
     )
     show(held_out, masks, scores, rows, out)
+    names = ("report.html", "contact_sheet.png", "results.json", "videos")
+    return programs.Done(
+        tuple(out / name for name in names),
+        "osmn segment --video=YOUR_VIDEO --mask=FIRST_MASK --out=runs/mine",
+    )
 
 
 def claim_folder(out, settings, overwrite):
@@ -330,7 +335,6 @@ def show(clips, masks, scores, rows, out):
         DECIMALS,
     )
     print(tables.text_table(rows, DECIMALS))
-    print(f"\nresults: {out / 'results.json'}\npage:    {out / 'report.html'}")
 
 
 def console():

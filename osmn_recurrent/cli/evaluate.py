@@ -14,7 +14,6 @@ test) get the check alone, for the whole submission.
 """
 
 import pathlib
-import time
 
 from absl import flags
 
@@ -50,13 +49,14 @@ def main():
     """Checks and scores; see the module's text."""
     from osmn_recurrent.metrics import result_folder, score_report
 
-    start = time.perf_counter()
     sequences, categories = score_report.list_sequences(
         FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
     )
     out = pathlib.Path(FLAGS.out or FLAGS.results)
+    packed = ()
     if FLAGS.zip:
         pack(sequences)
+        packed = (FLAGS.zip,)
     hidden = [each.name for each in sequences if each.hidden]
     try:
         if hidden:
@@ -78,10 +78,19 @@ def main():
             " with the right names, sizes and ids. Not scored: of "
             f"{_count(len(hidden), 'sequence')} the truth is not public."
         )
-        return
+        return programs.Done(packed)
     report = write_scores(out, scores, categories)
-    print_scores(report, scores, time.perf_counter() - start)
-    print(f"scores: {out}")
+    print_scores(report, scores)
+    page = out / "report.html"
+    return programs.Done(
+        (out / "scores.json", *sorted(out.glob(f"*_results-{FLAGS.set}.csv")), *packed),
+        programs.osmn_command(
+            "report",
+            results=FLAGS.results,
+            **shared_flags.set_arguments(FLAGS),
+            out=page,
+        ),
+    )
 
 
 def pack(sequences):
@@ -97,7 +106,6 @@ def pack(sequences):
     result_folder.check_folder(FLAGS.results, sequences, FLAGS.processes)
     frames = {each.name: each.frames for each in sequences}
     writers.write_submission(FLAGS.zip, FLAGS.results, frames, layout)
-    print(f"submission: {FLAGS.zip}")
 
 
 def write_scores(out, scores, categories=None):
@@ -137,7 +145,7 @@ def write_scores(out, scores, categories=None):
     return report
 
 
-def print_scores(report, scores, seconds):
+def print_scores(report, scores):
     """Prints the averages and what they are taken over."""
     rows = {"all": report["global"]}
     if "categories" in report:
@@ -155,7 +163,7 @@ def print_scores(report, scores, seconds):
     )
     print(
         f"{_count(len(scores), 'sequence')}, {_count(len(objects), 'object')}, "
-        f"{_count(frames, 'scored frame')}, {seconds:.1f} s"
+        f"{_count(frames, 'scored frame')}"
     )
     empty = [
         name for name, found in scores.items() if not any(map(len, found.values()))

@@ -92,7 +92,7 @@ def main():
         },
     )
     print(tables.text_table(rows))
-    print(f"\nwritten: {out}")
+    return programs.Done((out,))
 
 
 def console():

@@ -162,6 +162,17 @@ def main():
     table = table_of(rows)
     files.write_text(out / "table.txt", table + "\n")
     print(table)
+    advice = ""
+    if FLAGS.data_dir is not None:
+        advice = programs.osmn_command(
+            "report",
+            results=out / "masks",
+            dataset=f"davis{FLAGS.year}",
+            data_dir=FLAGS.data_dir,
+            set=FLAGS.split,
+            out=out / "report.html",
+        )
+    return programs.Done((out / "table.txt", out / "masks"), advice)
 
 
 def list_clips():

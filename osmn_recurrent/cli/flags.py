@@ -45,6 +45,11 @@ def define_set(flag_values):
     )
 
 
+def set_arguments(flag_values):
+    """The values of `define_set` that another program needs for the same set."""
+    return {name: flag_values[name].value for name in ("dataset", "data_dir", "set")}
+
+
 def define_network(flag_values):
     """Defines --size and --model_option of weights that do not know them."""
     flags.DEFINE_enum(

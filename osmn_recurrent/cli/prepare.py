@@ -78,7 +78,14 @@ def main():
         ) from None
     for name, split in builder.info.splits.items():
         print(f"{name}: {split.num_examples} examples, {split.num_bytes / 1e6:.1f} MB")
-    print(f"prepared: {builder.data_path}")
+    dataset = "coco" if FLAGS.dataset == "coco" else f"davis{FLAGS.year}"
+    return programs.Done(
+        (builder.data_path,),
+        programs.osmn_command(
+            "train", prepared=True, dataset=dataset, data_dir=FLAGS.out
+        )
+        + " --flagfile=... --workdir=...",
+    )
 
 
 def console():

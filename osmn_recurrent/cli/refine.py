@@ -65,8 +65,9 @@ def main():
     done, changed = refine_all(refine, pairs, results, out)
     print(
         f"{len(pairs)} masks ({done} new, {100 * changed:.2f}% of the new ones' "
-        f"pixels changed) in {out}"
+        f"pixels changed)"
     )
+    return programs.Done((out,))
 
 
 def list_pairs(results, frames):

@@ -76,7 +76,8 @@ def main():
     )
     html.write_page(out, title, text, rows, clips, width=FLAGS.width)
     print(tables.text_table(rows))
-    print(f"\npage: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    size = f"{out.stat().st_size / 1e6:.1f} MB"
+    return programs.Done((f"{out} ({size}; open it in a browser)",))
 
 
 def list_folders():

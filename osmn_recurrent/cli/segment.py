@@ -114,8 +114,7 @@ def main():
     loop = shared_flags.loop_options(FLAGS, FLAGS.weights)
     options = shared_flags.parse_model_options(FLAGS.model_option)
     if FLAGS.video.startswith("camera:"):
-        follow_camera(loop, options)
-        return
+        return follow_camera(loop, options)
     mask = FLAGS.mask[0] if len(FLAGS.mask) == 1 else FLAGS.mask
     clip = open_clip(FLAGS.video, mask)
     clip.check()
@@ -139,12 +138,12 @@ def main():
             file=sys.stderr,
         )
         raise
+    written = [outcome.folder]
     if FLAGS.overlay:
-        overlay = write_overlay(clip, outcome, out / f"{clip.name}.webm")
-        print(f"overlay: {overlay}")
-    for path in write_others(clip, outcome, out):
-        print(f"written: {path}")
+        written.append(write_overlay(clip, outcome, out / f"{clip.name}.webm"))
+    written += write_others(clip, outcome, out)
     print(_summary(clip, outcome))
+    return programs.Done(tuple(written), _advice(out))
 
 
 def load_network(weights, name, size, options):
@@ -295,7 +294,8 @@ def follow_camera(loop, options):
         for _ in tqdm(stream, desc=folder.name, unit="frame"):
             pass
     count = len(list(folder.glob("*.png")))
-    print(f"{folder.name}: {count} frames, masks in {folder}")
+    print(f"{folder.name}: {count} frames")
+    return programs.Done((folder,))
 
 
 def _own_fps(clip):
@@ -317,14 +317,29 @@ def _summary(clip, outcome):
     speed = ""
     if outcome.seconds is not None:
         speed = (
-            f"{outcome.seconds:.3f} s a frame ({outcome.network_seconds:.3f} "
-            "without reading and writing), "
+            f", {outcome.seconds:.3f} s a frame ({outcome.network_seconds:.3f} "
+            "without reading and writing)"
         )
     done = f"{outcome.computed} new" if outcome.computed else "none new"
     return (
         f"{clip.name}: {frames} ({done}), {objects} "
-        f"object{'' if objects == 1 else 's'}, {speed}masks in {outcome.folder}"
+        f"object{'' if objects == 1 else 's'}{speed}"
     )
+
+
+def _advice(out):
+    """What helps most where an object was lost."""
+    if FLAGS.finetune_steps:
+        return ""
+    command = programs.osmn_command(
+        "segment",
+        weights=FLAGS.weights if FLAGS["weights"].present else None,
+        video=FLAGS.video,
+        mask=",".join(FLAGS.mask),
+        finetune_steps=100,
+        out=f"{out}_finetuned",
+    )
+    return f"{command}  (where an object was lost)"
 
 
 def console():

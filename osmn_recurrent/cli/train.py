@@ -12,6 +12,7 @@ folder. The same command goes on where a broken-off run stopped; Ctrl-C saves fi
 """
 
 import pathlib
+import shlex
 
 from osmn_recurrent import files, programs
 from osmn_recurrent.cli import train_flags
@@ -160,7 +161,7 @@ def main():
     path = trainer.train(
         model, samples, settings, workdir, FLAGS.model, validation, strategy
     )
-    print(f"trained network: {path}")
+    return programs.Done((path,), f"tensorboard --logdir={shlex.quote(str(workdir))}")
 
 
 def console():

@@ -239,7 +239,8 @@ def test_submission_zip(evaluate, two_clips):
     path = two_clips / "submission.zip"
     code, said, _ = evaluate(zip=path)
     assert code == 0
-    assert f"submission: {path}" in said
+    assert f"written: {path}" in said
+    assert f"--results={two_clips / 'results'} --dataset=davis2017" in said
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     assert names == [

@@ -28,8 +28,10 @@ def test_masks_palette_and_summary(segment_program, boxes, random_weights):
         model="osmn", size="compact", weights=random_weights["osmn.weights.h5"]
     )
     assert (code, errors) == (0, [])
-    assert said.splitlines()[-1].startswith("boxes: 6 frames (6 new), 3 objects, 0.")
-    assert said.rstrip().endswith(f"masks in {boxes / 'out' / 'boxes'}")
+    lines = said.splitlines()
+    assert lines[0].startswith("boxes: 6 frames (6 new), 3 objects, 0.")
+    assert f"written: {boxes / 'out' / 'boxes'}" in lines
+    assert lines[-1].startswith("next:    osmn segment --weights=")
     found = results(boxes / "out" / "boxes")
     assert len(found) == 6
     given, palette = masks.read_mask_with_palette(
@@ -126,7 +128,7 @@ def test_overlay_plays(segment_program, boxes, random_weights):
     )
     assert code == 0
     video = boxes / "out" / "boxes.webm"
-    assert f"overlay: {video}" in said
+    assert f"written: {video}" in said
     assert frame_count_and_rate(video) == (6, 10.0)
     # Started again with nothing to do, it keeps the video.
     before = video.stat().st_mtime_ns

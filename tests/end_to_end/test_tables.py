@@ -47,7 +47,7 @@ def test_measured_masks_appear_in_the_tables(call, tmp_path):
     out = tmp_path / "tables"
     code, printed, _ = call(program, results=results, out=out)
     assert code == 0
-    assert "osmn2.md, .tex, .csv: 7 rows of the paper, 1 measured" in printed
+    assert "osmn2: 7 rows of the paper, 1 measured" in printed
     assert "in no table, no row of a paper is called so: mine" in printed
     figures = davis.summarise(davis.evaluate_masks(clip, guess))
     with open(out / "osmn2.csv", newline="") as file:

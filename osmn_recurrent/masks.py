@@ -13,10 +13,11 @@ import functools
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.files import replace_when_done
+from osmn_recurrent.image_files import open_image
 
 VOID = 255
 _SAVE_AS = (
@@ -69,18 +70,11 @@ def read_mask_with_palette(path):
 
 
 def _read(path):
-    try:
-        with Image.open(path) as image:
-            image.load()
-            mode, palette = image.mode, image.getpalette()
-            values = np.array(image)
-            found = np.flatnonzero(image.histogram()[:256])
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such mask file.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read as an image ({error}); {_SAVE_AS}."
-        ) from None
+    with open_image(path, kind="mask", advice=_SAVE_AS) as image:
+        image.load()
+        mode, palette = image.mode, image.getpalette()
+        values = np.array(image)
+        found = np.flatnonzero(image.histogram()[:256])
     if mode == "1":
         return values.astype(np.uint8), davis_palette()
     if mode == "L" and values.ndim == 2:

@@ -1,6 +1,7 @@
 """Starting a command-line program: flags, one-sentence errors, exit codes."""
 
 import dataclasses
+import errno
 import importlib
 import inspect
 import os
@@ -13,6 +14,22 @@ from absl import flags
 
 from osmn_recurrent import quiet
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.names import printable
+
+_OF_THE_FILE_SYSTEM = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
+"""Faults of disks and rights, which no traceback explains better."""
 
 HELP = ("--help", "-help", "-h", "--helpfull")
 
@@ -68,8 +85,9 @@ def call(main, flag_values, argv):
 
     Returns:
         Exit code: 0 when done; 2, after one sentence on stderr, when a flag
-        or an input is bad (`InputError`); 130 after Ctrl-C. Any other
-        exception is a fault of ours and keeps its traceback.
+        or an input is bad (`InputError`), or the file system says no; 130
+        after Ctrl-C. Any other exception is a fault of ours and keeps its
+        traceback.
     """
     start = time.perf_counter()
     # Before TensorFlow is imported, which programs do in main.
@@ -97,6 +115,14 @@ def call(main, flag_values, argv):
         done = main(*rest)
     except InputError as error:
         return _fail(error)
+    except OSError as error:
+        if error.errno not in _OF_THE_FILE_SYSTEM:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(
+            f"{place}{os.strerror(error.errno)}; make sure that this place can be "
+            "read and written, and run the command again."
+        )
     except KeyboardInterrupt:
         print("stopped; what was finished is kept.", file=sys.stderr)
         return 130
@@ -178,5 +204,5 @@ def _flag_error(error):
 
 
 def _fail(message):
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(str(message))}", file=sys.stderr)
     return 2

@@ -46,6 +46,9 @@ def raise_(error):
         (["a", "--place=x"], lambda a, b="c": raise_(InputError(a + b)), 2, "ac"),
         (["a", "b", "--place=x"], lambda a: None, 2, "unexpected argument 'b'"),
         (["--place=x"], lambda: raise_(InputError("a.png is b.")), 2, "error: a.png"),
+        (["--place=x"], lambda: raise_(InputError("a\x1b[31m")), 2, "a\\x1b[31m"),
+        (["--place=x"], lambda: raise_(OSError(28, "x", "f")), 2, "f: No space left"),
+        (["--place=x"], lambda: raise_(OSError(13, "x")), 2, "error: Permission"),
         (["--place=x"], lambda: raise_(KeyboardInterrupt()), 130, "stopped"),
     ],
 )
@@ -78,6 +81,8 @@ def test_time_is_told_in_units_that_suit_it(seconds, text):
 def test_our_own_faults_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         call(["--place=x"], lambda: 1 / 0)
+    with pytest.raises(FileNotFoundError):
+        call(["--place=x"], lambda: open("nowhere at all"))
 
 
 PROGRAMS = [

@@ -85,6 +85,7 @@ def list_pairs(results, frames):
             another size.
     """
     from osmn_recurrent.datasets import clips
+    from osmn_recurrent.image_files import image_size
 
     for folder in (results, frames):
         if not folder.is_dir():
@@ -107,7 +108,7 @@ def list_pairs(results, frames):
         names = [path.stem for path in found]
         of_frame = clips.masks_by_frame(masks, names, pictures)
         for number, (index, mask) in enumerate(of_frame.items()):
-            sizes = clips.image_size(mask), clips.image_size(found[index])
+            sizes = image_size(mask), image_size(found[index])
             if sizes[0] != sizes[1]:
                 raise InputError(
                     f"{mask} is {sizes[0][1]}x{sizes[0][0]}, but its frame "

@@ -1,17 +1,16 @@
 """The shared type of all data sets: a clip, read one frame at a time."""
 
 import dataclasses
-import io
 import itertools
 import pathlib
 import re
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from osmn_recurrent import masks
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.image_files import image_size, open_image
 
 _JPEG_END = b"\xff\xd9"
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -25,26 +24,18 @@ def read_frame(path, content=None):
         content: bytes of the encoded picture, or None.
 
     Raises:
-        InputError: the file is missing, truncated, no picture, or has more
-            than 8 bits per channel.
+        InputError: the file is missing, truncated, no picture, too large, or
+            has more than 8 bits per channel.
     """
-    try:
-        content = pathlib.Path(path).read_bytes() if content is None else content
-        with Image.open(io.BytesIO(content)) as image:
-            deep = image.mode[0] in "IF"
-            frame = None if deep else _pixels(image, content)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such frame.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"frame {path} cannot be decoded ({error}); replace or re-encode this file."
-        ) from None
-    if deep:  # Pillow would clip its values, not scale them
-        raise InputError(
-            f"frame {path} has more than 8 bits per channel; save it as an "
-            "8-bit picture."
-        )
-    return frame
+    with open_image(path, content, "frame") as image:
+        if image.mode[0] not in "IF":
+            if content is None and image.format == "JPEG":
+                content = pathlib.Path(path).read_bytes()
+            return _pixels(image, content)
+    # Pillow would clip its values, not scale them.
+    raise InputError(
+        f"frame {path} has more than 8 bits per channel; save it as an 8-bit picture."
+    )
 
 
 def _pixels(image, content):
@@ -60,23 +51,6 @@ def _pixels(image, content):
         if frame is not None:
             return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, frame)
     return np.array(image.convert("RGB"))
-
-
-def image_size(path):
-    """(height, width) of a picture file, from its header alone.
-
-    Raises:
-        InputError: the file is missing or no picture.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"{path} is not a picture that can be read ({error})."
-        ) from None
 
 
 def picture_paths(folder, suffixes=FRAME_SUFFIXES):

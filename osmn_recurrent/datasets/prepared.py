@@ -8,16 +8,15 @@ everywhere in the library; a prepared set gives the samples of its folder.
 
 import dataclasses
 import functools
-import io
 import pathlib
 import struct
 
 import numpy as np
-from PIL import Image
 
 from osmn_recurrent.datasets.clips import Clip, read_frame
 from osmn_recurrent.datasets.index_files import stored_arrays
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.image_files import open_image
 from osmn_recurrent.masks import davis_palette
 
 _HEADER, _FOOTER = 12, 4  # bytes of a TFRecord around its content
@@ -124,11 +123,8 @@ def _prepared_folder(folder):
 
 def _label_map(content, name):
     """(H, W) uint8 ids of a stored PNG."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{name} cannot be decoded ({error}).") from None
+    with open_image(name, content, "mask", "prepare the data set again") as image:
+        return np.array(image)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,6 +32,7 @@ from osmn_recurrent.datasets.clips import (
     picture_paths,
 )
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.image_files import open_image
 
 _FOLDERS = (("Labels", "Images"), ("Annotations", "JPEGImages"))
 _LABEL_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -162,13 +163,8 @@ def read_label(path):
     path = pathlib.Path(path)
     if path.suffix.lower() == ".png":
         return (masks.read_mask(path) > 0).astype(np.uint8)
-    try:
-        with Image.open(path) as image:
-            grey = np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"mask {path} cannot be decoded ({error}); replace this file."
-        ) from None
+    with open_image(path, kind="mask") as image:
+        grey = np.asarray(image.convert("L"))
     return (grey > _JPEG_THRESHOLD).astype(np.uint8)
 
 

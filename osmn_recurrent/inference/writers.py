@@ -9,6 +9,7 @@ from pycocotools import mask as rle
 
 from osmn_recurrent import files, masks
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.image_files import open_image
 
 LAYOUTS = {"davis": "", "youtube_vos": "Annotations/"}
 """What stands before SEQUENCE/FRAME.png in a server's zip file: DAVIS wants
@@ -127,7 +128,7 @@ def write_submission(path, results, sequences, layout):
 def _check_palette(path):
     if not path.is_file():
         raise InputError(f"{path}: no such mask, and the server wants it.")
-    with Image.open(path) as image:
+    with open_image(path, kind="mask") as image:
         mode = image.mode
     if mode != "P":
         raise InputError(

@@ -1,9 +1,10 @@
 """J and F of every object in one frame, and reading mask files for them."""
 
 import numpy as np
-from PIL import Image
 
 from osmn_recurrent import masks
+from osmn_recurrent.errors import InputError
+from osmn_recurrent.image_files import open_image
 from osmn_recurrent.metrics.boundary import (
     contour_accuracy,
     crop_to_objects,
@@ -23,16 +24,17 @@ def read_values(path):
         (H, W) uint8: palette indices, grey values, or 0 and 1.
 
     Raises:
-        InputError: unreadable file, colour or 16-bit image.
+        InputError: unreadable file, one that is too large, colour or 16-bit
+            image.
     """
     try:
         values = read_plain_png(path)
         if values is not None:
             return values
-        with Image.open(path) as image:
+        with open_image(path, kind="mask") as image:
             if image.mode in ("P", "L", "1"):
                 return np.asarray(image, np.uint8)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, InputError):
         pass
     return masks.read_mask(path)  # says what is wrong with it
 

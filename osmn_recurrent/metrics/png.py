@@ -11,6 +11,8 @@ import zlib
 
 import numpy as np
 
+from osmn_recurrent.image_files import MOST_PIXELS
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KINDS = {(0, 1), (0, 8), (3, 1), (3, 2), (3, 4), (3, 8)}
 """Colour type (0 grey, 3 palette) and bits per pixel. 2 and 4 bits of grey are
@@ -28,7 +30,7 @@ def read_plain_png(path):
     Returns:
         (H, W) uint8, indices of a palette as they are; None for any other
         file: other kinds of PNG, those with the row filters "average" and
-        "Paeth", and damaged ones.
+        "Paeth", damaged ones and those that are too large.
     """
     data = pathlib.Path(path).read_bytes()
     if data[:8] != _SIGNATURE or data[12:16] != b"IHDR" or len(data) < 29:
@@ -36,7 +38,7 @@ def read_plain_png(path):
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(
         ">IIBBBBB", data, 16
     )
-    if interlaced or (colour, depth) not in _KINDS:
+    if interlaced or (colour, depth) not in _KINDS or width * height > MOST_PIXELS:
         return None
     try:
         rows = _decompress(data, height, 1 + -(-width * depth // 8))

@@ -21,8 +21,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from osmn_recurrent import masks
-from osmn_recurrent.datasets.clips import image_size, picture_paths
+from osmn_recurrent.datasets.clips import picture_paths
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.image_files import image_size
 from osmn_recurrent.metrics.frames import is_binary, read_values, score_frame
 from osmn_recurrent.metrics.statistics import ObjectScores
 

@@ -104,7 +104,7 @@ def test_all_faults_are_listed_at_once(data, results):
         "00001.png is 16x12, but the true masks of three are 32x24",
         "00002.png has id 4, but three has objects 1, 2, 3",
         "00003.png is an RGB image",
-        "00004.png cannot be read",
+        "00004.png cannot be decoded",
         "00006.png has id 255, but three has objects 1, 2, 3",
     ]
     assert len(faults) == len(expected)

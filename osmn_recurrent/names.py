@@ -75,7 +75,7 @@ def _fault(name):
         return "begins at the root of a disk"
     if ".." in name.replace("\\", "/").split("/"):
         return "leads out of its folder"
-    if printable(name) != name or "\n" in name or "\t" in name:
+    if not name.isprintable() and (printable(name) != name or set(name) & set(_KEPT)):
         return "has characters that cannot be printed"
     if any(len(os.fsencode(part)) > 255 for part in name.split("/")):
         return "is too long for a file"

@@ -95,4 +95,6 @@ def read_json(path, expected):
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON ({error}), expected {expected}.") from None
+        raise InputError(
+            f"{path} is not {expected}: it is no JSON ({error})."
+        ) from None

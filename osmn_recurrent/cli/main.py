@@ -1,5 +1,6 @@
 """Semi-supervised video object segmentation: `osmn VERB --help` lists flags."""
 
+import importlib.util
 import sys
 
 import osmn_recurrent
@@ -21,6 +22,13 @@ VERBS = {
 }
 """Module and one line of help per verb."""
 
+UNLISTED = {
+    "prepare-data": ("osmn_recurrent.cli.prepare", ""),
+    "tables": ("experiments.tables", ""),
+    "figures": ("experiments.figures", ""),
+}
+"""Other names of verbs, and programs that only a checkout has."""
+
 
 def console():
     """Entry of the console command."""
@@ -39,7 +47,12 @@ def call(argv):
     if argv[1:2] == ["--version"]:
         print(f"osmn_recurrent {osmn_recurrent.__version__}")
         return 0
-    return programs.dispatch(["osmn", *argv[1:]], VERBS, __doc__)
+    table = VERBS
+    if argv[1:2] and argv[1] in UNLISTED:
+        package = UNLISTED[argv[1]][0].partition(".")[0]
+        if importlib.util.find_spec(package):
+            table = UNLISTED
+    return programs.dispatch(["osmn", *argv[1:]], table, __doc__)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,18 @@ is made once and belongs to one annotation file (its size and SHA-256).
 """
 
 import hashlib
-import json
 import pathlib
 
 import numpy as np
 from pycocotools import mask as run_lengths
 
+from osmn_recurrent import names
 from osmn_recurrent.datasets.clips import read_frame
+from osmn_recurrent.datasets.coco_annotations import (
+    PictureFolder,
+    code_of,
+    read_annotations,
+)
 from osmn_recurrent.datasets.index_files import stored_arrays
 from osmn_recurrent.errors import InputError
 
@@ -26,7 +31,7 @@ MIN_COVER = 0.03
 TRAIN2017_IMAGES, TRAIN2017_OBJECTS = 118_287, 217_516
 """Pictures of train2017, and its objects over `MIN_COVER` (OSMN section 3.5)."""
 
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2
 
 
 class CocoObjects:
@@ -43,18 +48,21 @@ class CocoObjects:
     Attributes:
         pictures: number of pictures that the annotation file lists.
         sources: paths of the pictures that have an object, in order.
-        annotation_ids: (N,) int64, the objects' ids in the annotation file.
+        annotation_ids: (N,) int64, the objects' ids in the annotation file;
+            their places in it, from 1 on, where ids are no numbers.
         covers: (N,) float64, share of its picture that each object covers.
 
     Raises:
-        InputError: a missing or malformed annotation file, objects without
-            segmentation, listed pictures that are missing, or no object.
+        InputError: a missing or malformed annotation file (see
+            `read_annotations` and `code_of`), objects without segmentation,
+            listed pictures that are missing, or no object.
     """
 
     def __init__(
         self, data_dir, split="train2017", cache_dir=None, min_cover=MIN_COVER
     ):
         data_dir = pathlib.Path(data_dir)
+        names.single(split, "the flag for a split")
         self.split, self.min_cover = split, min_cover
         self.annotations = data_dir / "annotations" / f"instances_{split}.json"
         if not self.annotations.is_file():
@@ -67,7 +75,7 @@ class CocoObjects:
             self.annotations, folder / f"{self.annotations.stem}.objects.npz", min_cover
         )
         self.pictures = int(index["pictures"])
-        self.sources = tuple(data_dir / split / name for name in index["names"])
+        self.sources = self._find(PictureFolder(data_dir, split), index["names"])
         self.annotation_ids, self.covers = index["ids"], index["covers"]
         self._sizes, self._picture_of = index["sizes"], index["picture_of"]
         self._codes, self._ends = index["codes"].tobytes(), index["ends"]
@@ -76,7 +84,17 @@ class CocoObjects:
                 f"{self.annotations} has no non-crowd object over {min_cover:.1%} of "
                 "its picture; choose another split or a smaller share."
             )
-        _refuse_missing(data_dir / split, self.sources)
+
+    def _find(self, folder, listed):
+        """Paths of the listed pictures, all of which must be there."""
+        found = [folder.place(str(name), self.annotations) for name in listed]
+        missing = [path for path, there in found if not there]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of {len(found)} pictures that the annotations list "
+                f"are missing, the first is {missing[0]}; complete the download."
+            )
+        return tuple(path for path, _ in found)
 
     def __len__(self):
         return len(self.annotation_ids)
@@ -166,92 +184,39 @@ def _load_index(annotations, path, min_cover):
 
 def _make_index(annotations, min_cover):
     """Arrays that describe the objects of an annotation file."""
-    images, objects = _read(annotations)
-    order = {image: place for place, image in enumerate(sorted(images))}
+    pictures, objects, _ = read_annotations(annotations)
+    order = {key: place for place, key in enumerate(pictures)}
     chosen, without = [], []
-    for each in objects:
-        height, width = images[each["image_id"]][1]
-        if each["iscrowd"] or each["area"] <= min_cover * height * width:
+    for place, each in enumerate(objects):
+        picture = pictures[each.picture]
+        pixels = picture.size[0] * picture.size[1]
+        if each.crowd or each.area <= min_cover * pixels:
             continue
-        code = _code(each.get("segmentation"), height, width)
-        cover = each["area"] / (height * width)
-        (chosen if code else without).append(
-            (each["image_id"], each["id"], cover, code)
-        )
+        code = code_of(each, picture, annotations)
+        entry = (order[each.picture], each.id, place, each.area / pixels, code)
+        (chosen if code else without).append(entry)
+    listed = list(pictures.values())
     if without:
         raise InputError(
             f"{annotations}: {len(without)} of {len(chosen) + len(without)} objects "
             f"have no segmentation that can be read, the first is annotation "
-            f"{without[0][1]} of picture {images[without[0][0]][0]}; add polygons or "
+            f"{without[0][1]} of picture {listed[without[0][0]].name}; add polygons or "
             "run lengths, or leave these annotations out."
         )
-    chosen.sort(key=lambda each: (order[each[0]], each[1]))
-    used = sorted({each[0] for each in chosen})
-    place = {image: k for k, image in enumerate(used)}
-    codes = [each[3] for each in chosen]
+    ids = [each[1] for each in chosen]
+    if any(isinstance(each, str) or abs(each) >= 2**63 for each in ids):
+        ids = [each[2] + 1 for each in chosen]
+    chosen = sorted(zip(ids, chosen), key=lambda each: (each[1][0], each[0]))
+    used = sorted({each[0] for _, each in chosen})
+    place_of = {picture: k for k, picture in enumerate(used)}
+    codes = [each[4] for _, each in chosen]
     return {
-        "pictures": np.int64(len(images)),
-        "names": np.array([images[i][0] for i in used], dtype=np.str_),
-        "sizes": np.array([images[i][1] for i in used], np.int32).reshape(-1, 2),
-        "picture_of": np.array([place[each[0]] for each in chosen], np.int64),
-        "ids": np.array([each[1] for each in chosen], np.int64),
-        "covers": np.array([each[2] for each in chosen], np.float64),
+        "pictures": np.int64(len(listed)),
+        "names": np.array([listed[i].name for i in used], dtype=np.str_),
+        "sizes": np.array([listed[i].size for i in used], np.int32).reshape(-1, 2),
+        "picture_of": np.array([place_of[each[0]] for _, each in chosen], np.int64),
+        "ids": np.array([number for number, _ in chosen], np.int64),
+        "covers": np.array([each[3] for _, each in chosen], np.float64),
         "codes": np.frombuffer(b"".join(codes), np.uint8),
         "ends": np.cumsum([len(code) for code in codes], dtype=np.int64),
     }
-
-
-def _read(annotations):
-    """`{image id: (file name, (height, width))}` and the annotations."""
-    try:
-        content = json.loads(annotations.read_bytes())
-        images = {
-            each["id"]: (each["file_name"], (int(each["height"]), int(each["width"])))
-            for each in content["images"]
-        }
-        objects = [
-            {"iscrowd": 0, **each, "area": float(each["area"])}
-            for each in content["annotations"]
-        ]
-        strays = [each["id"] for each in objects if each["image_id"] not in images]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{annotations} is not COCO's instances file ({error!r}); expected "
-            '"images" with id, file_name, height and width, and "annotations" with '
-            "id, image_id, area, iscrowd and segmentation."
-        ) from None
-    if strays:
-        raise InputError(
-            f"{annotations}: {len(strays)} annotations, the first is {strays[0]}, "
-            'belong to no picture under "images"; add these or leave them out.'
-        )
-    return images, objects
-
-
-def _code(segmentation, height, width):
-    """Compressed run lengths (bytes) of polygons or run lengths; b"" if none."""
-    try:
-        if isinstance(segmentation, dict):
-            counts = segmentation["counts"]
-            if isinstance(counts, str):
-                return counts.encode()
-            return run_lengths.frPyObjects(segmentation, height, width)["counts"]
-        # pycocotools takes four numbers for a box, not for a polygon.
-        polygons = [each for each in segmentation or [] if len(each) >= 6]
-        if not polygons:
-            return b""
-        return run_lengths.merge(run_lengths.frPyObjects(polygons, height, width))[
-            "counts"
-        ]
-    except (TypeError, KeyError, ValueError):
-        return b""
-
-
-def _refuse_missing(folder, sources):
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    missing = [path for path in sources if path.name not in found]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(sources)} pictures that the annotations list are "
-            f"missing, the first is {missing[0]}; complete the download."
-        )

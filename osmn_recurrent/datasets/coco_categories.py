@@ -4,14 +4,15 @@
 <data_dir>/annotations/instances_val2017.json
 """
 
-import contextlib
-import io
 import pathlib
 
-from pycocotools.coco import COCO
-
-from osmn_recurrent.datasets.clips import read_frame
-from osmn_recurrent.datasets.coco import MIN_COVER
+from osmn_recurrent import names
+from osmn_recurrent.datasets.coco import MIN_COVER, object_mask, read_picture
+from osmn_recurrent.datasets.coco_annotations import (
+    PictureFolder,
+    code_of,
+    read_annotations,
+)
 from osmn_recurrent.errors import InputError
 
 FIGURE_5 = (
@@ -30,7 +31,7 @@ FIGURE_5 = (
 
 
 def category_objects(data_dir, split="val2017", categories=FIGURE_5, most=10):
-    """Objects of some categories, in the order of their annotations.
+    """Objects of some categories, in the order of their annotations' ids.
 
     Args:
         data_dir: the folder that holds annotations and pictures.
@@ -44,28 +45,31 @@ def category_objects(data_dir, split="val2017", categories=FIGURE_5, most=10):
         1, and the category's name.
 
     Raises:
-        InputError: no annotation file, a picture that is missing, or no such
-            object.
+        InputError: no annotation file or one that cannot be used, a picture
+            that is missing or of another size, or no such object.
     """
     data_dir = pathlib.Path(data_dir)
+    names.single(split, "the flag for a split")
     path = data_dir / "annotations" / f"instances_{split}.json"
     if not path.is_file():
         raise InputError(
             f"{path}: no such file; expected COCO's layout, annotations/ and {split}/."
         )
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it reports its progress
-            coco = COCO(str(path))
-        known = {each["name"]: each["id"] for each in coco.cats.values()}
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise InputError(f"{path} is no annotation file of COCO ({error!r}).") from None
-    found = 0
+    pictures, objects, known = read_annotations(path)
+    folder, found = PictureFolder(data_dir, split), 0
+    numbers = {name: number for number, name in known.items()}
     for category in categories:
-        for number in _numbers(coco, known.get(category), most):
-            object_ = coco.anns[number]
-            image = coco.imgs[object_["image_id"]]
-            picture = read_frame(data_dir / split / image["file_name"])
-            yield picture, coco.annToMask(object_), category
+        for each in _large(objects, pictures, numbers.get(category))[:most]:
+            picture = pictures[each.picture]
+            place, _ = folder.place(picture.name, path)
+            code = code_of(each, picture, path)
+            if not code:
+                raise InputError(
+                    f"{path}: annotation {each.id} has no segmentation; add it, or "
+                    "leave the annotation out."
+                )
+            image = read_picture(place, picture.size)
+            yield image, object_mask(code, picture.size), category
             found += 1
     if not found:
         raise InputError(
@@ -74,15 +78,17 @@ def category_objects(data_dir, split="val2017", categories=FIGURE_5, most=10):
         )
 
 
-def _numbers(coco, category, most):
-    """Annotation ids of a category's first objects that are large enough."""
-    if category is None:
-        return []
-    objects = [each for each in coco.anns.values() if each["category_id"] == category]
-    large = []
-    for each in sorted(objects, key=lambda x: x["id"]):
-        image = coco.imgs[each["image_id"]]
-        cover = each["area"] / (image["width"] * image["height"])
-        if cover > MIN_COVER and not each["iscrowd"]:
-            large.append(each["id"])
-    return large[:most]
+def _large(objects, pictures, category):
+    """A category's annotations that are large enough, by id."""
+    found = [
+        each
+        for each in objects
+        if category is not None and each.category == category and not each.crowd
+    ]
+    found.sort(key=lambda each: (isinstance(each.id, str), each.id))
+    return [
+        each
+        for each in found
+        if each.area
+        > MIN_COVER * pictures[each.picture].size[0] * pictures[each.picture].size[1]
+    ]

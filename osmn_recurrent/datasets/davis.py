@@ -11,16 +11,23 @@ are 0/255. A resolution is any folder under JPEGImages: "480p", "240p",
 
 import pathlib
 
+from osmn_recurrent import names
 from osmn_recurrent.datasets.clips import Clip, masks_by_frame, picture_paths
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.text_files import read_text
+
+LISTS = pathlib.Path(__file__).parent / "lists"
+"""Lists that come with the package, <year>/<split>.txt: those of the small-scale
+study (val_lab, train_fit, train_stop) and of several objects (val_objects)."""
 
 
 def sequence_names(data_dir, year, split):
     """Names of the sequences of a split, in order of first appearance.
 
     Reads `ImageSets/<year>/<split>.txt`; for 2016 also the official place,
-    `ImageSets/480p/<split>.txt` (or `1080p`). A line is a sequence name or, in the
-    official lists of 2016, a frame and its mask:
+    `ImageSets/480p/<split>.txt` (or `1080p`); else the package's list of that
+    name (`LISTS`). A line is a sequence name or, in the official lists of 2016,
+    a frame and its mask:
     `/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png`.
 
     Args:
@@ -32,11 +39,14 @@ def sequence_names(data_dir, year, split):
         tuple of str.
 
     Raises:
-        InputError: no such list, or a list without a sequence.
+        InputError: no such list, one without a sequence, or one that leads
+            out of the data set's folders.
     """
+    names.single(split, "the flag for a list of sequences")
     lists = pathlib.Path(data_dir) / "ImageSets"
     folders = ["480p", "1080p"] if int(year) == 2016 else []
     places = [lists / f / f"{split}.txt" for f in [str(year), *folders]]
+    places.append(LISTS / str(year) / f"{split}.txt")
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         found = [str(p.relative_to(lists)) for p in sorted(lists.glob("*/*.txt"))]
@@ -44,16 +54,21 @@ def sequence_names(data_dir, year, split):
             f"{places[0]}: no such list of sequences; {lists} has "
             f"{_listing(found)}; name a split and a year that are there."
         )
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    names = tuple(dict.fromkeys(_sequence(s) for s in lines if s.strip()))
-    if not names:
+    lines = read_text(path).splitlines()
+    found = tuple(dict.fromkeys(_sequence(s, path) for s in lines if s.strip()))
+    if not found:
         raise InputError(f"{path} names no sequence; write one sequence name per line.")
-    return names
+    return found
 
 
-def _sequence(line):
-    first = line.split()[0]
-    return pathlib.PurePosixPath(first).parent.name if "/" in first else line.strip()
+def _sequence(line, path):
+    """Name of the sequence in a line of the list at `path`."""
+    first = line.split()[0].replace("\\", "/")
+    if "/" in first.rstrip("/"):
+        name = pathlib.PurePosixPath(first).parent.name
+    else:
+        name = line.strip().rstrip("/\\")
+    return names.inside("", name, path).as_posix()
 
 
 def annotation_paths(data_dir, sequence, resolution="480p"):

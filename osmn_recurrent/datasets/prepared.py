@@ -13,6 +13,7 @@ import struct
 
 import numpy as np
 
+from osmn_recurrent import names
 from osmn_recurrent.datasets.clips import Clip, read_frame
 from osmn_recurrent.datasets.index_files import stored_arrays
 from osmn_recurrent.errors import InputError
@@ -201,17 +202,19 @@ def prepared_clips(folder, split, binary=False):
 def _clip(features, records, record, binary):
     """`(number in the list, PreparedClip)` of a record."""
     name = features["metadata/video_name"].bytes_list.value[0].decode()
+    name = names.inside("", name, records.name).as_posix()
     count = features["metadata/num_frames"].int64_list.value[0]
-    names = [v.decode() for v in features["metadata/frame_names"].bytes_list.value]
-    names = names or [f"{t:05d}" for t in range(count)]
+    frames = [v.decode() for v in features["metadata/frame_names"].bytes_list.value]
+    frames = [names.single(frame, records.name) for frame in frames]
+    frames = frames or [f"{t:05d}" for t in range(count)]
     number = features["metadata/number"].int64_list.value
     times = range(count)
     if "metadata/mask_frames" in features:
         times = features["metadata/mask_frames"].int64_list.value
     clip = PreparedClip(
         name=name,
-        frame_paths=tuple(f"{records.name}/{name}/{frame}.jpg" for frame in names),
-        mask_paths={t: f"{records.name}/{name}/{names[t]}.png" for t in times},
+        frame_paths=tuple(f"{records.name}/{name}/{frame}.jpg" for frame in frames),
+        mask_paths={t: f"{records.name}/{name}/{frames[t]}.png" for t in times},
         binary=binary,
         record=record,
         mask_order={t: place for place, t in enumerate(times)},
@@ -257,6 +260,7 @@ class PreparedImages:
                 )
             number = features["number"].int64_list.value[0]
             name = features["file_name"].bytes_list.value[0].decode()
+            name = names.inside("", name, self._records.name).as_posix()
             count = len(features["objects/mask"].bytes_list.value)
             found.append((number, place, name, count))
         if not found:

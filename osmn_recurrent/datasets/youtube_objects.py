@@ -26,13 +26,14 @@ import re
 import numpy as np
 from PIL import Image
 
-from osmn_recurrent import masks
+from osmn_recurrent import masks, names
 from osmn_recurrent.datasets.clips import (
     Clip,
     picture_paths,
 )
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import open_image
+from osmn_recurrent.text_files import read_text
 
 _FOLDERS = (("Labels", "Images"), ("Annotations", "JPEGImages"))
 _LABEL_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -71,6 +72,7 @@ def list_videos(data_dir, split="all"):
         InputError: neither layout, no such list, or a video without masks.
     """
     data_dir = pathlib.Path(data_dir)
+    names.single(split, "the flag for a list of videos")
     for labels, images in _FOLDERS:
         if (data_dir / labels).is_dir():
             videos = _arranged(data_dir / labels, data_dir / images)
@@ -130,21 +132,21 @@ def youtube_objects_clips(data_dir, split="all"):
                 f"{video.name} has no frames beside its labels ({first}); add "
                 "its pictures as the layout asks."
             )
-        names = [path.stem for path in video.frame_paths]
+        stems = [path.stem for path in video.frame_paths]
         labels = video.labels
-        missing = [name for name in labels if name not in names]
+        missing = [name for name in labels if name not in stems]
         if missing:
             raise InputError(
                 f"{labels[missing[0]]} labels the frame {missing[0]}, which is not "
-                f"among those of {video.name} ({names[0]} to {names[-1]}); add it."
+                f"among those of {video.name} ({stems[0]} to {stems[-1]}); add it."
             )
-        order = [names.index(name) for name in labels]
+        order = [stems.index(name) for name in labels]
         first, last = min(order), max(order)
         clips.append(
             LabelledClip(
                 video.name,
                 video.frame_paths[first : last + 1],
-                {0: labels[names[first]]},
+                {0: labels[stems[first]]},
                 binary=True,
             )
         )
@@ -196,11 +198,11 @@ def _published(data_dir):
             name += f"_{shot}"
         pictures = folder.parent / "images"
         frames = tuple(picture_paths(pictures)) if pictures.is_dir() else ()
-        names = {_number(path): path.stem for path in frames}
+        stems = {_number(path): path.stem for path in frames}
         labels = {}
         for path in picture_paths(folder, _LABEL_SUFFIXES):
             number = _number(path)
-            labels[names.get(number, f"frame{number:04d}")] = path
+            labels[stems.get(number, f"frame{number:04d}")] = path
         if labels:
             videos[name] = Video(name, category, labels, frames)
     return videos
@@ -224,13 +226,13 @@ def _listed(path, videos):
         raise InputError(
             f'{path}: no such list of videos; write one name per line, or use "all".'
         )
-    names = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
-    names = [name for name in names if name]
-    unknown = [name for name in names if name not in videos]
-    if unknown or not names:
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    wanted = [names.inside("", line, path).as_posix() for line in lines if line]
+    unknown = [name for name in wanted if name not in videos]
+    if unknown or not wanted:
         raise InputError(
             f"{path} names {unknown[0] if unknown else 'no video'}, but there are "
             f"masks of {len(videos)} videos, {next(iter(videos))} first; correct "
             "the list."
         )
-    return [videos[name] for name in names]
+    return [videos[name] for name in wanted]

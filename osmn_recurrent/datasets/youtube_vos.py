@@ -15,11 +15,12 @@ frames in which an object appears are public.
 """
 
 import dataclasses
-import json
 import pathlib
 
+from osmn_recurrent import names
 from osmn_recurrent.datasets.clips import Clip, masks_by_frame, picture_paths
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.text_files import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,7 @@ def list_videos(data_dir, split="train"):
             video without the masks in which its objects appear.
     """
     data_dir = pathlib.Path(data_dir)
+    names.single(split, "the flag for a split")
     places = [data_dir / split, data_dir]
     if split == "val":
         places.insert(1, data_dir / "valid")
@@ -113,9 +115,9 @@ def youtube_vos_clips(data_dir, split="valid", first_mask_only=True):
                 f"{video.name} has no frames; expected pictures in "
                 f"{data_dir}/{split}/JPEGImages/{video.name}."
             )
-        names = [path.stem for path in video.frame_paths]
-        masks = masks_by_frame(video.masks.values(), names, video.frame_paths[0].parent)
-        given = {names.index(name) for name in video.first_frames}
+        stems = [path.stem for path in video.frame_paths]
+        masks = masks_by_frame(video.masks.values(), stems, video.frame_paths[0].parent)
+        given = {stems.index(name) for name in video.first_frames}
         start = min(given)
         clips.append(
             Clip(
@@ -134,19 +136,34 @@ def youtube_vos_clips(data_dir, split="valid", first_mask_only=True):
 def _read_meta(path):
     """`{video: {id: (category, frame names)}}` of a meta.json."""
     try:
-        videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        videos = read_json(path, "a meta.json of YouTube-VOS")["videos"]
         return {
-            name: {
-                int(i): (each.get("category", ""), tuple(sorted(each["frames"])))
+            names.inside("", name, path).as_posix(): {
+                _object_id(i, name, path): (
+                    str(each.get("category", "")),
+                    tuple(sorted(names.single(f, path) for f in each["frames"])),
+                )
                 for i, each in video["objects"].items()
             }
             for name, video in videos.items()
         }
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is not a meta.json of YouTube-VOS ({error!r}); expected "
             'videos, their objects by id, and the "frames" of each.'
         ) from None
+
+
+def _object_id(text, name, path):
+    """1 to 254, the ids that a mask can hold."""
+    number = int(text)
+    if not 1 <= number <= 254:
+        raise InputError(
+            f"{path} gives {name} an object {number}, expected ids from 1 to 254."
+        )
+    return number
 
 
 def _video(folder, name, objects):

@@ -1,9 +1,10 @@
 """The DAVIS 2016 and 2017 evaluations.
 
-DAVIS 2017, semi-supervised: the objects are the ids of the first annotated
-frame; the first frame (it is given) and the last are not scored; 255, void,
-counts as background. DAVIS 2016 is the same with one object, every non-zero
-pixel. Statistics are taken per object, then averaged over all objects.
+DAVIS 2017, semi-supervised: the objects are 1 to the largest id of the first
+annotated frame, also those that it does not show; the first frame (it is given)
+and the last are not scored; 255, void, counts as background. DAVIS 2016 is the
+same with one object, every non-zero pixel. Statistics are taken per object, then
+averaged over all objects.
 
 `evaluate_masks` scores one clip in memory, `davis_sequences` lists a data
 set for `result_folder.evaluate_folder`, `write_csv` writes the files that
@@ -16,11 +17,15 @@ import pathlib
 
 import numpy as np
 
-from osmn_recurrent import files, masks
+from osmn_recurrent import files
 from osmn_recurrent.datasets import davis
 from osmn_recurrent.datasets.clips import picture_paths
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.metrics.frames import is_binary, score_frame
+from osmn_recurrent.metrics.frames import (
+    is_binary,
+    score_frame,
+    scored_objects,
+)
 from osmn_recurrent.metrics.result_folder import Sequence
 from osmn_recurrent.metrics.statistics import (
     GLOBAL_NAMES,
@@ -41,8 +46,8 @@ def evaluate_masks(truth, predicted, objects=None, skip=SKIP):
             frame: then masks are 0/255 and the object is 1.
         predicted: iterable of (H, W) ids, the same number and size. Where
             the truth is 0/255, any non-zero pixel is the object.
-        objects: ids to score, by default those of the first true frame. For
-            DAVIS 2016 give masks `> 0`.
+        objects: ids to score, by default 1 to the largest of the first true
+            frame. For DAVIS 2016 give masks `> 0`.
         skip: frames left out at the beginning and the end: (1, 1) in DAVIS,
             (1, 0) for YouTube-Objects.
 
@@ -68,7 +73,7 @@ def evaluate_masks(truth, predicted, objects=None, skip=SKIP):
         if count == 1:
             binary = is_binary(np.asarray(true, np.uint8))
             if objects is None:
-                objects = (1,) if binary else masks.object_ids(true)
+                objects = (1,) if binary else scored_objects(true)
         if count > first:
             rows.append(score_frame(true, found, objects, binary))
     objects = tuple(objects or ())

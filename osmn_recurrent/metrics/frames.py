@@ -44,6 +44,21 @@ def is_binary(values):
     return bool(values.max() == masks.VOID and np.isin(values, (0, masks.VOID)).all())
 
 
+def scored_objects(values):
+    """The objects that DAVIS 2017 scores, given the first true mask.
+
+    As in the official evaluation these are all ids up to the largest one: an
+    id that the mask does not show is an object with empty true masks.
+
+    Args:
+        values: (H, W) uint8 ids of the first mask; 255 is void.
+
+    Returns:
+        tuple: 1, 2, ... to the largest id.
+    """
+    return tuple(range(1, max(masks.object_ids(values), default=0) + 1))
+
+
 def score_frame(true, predicted, objects, binary=False):
     """J and F of every object in one frame.
 

@@ -13,6 +13,7 @@ import os
 import pathlib
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 import cv2
@@ -20,11 +21,15 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from osmn_recurrent import masks
 from osmn_recurrent.datasets.clips import picture_paths
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import image_size
-from osmn_recurrent.metrics.frames import is_binary, read_values, score_frame
+from osmn_recurrent.metrics.frames import (
+    is_binary,
+    read_values,
+    score_frame,
+    scored_objects,
+)
 from osmn_recurrent.metrics.statistics import ObjectScores
 
 _FRAMES_PER_TASK = 8
@@ -42,8 +47,9 @@ class Sequence:
         hidden: only the first masks are public.
         binary: every non-zero pixel is object 1 (DAVIS 2016).
         skip: frames at the beginning and the end that are not scored.
-        objects: `{object id: names of its scored frames}`; None for the ids
-            of the first true mask and all frames but those of `skip`.
+        objects: `{object id: names of its scored frames}`; None for those of
+            the first true mask (`frames.scored_objects`) and all frames but
+            those of `skip`.
         read_truth: reads a true mask file as (H, W) uint8 ids.
         picture: a frame whose size a predicted mask may have instead of the
             true masks' size; it is then resized (nearest) as by the OSMN
@@ -205,6 +211,13 @@ def _cores():
 def _start_worker():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    """A worker does not outlive a run that was killed."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _plan(arguments):
@@ -221,7 +234,7 @@ def _plan(arguments):
     if objects is None:
         first, last = sequence.skip
         counted = sequence.frames[first : len(sequence.frames) - last]
-        ids = (1,) if binary else masks.object_ids(values)
+        ids = (1,) if binary else scored_objects(values)
         objects = dict.fromkeys(ids, counted)
     if scored:
         needed = {frame for frames in objects.values() for frame in frames}

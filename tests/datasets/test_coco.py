@@ -134,6 +134,11 @@ def test_the_papers_count_is_compared(tmp_path):
     )
 
 
+def coded(counts, size=(40, 60)):
+    """Run lengths as an annotation has them."""
+    return {"size": size, "counts": counts}
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -141,7 +146,41 @@ def test_the_papers_count_is_compared(tmp_path):
         ({"segmentation": None}, "1 of 2 objects have no segmentation"),
         ({"segmentation": [[1, 2, 3, 4]]}, "1 of 2 objects have no segmentation"),
         ({"image_id": 8}, "1 annotations, the first is 2, belong to no picture"),
-        ({"area": "much"}, "is not COCO's instances file"),
+        ({"area": "much"}, "annotation 2 has the area 'much'"),
+        ({"area": None}, "annotation 2 has the area None"),
+        ({"area": float("nan")}, "annotation 2 has the area nan"),
+        ({"area": float("inf")}, "annotation 2 has the area inf"),
+        ({"area": -4}, "annotation 2 has the area -4"),
+        ({"id": None}, "is not COCO's instances file"),
+        ({"id": 10**400}, "is not COCO's instances file"),
+        ({"image_id": True}, "is not COCO's instances file"),
+        ({"segmentation": "text"}, "annotation 2 of .*0007.jpg .*neither a list"),
+        ({"segmentation": [[1, 2, None, 4, 5, 6]]}, "annotation 2 .* corner is no num"),
+        ({"segmentation": [[1, 2, "x", 4, 5, 6]]}, "annotation 2 of picture"),
+        ({"segmentation": [[1, 2, [3], 4, 5, 6]]}, "annotation 2 of picture"),
+        ({"segmentation": [[[1, 2], [3, 4], [5, 6]]]}, "annotation 2 .* x, y, x, y"),
+        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "annotation 2 .* x, y, x, y"),
+        ({"segmentation": [[1, 2, float("nan"), 4, 5, 6]]}, "annotation 2 .*no number"),
+        ({"segmentation": [[1, 2, float("inf"), 4, 5, 6]]}, "annotation 2 .*no number"),
+        ({"segmentation": [[1, 2, 1e9, 4, 5, 6]]}, "annotation 2 .*corner at 1e.09"),
+        ({"segmentation": [[1, 2, 3, -1e5, 5, 6]]}, "annotation 2 .*corner at -1"),
+        ({"segmentation": [[1, 2, 3, 10**400, 5, 6]]}, "annotation 2 of picture"),
+        ({"segmentation": {"size": [40, 60]}}, "annotation 2 .*no 'counts'"),
+        ({"segmentation": coded([1000, 1399])}, "annotation 2 .*cover 2399 pixels"),
+        ({"segmentation": coded([1000, 1401])}, "annotation 2 .*cover 2401 pixels"),
+        ({"segmentation": coded([])}, "annotation 2 .*cover 0 pixels"),
+        ({"segmentation": coded([-100, 2500])}, "annotation 2 .*negative run length"),
+        ({"segmentation": coded([0.5, 2399.5])}, "annotation 2 .*no whole numbers"),
+        ({"segmentation": coded([None, 2400])}, "annotation 2 .*no whole numbers"),
+        ({"segmentation": coded([float("inf")])}, "annotation 2 .*cover inf"),
+        ({"segmentation": coded([1e300, 4])}, "annotation 2 of picture"),
+        ({"segmentation": coded(7)}, "annotation 2 .*neither a list nor text"),
+        ({"segmentation": coded([2400], [60, 40])}, "annotation 2 .*of 40x60 pixels"),
+        ({"segmentation": coded([2400], None)}, "annotation 2 of picture"),
+        ({"segmentation": coded("0")}, "annotation 2 .*cover 0 pixels"),
+        ({"segmentation": coded("oooooooooo")}, "annotation 2 .*are damaged"),
+        ({"segmentation": coded("\u00e9")}, "annotation 2 of picture"),
+        ({"segmentation": coded("!!")}, "annotation 2 .*are damaged"),
         ({"image_id": 9}, r"1 of 2 pictures .* missing, the first is .*0009.jpg"),
     ],
 )
@@ -174,3 +213,102 @@ def test_a_picture_of_another_size_is_named(tmp_path):
     Image.new("RGB", (30, 20)).save(objects.sources[0])
     with pytest.raises(InputError, match="is 30x20, but .* say 60x40"):
         objects.image(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"id": 7, "file_name": "other.jpg"},
+            "two pictures have the id 7, 0",
+        ),
+        ({"id": "7"}, "two pictures have the id 7"),
+        ({"id": 7.0}, "two pictures have the id 7"),
+        ({"file_name": "../../x.jpg"}, "names '../../x.jpg', which leads out of"),
+        ({"file_name": "..\\x.jpg"}, "leads out of its folder"),
+        ({"file_name": "/etc/passwd"}, "begins at the root of a disk"),
+        ({"file_name": None}, "which is no text"),
+        ({"height": None}, "the height None, expected a number of pixels"),
+        ({"width": float("inf")}, "the width inf, expected"),
+        ({"width": 0}, "the width 0, expected"),
+        ({"width": 10**6, "height": 10**6}, "is 1000000x1000000, more than"),
+    ],
+)
+def test_bad_pictures_are_refused(change, message, tmp_path):
+    path = write_coco(tmp_path, [annotation(1)])
+    content = json.loads(path.read_text())
+    content["images"][1] |= change
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        coco.CocoObjects(tmp_path, "tiny")
+
+
+def test_a_picture_listed_twice_counts_once(tmp_path):
+    path = write_coco(tmp_path, [annotation(1)])
+    content = json.loads(path.read_text())
+    content["images"] += content["images"]
+    path.write_text(json.dumps(content))
+    assert coco.CocoObjects(tmp_path, "tiny").pictures == 2
+
+
+@pytest.mark.parametrize("kind", ["number", "text", "name"])
+def test_ids_may_be_text(tmp_path, kind):
+    spell = {"number": int, "text": str, "name": "p{}".format}[kind]
+    path = write_coco(tmp_path, [], pictures=(7, 9))
+    content = json.loads(path.read_text())
+    for each in content["images"]:
+        each["id"] = spell(each["id"])
+    number = {"number": 3, "text": "3", "name": "a3"}[kind]
+    content["annotations"] = [
+        annotation(number, image_id=spell(9)),
+        annotation("04" if kind == "text" else 4, image_id=spell(7)),
+    ]
+    path.write_bytes(json.dumps(content).encode("utf-8-sig"))
+    objects = coco.CocoObjects(tmp_path, "tiny")
+    expected = {"number": [4, 3], "text": [4, 3], "name": [2, 1]}[kind]
+    assert objects.annotation_ids.tolist() == expected
+    assert objects.name(0).endswith("000000000007.jpg")
+    assert objects.image(0)[1].sum() == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("tiny/{}", "tiny"),
+        ("tiny\\{}", "tiny"),
+        ("part/{}", "tiny/part"),
+        ("part\\deep/{}", "tiny/part/deep"),
+        ("elsewhere/{}", "elsewhere"),
+    ],
+)
+def test_file_names_with_folders(tmp_path, name, place):
+    path = write_coco(tmp_path, [annotation(1)])
+    content = json.loads(path.read_text())
+    file = content["images"][0]["file_name"]
+    content["images"][0]["file_name"] = name.format(file)
+    path.write_text(json.dumps(content))
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "tiny" / file).rename(tmp_path / place / file)
+    objects = coco.CocoObjects(tmp_path, "tiny")
+    assert objects.sources == (tmp_path / place / file,)
+    assert objects.image(0)[0].shape == (40, 60, 3)
+
+
+def test_run_lengths_of_any_mask_are_understood():
+    from osmn_recurrent.datasets import coco_annotations
+
+    rng = np.random.default_rng(0)
+    for share in (0.0, 0.02, 0.5, 0.98, 1.0):
+        for size in ((1, 1), (40, 60), (300, 7)):
+            mask = np.asfortranarray(rng.uniform(size=size) < share, np.uint8)
+            packed = run_lengths.encode(mask)["counts"]
+            counts = coco_annotations._decompressed(packed)
+            values = np.arange(len(counts)) % 2
+            assert (np.repeat(values, counts) == mask.ravel(order="F")).all()
+            for given in (packed.decode(), counts.tolist()):
+                one = coco_annotations.Annotation(
+                    1, 1, 1, 9.0, False, {"size": size, "counts": given}
+                )
+                picture = coco_annotations.Picture("a.jpg", size)
+                code = coco_annotations.code_of(one, picture, "a.json")
+                assert (coco.object_mask(code, size) == mask).all()

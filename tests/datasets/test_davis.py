@@ -183,3 +183,58 @@ def test_real_annotations_without_frames(test_data):
     assert len(annotation_paths(root, "judo")) == 34
     with pytest.raises(InputError, match="JPEGImages: no such folder"):
         davis_clips(root)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252"])
+def test_lists_in_other_encodings(tmp_path, encoding):
+    path = tmp_path / "ImageSets" / "2017" / "val.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes("caf\u00e9\r\nbear\r\n".encode(encoding))
+    assert sequence_names(tmp_path, 2017, "val") == ("caf\u00e9", "bear")
+
+
+def test_lists_of_windows(tmp_path):
+    text = "JPEGImages\\480p\\bear\\00000.jpg Annotations\\480p\\bear\\00000.png\nx/\n"
+    write_list(tmp_path, 2016, "val", text)
+    assert sequence_names(tmp_path, 2016, "val") == ("bear", "x")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "../outside",
+        "x /../../../../outside/seq",
+        "..",
+        "/JPEGImages/480p/../00000.jpg /Annotations/480p/../00000.png",
+        "C:\\x y",
+        "be\x1b[31mar",
+    ],
+)
+def test_names_that_lead_out_are_refused(davis, line):
+    write_list(davis, 2017, "val", f"bear\n{line}\n")
+    with pytest.raises(InputError, match="val.txt names .*, which "):
+        davis_clips(davis, 2017, "val")
+
+
+def test_splits_that_lead_out_are_refused(davis):
+    (davis / "secret.txt").write_text("bear\n")
+    with pytest.raises(InputError, match="has several parts|leads out"):
+        sequence_names(davis, 2017, "../../secret")
+
+
+def test_lists_that_come_with_the_package(davis, test_data):
+    lists = {2016: ("val_lab", "train_fit", "train_stop"), 2017: ("val_objects",)}
+    counts = [len(sequence_names(davis, y, s)) for y in lists for s in lists[y]]
+    assert counts == [10, 26, 4, 2]
+    # The folder's own list wins.
+    write_list(davis, 2017, "val_objects", "pigs\n")
+    assert sequence_names(davis, 2017, "val_objects") == ("pigs",)
+    data = test_data / "data"
+    for folder, year, split in (
+        ("davis2016", 2016, "val_lab"),
+        ("davis2016_train_240p", 2016, "train_fit"),
+        ("davis2016_train_240p", 2016, "train_stop"),
+        ("davis2017_240p", 2017, "val_objects"),
+    ):
+        own = sequence_names(data / folder, year, split)
+        assert own == sequence_names(davis / "none", year, split)

@@ -184,3 +184,44 @@ def test_clips_of_youtube_vos_have_masks_where_objects_appear(tmp_path):
     np.testing.assert_array_equal(found.mask(2), clip[3])
     (every,) = youtube_vos.youtube_vos_clips(tmp_path, "train", first_mask_only=False)
     assert list(every.mask_paths) == [0, 1, 2, 3, 4]
+
+
+def test_meta_files_in_other_encodings(tmp_path):
+    write_clip(tmp_path / "Annotations" / "caf\u00e9", [SQUARE // 255], ["00000"])
+    objects = {"1": {"category": "\u00e9", "frames": ["00000"]}}
+    meta = {"videos": {"caf\u00e9": {"objects": objects}}}
+    for encoding in ("utf-8-sig", "utf-16", "cp1252"):
+        text = json.dumps(meta, ensure_ascii=False)
+        (tmp_path / "meta.json").write_bytes(text.encode(encoding))
+        (video,) = youtube_vos.list_videos(tmp_path)
+        assert (video.name, video.categories) == ("caf\u00e9", {1: "\u00e9"})
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "number"),
+    [
+        ("../outside/seq", ["00000"], "1"),
+        ("/etc", ["00000"], "1"),
+        ("v", ["../00000"], "1"),
+        ("v", ["a/b"], "1"),
+        ("v", [3], "1"),
+        ("v", ["00000"], "0"),
+        ("v", ["00000"], "300"),
+    ],
+)
+def test_meta_files_that_lead_out_are_refused(tmp_path, name, frames, number):
+    for place in ("v", "../outside/seq"):
+        write_clip(tmp_path / "d" / "Annotations" / place, [SQUARE // 255], ["00000"])
+    meta = {"videos": {name: {"objects": {number: {"frames": frames}}}}}
+    (tmp_path / "d" / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(InputError, match="meta.json (names .*, which |gives v an obj)"):
+        youtube_vos.list_videos(tmp_path / "d")
+
+
+def test_lists_of_videos_that_lead_out_are_refused(tmp_path):
+    write_published(tmp_path, {("bird", "0001", "001"): (1, 11)})
+    (tmp_path / "few.txt").write_bytes("bird_0001\r\n".encode("utf-16"))
+    assert len(youtube_objects.list_videos(tmp_path, "few")) == 1
+    (tmp_path / "few.txt").write_text("../bird_0001")
+    with pytest.raises(InputError, match="few.txt names .*, which leads out"):
+        youtube_objects.list_videos(tmp_path, "few")

@@ -1,5 +1,6 @@
 """Result folders: good ones scored like clips in memory, broken ones refused."""
 
+import subprocess
 import sys
 import types
 
@@ -112,10 +113,46 @@ def test_all_faults_are_listed_at_once(data, results):
         assert text in fault
 
 
-def test_ids_between_those_of_the_objects_are_faults(data, results):
-    masks.write_mask(results / "gaps" / "00001.png", np.full((24, 32), 3, np.uint8))
+def test_ids_up_to_the_largest_are_objects(data, results):
+    # Official: objects 1 to 5, of which 1, 3 and 4 have empty true masks.
+    sequences = davis.davis_sequences(data, 2017, "val")
+    found = evaluate_folder(results, sequences, 1)["gaps"]
+    assert list(found) == [1, 2, 3, 4, 5]
+    for i in (1, 3, 4):  # nothing predicted where nothing is
+        assert found[i].j.tolist() == found[i].f.tolist() == [1.0, 1.0]
+    wrong = CLIPS["gaps"][1].copy()
+    wrong[20:, 25:] = 3
+    masks.write_mask(results / "gaps" / "00001.png", wrong)
+    found = evaluate_folder(results, sequences, 1)["gaps"]
+    assert found[3].j.tolist() == found[3].f.tolist() == [0.0, 1.0]
+    masks.write_mask(results / "gaps" / "00001.png", np.full((24, 32), 6, np.uint8))
     (fault,) = faults_of(results, data)
-    assert "00001.png has id 3, but gaps has objects 2, 5" in fault
+    assert "00001.png has id 6, but gaps has objects 1, 2, 3, 4, 5" in fault
+
+
+KILLED = r"""
+import os, time
+from osmn_recurrent.metrics import result_folder
+
+def slow(item):
+    os.write(1, b"working\n")
+    time.sleep(60)
+
+with result_folder._mapper(2) as run:
+    list(run(slow, [1, 2]))
+"""
+
+
+def test_workers_do_not_outlive_a_run_that_is_killed():
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout.readline() == b"working\n"
+    process.kill()
+    process.wait()
+    # The workers have the pipe's other end too; it closes when they are gone.
+    assert process.stdout.read() in (b"", b"working\n")
+    process.stdout.close()
 
 
 def test_names_that_are_no_frames_are_pointed_out(data, results):

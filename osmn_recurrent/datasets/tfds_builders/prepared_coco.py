@@ -70,7 +70,7 @@ def _pictures(folder, split):
 def _example(numbered):
     number, (path, size, objects) = numbered
     read_picture(path, size)  # refuses now what training could not read
-    return path.name, {
+    return f"{number:09d}", {
         "image": str(path),
         "file_name": path.name,
         "number": number,

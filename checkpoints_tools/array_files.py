@@ -1,56 +1,16 @@
 """NumPy's files: `.npz`, and pickled `.npy` where the user allows it."""
 
 import pickle
-import zipfile
 
 import numpy as np
 from numpy.lib import format as npy
 
-from checkpoints_tools.weight_files import MOST_BYTES, TensorInfo, WeightFile, reason
+from checkpoints_tools.weight_files import TensorInfo, WeightFile, reason
+from osmn_recurrent.archives import open_archive
 from osmn_recurrent.errors import InputError
-
-MOST_EXPANSION = 100
-"""A ZIP archive above `FREE_BYTES` that grows more than this is refused:
-trained weights shrink by about a tenth."""
-
-FREE_BYTES = 64 * 2**20
-"""Archives that unpack to less are harmless whatever they hold."""
 
 MOST_HEADER = 10_000
 """Length of an array's header in bytes; real ones have about 100."""
-
-
-def open_archive(path):
-    """Opens a ZIP archive after a look at its table of contents.
-
-    Args:
-        path: the file.
-
-    Returns:
-        `zipfile.ZipFile`.
-
-    Raises:
-        InputError: a damaged archive, or one that would fill the memory (a
-            "zip bomb").
-    """
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read as a ZIP archive ({reason(error)}); it is "
-            "damaged or truncated, copy it again."
-        ) from None
-    unpacked = sum(entry.file_size for entry in archive.infolist())
-    packed = max(path.stat().st_size, 1)
-    if unpacked > MOST_BYTES or (
-        unpacked > FREE_BYTES and unpacked > MOST_EXPANSION * packed
-    ):
-        archive.close()
-        raise InputError(
-            f"{path} has {packed} bytes but unpacks to {unpacked}, as an archive does "
-            "that is made to fill the memory; nothing was unpacked, use another file."
-        )
-    return archive
 
 
 class NpzFile(WeightFile):

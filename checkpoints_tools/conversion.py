@@ -15,6 +15,7 @@ from osmn_recurrent import files, programs, provenance
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, SIZE_NAMES
 from osmn_recurrent.models.published import sha256_of
+from osmn_recurrent.names import printable
 
 ENDINGS = (".weights.h5", ".keras")
 VARIANT = ("mod_early_conv", "use_visual_modulator", "use_spatial_modulator")
@@ -140,7 +141,7 @@ def convert(values, load, source):
     record["versions"] = provenance.versions()
     record["git_commit"] = provenance.git_commit()
     files.write_json(beside, record)
-    print(report)
+    print(printable(str(report)))
     print("read again: the same weights and outputs")
     return programs.Done((out, beside), f"osmn inspect {shlex.quote(str(out))}")
 

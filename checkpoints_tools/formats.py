@@ -2,10 +2,11 @@
 
 import pathlib
 
-from checkpoints_tools.array_files import NpzFile, PickledNpyFile, open_archive
+from checkpoints_tools.array_files import NpzFile, PickledNpyFile
 from checkpoints_tools.keras_files import H5File, KerasFile, is_h5
 from checkpoints_tools.safetensors_files import SafetensorsFile
 from checkpoints_tools.tf_checkpoints import TFCheckpoint, is_checkpoint
+from osmn_recurrent.archives import open_archive
 from osmn_recurrent.errors import InputError
 
 KNOWN = (

@@ -16,6 +16,7 @@ from absl import flags
 
 from osmn_recurrent import programs
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.names import printable
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_bool("diff", False, "Compare two files.", flag_values=FLAGS)
@@ -237,7 +238,7 @@ def main(path, other=None):
     else:
         lines = difference(source, open_weights(other, FLAGS.allow_pickle))
     for line in lines:
-        print(line)
+        print(printable(line))
 
 
 def console():

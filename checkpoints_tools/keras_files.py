@@ -5,9 +5,10 @@ import re
 
 import h5py
 
-from checkpoints_tools.array_files import open_archive
 from checkpoints_tools.weight_files import TensorInfo, WeightFile, reason
+from osmn_recurrent.archives import open_archive
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models.stored_weights import WEIGHTS_MEMBER, datasets_of
 
 LEAVES = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
@@ -74,7 +75,7 @@ class KerasFile(H5File):
         self._archive = open_archive(path)
         try:
             config = json.loads(self._archive.read("config.json"))
-            stream = self._archive.open("model.weights.h5")
+            stream = self._archive.open(WEIGHTS_MEMBER)
         except Exception as error:  # zipfile, zlib and json raise many kinds
             raise InputError(
                 f"{path} cannot be read as a .keras file ({reason(error)}); it is "
@@ -100,32 +101,11 @@ def _holds_code(config):
 def _datasets(file, path):
     """(name, dataset) of the weights of any version of Keras."""
     root = file["model_weights"] if "model_weights" in file else file
-    for place, dataset in _walk(root, path):
+    for place, dataset in datasets_of(root, path):
         if re.fullmatch(r"\d+", place.rpartition("/")[2]):
             yield _new_name(root, place), dataset
         else:
             yield _old_name(place), dataset
-
-
-def _walk(group, path, prefix=""):
-    for key in group:
-        link = group.get(key, getlink=True)
-        if isinstance(link, h5py.ExternalLink | h5py.SoftLink):
-            raise InputError(
-                f"{path}: {prefix}{key} is a link to another place ({link.path}); "
-                "give a file that holds its weights itself."
-            )
-        item = group[key]
-        if isinstance(item, h5py.Group):
-            if key != "optimizer" and key != "optimizer_weights":
-                yield from _walk(item, path, f"{prefix}{key}/")
-        elif item.external or item.is_virtual:
-            raise InputError(
-                f"{path}: {prefix}{key} keeps its values in another file; give a "
-                "file that holds its weights itself."
-            )
-        else:
-            yield f"{prefix}{key}", item
 
 
 def _new_name(root, place):

@@ -5,13 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from osmn_recurrent.archives import MOST_BYTES
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.published import sha256_of
-
-MOST_BYTES = 4 * 2**30
-"""Largest size of all tensors together. ReConvNet with Adam's moments, the
-largest thing there is, has 2.5 GB; a file that claims more is a mistake or was
-made to fill the memory."""
 
 
 class TensorInfo(NamedTuple):

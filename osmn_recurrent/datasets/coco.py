@@ -20,6 +20,7 @@ from osmn_recurrent.datasets.clips import read_frame
 from osmn_recurrent.datasets.coco_annotations import (
     PictureFolder,
     code_of,
+    decompressed,
     read_annotations,
 )
 from osmn_recurrent.datasets.index_files import stored_arrays
@@ -170,7 +171,16 @@ def read_picture(path, size):
 
 
 def object_mask(code, size):
-    """(H, W) uint8 of 0 and 1 from run lengths (bytes) and `(H, W)`."""
+    """(H, W) uint8 of 0 and 1 from run lengths (bytes) and `(H, W)`.
+
+    Raises:
+        InputError: they do not fill the picture: a damaged index.
+    """
+    if decompressed(code).sum() != size[0] * size[1]:
+        raise InputError(
+            f"run lengths of an object do not fill its {size[1]}x{size[0]} picture; "
+            "delete the index beside the annotations, it is made anew."
+        )
     return run_lengths.decode({"size": list(size), "counts": code})
 
 

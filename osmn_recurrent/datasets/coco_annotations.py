@@ -237,7 +237,7 @@ def _checked_run_lengths(given, size):
         )
     compressed = isinstance(counts, str)
     if compressed:
-        values = _decompressed(counts.encode("ascii"))
+        values = decompressed(counts.encode("ascii"))
     elif isinstance(counts, list):
         values = np.array(counts, np.float64)
         if values.ndim != 1 or not (values == np.rint(values)).all():
@@ -257,12 +257,21 @@ def _checked_run_lengths(given, size):
     return run_lengths.frPyObjects(whole, height, width)["counts"]
 
 
-def _decompressed(text):
-    """Run lengths of COCO's compressed text, int64.
+def decompressed(text):
+    """Run lengths of COCO's compressed text.
 
     Six bits a character: five of a number, lowest first, and whether more
     follow; the highest of the last five is the sign. From the fourth on a
     number is the difference to the one two before.
+
+    Args:
+        text: bytes.
+
+    Returns:
+        (N,) int64.
+
+    Raises:
+        ValueError: no such text.
     """
     signs = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     if (signs < 0).any() or (signs > 63).any() or (signs.size and signs[-1] & 32):

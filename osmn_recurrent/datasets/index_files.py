@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 
 from osmn_recurrent import files
+from osmn_recurrent.archives import open_archive
 from osmn_recurrent.errors import InputError
 
 
@@ -28,6 +29,7 @@ def stored_arrays(path, key, make):
     key = json.dumps(key)
     if path.is_file():
         try:
+            open_archive(path).close()
             with np.load(path) as stored:
                 if str(stored["key"]) == key:
                     return dict(stored)
@@ -36,13 +38,8 @@ def stored_arrays(path, key, make):
                 f"{path} is no index of training data ({error}); delete it, it is "
                 "made anew."
             ) from None
+    files.check_output(path)
     arrays = make()
-    try:
-        with files.replace_when_done(path) as temporary:
-            np.savez_compressed(temporary, key=key, **arrays)
-    except OSError as error:
-        raise InputError(
-            f"the index {path} cannot be written ({error.strerror}); name a folder "
-            "for it that can."
-        ) from None
+    with files.replace_when_done(path) as temporary:
+        np.savez_compressed(temporary, key=key, **arrays)
     return arrays

@@ -11,13 +11,13 @@ set for `result_folder.evaluate_folder`, `write_csv` writes the files that
 the official evaluation writes.
 """
 
-import csv
 import itertools
 import pathlib
 
 import numpy as np
 
 from osmn_recurrent import files
+from osmn_recurrent.csv_files import csv_text
 from osmn_recurrent.datasets import davis
 from osmn_recurrent.datasets.clips import picture_paths
 from osmn_recurrent.errors import InputError
@@ -147,9 +147,5 @@ def write_csv(folder, split, scores):
 
 def write_table(path, header, rows):
     """Writes a CSV file; numbers in `rows` get three decimals."""
-    with files.replace_when_done(path) as temporary:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            for row in rows:
-                writer.writerow([x if isinstance(x, str) else f"{x:.3f}" for x in row])
+    lines = [[x if isinstance(x, str) else f"{x:.3f}" for x in row] for row in rows]
+    files.write_text(path, csv_text([header, *lines]))

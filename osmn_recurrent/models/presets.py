@@ -4,13 +4,13 @@ import hashlib
 import json
 import pathlib
 import re
-import zipfile
 
 import keras
 import numpy as np
 
+from osmn_recurrent.archives import open_archive
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, published
+from osmn_recurrent.models import NAMES, published, stored_weights
 from osmn_recurrent.models.masktrack import MaskTrack, MaskTrackM
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.osvos import OSVOS, OSVOSM
@@ -148,9 +148,12 @@ def load_model(path):
             "settings; give one, or name the model for a .weights.h5 file."
         )
     try:
+        stored_weights.check_file(path)
         saved = _saved_class(path)
         if saved in [network.__name__ for network in MODELS.values()]:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except InputError:
+        raise
     except Exception as error:  # zipfile, json, h5py and Keras raise many kinds
         reason = " ".join(str(error).split())[:300].rstrip(".")
         raise InputError(
@@ -192,6 +195,7 @@ def load_weights(model, path):
     try:
         if path.suffix == ".keras":
             _check_saved_class(model, path)
+        stored_weights.refuse_left_over(model, path, weights_of(model))
         model.load_weights(path)
     except InputError:
         raise
@@ -217,5 +221,5 @@ def _check_saved_class(model, path):
 
 def _saved_class(path):
     """Name of the class that a `.keras` file holds."""
-    with zipfile.ZipFile(path) as archive:
+    with open_archive(path) as archive:
         return json.loads(archive.read("config.json"))["class_name"]

@@ -120,8 +120,9 @@ def write_page(path, title, text, rows, clips, decimals=None, width=WIDTH):
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         methods=_table("methods", rows, decimals or {}),
         objects=_table("objects", lines, {}, [line["clip"] for line in lines]),
-        # "</" would end the script element that holds the data.
-        data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+        # "</" would end the script element that holds the data, "<!--" with
+        # "<script" after it would keep it from ending.
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
         script=(HERE / "page.js").read_text(encoding="utf-8"),
     )
     files.write_text(path, page)

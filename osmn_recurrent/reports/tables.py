@@ -1,7 +1,7 @@
 """Tables of results as text, Markdown and CSV."""
 
-import csv
-import io
+from osmn_recurrent.csv_files import csv_text
+from osmn_recurrent.names import printable
 
 
 def text_table(rows, decimals=None):
@@ -31,27 +31,29 @@ def text_table(rows, decimals=None):
 def markdown_table(rows, decimals=None):
     """The same table in Markdown, texts to the left; see `text_table`."""
     header, lines = cells(rows, decimals or {})
+    # A bar in a name would end its cell.
+    header, *lines = [
+        [text.replace("|", "\\|") for text in line] for line in (header, *lines)
+    ]
     ruler = [
         ":--" if all(isinstance(row[key], str) for row in rows) else "--:"
-        for key in header
+        for key in rows[0]
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, ruler, *lines])
 
 
 def csv_table(rows):
     """The same table as CSV (str), numbers in full; None is left empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    header = list(rows[0])
+    return csv_text([header, *([row[key] for key in header] for row in rows)])
 
 
 def cells(rows, decimals):
     """`(header, lines)` of texts; arguments as of `text_table`."""
     header = list(rows[0])
-    return header, [
-        [_cell(row[key], decimals.get(key, 1)) for key in header] for row in rows
+    return [printable(key) for key in header], [
+        [printable(_cell(row[key], decimals.get(key, 1))) for key in header]
+        for row in rows
     ]
 
 

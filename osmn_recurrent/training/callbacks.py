@@ -1,6 +1,5 @@
 """What a training shows while it runs: bar, CSV files, TensorBoard."""
 
-import csv
 import math
 import pathlib
 
@@ -8,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from osmn_recurrent import files
 from osmn_recurrent.guides import MEAN_BGR
 
 ROW_EVERY = 100
@@ -72,7 +72,8 @@ class ProgressBar(Callback):
 class CsvLog(Callback):
     """`loss.csv` (step, loss, rate, seconds) and `validation.csv`.
 
-    A training that goes on drops the rows behind the step it goes on from.
+    A training that goes on drops the rows behind the step it goes on from. The
+    files are written whole at every row, so that a full disk cuts none.
 
     Args:
         workdir: folder of both files.
@@ -84,17 +85,22 @@ class CsvLog(Callback):
     }
 
     def __init__(self, workdir):
-        self.workdir = pathlib.Path(workdir)
+        self.workdir, self._lines = pathlib.Path(workdir), {}
 
     def begin(self, step):
         """Starts the files, or cuts them to `step`."""
         for name, header in self.FILES.items():
             path, rows = self.workdir / name, []
             if step and path.exists():
-                with path.open(newline="", encoding="utf-8") as file:
-                    rows = [r for r in list(csv.reader(file))[1:] if int(r[0]) <= step]
-            with path.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([header, *rows])
+                lines = path.read_text(encoding="utf-8").splitlines()[1:]
+                steps = [line.partition(",")[0] for line in lines]
+                rows = [
+                    line
+                    for line, own in zip(lines, steps, strict=True)
+                    if own.isdecimal() and int(own) <= step
+                ]
+            self._lines[name] = [",".join(header), *rows]
+            self._write(name)
 
     def row(self, step, loss, rate, seconds):
         """Adds a row to `loss.csv`."""
@@ -106,8 +112,11 @@ class CsvLog(Callback):
         self._add("validation.csv", (step, *(f"{figures[n]:.6g}" for n in names)))
 
     def _add(self, name, row):
-        with (self.workdir / name).open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(row)
+        self._lines[name].append(",".join(map(str, row)))
+        self._write(name)
+
+    def _write(self, name):
+        files.write_text(self.workdir / name, "\n".join(self._lines[name]) + "\n")
 
 
 class TensorBoardLog(Callback):

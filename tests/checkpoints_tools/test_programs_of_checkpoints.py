@@ -282,3 +282,15 @@ def test_a_wrong_network_fails_the_probe_of_another(checkpoint, tmp_path, capsys
     assert run(import_osmn, *arguments, f"--probe={tmp_path}/empty.npz") == 2
     assert "is no probe: it holds a, expected" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_names_that_steer_a_terminal_are_written_out(tmp_path, capsys):
+    name, array = "conv\x1b]0;owned\x07\x1b[31mred\x9b2J", np.zeros((2, 3), np.float32)
+    np.savez(tmp_path / "a.npz", **{name: array, "plain": array})
+    np.savez(tmp_path / "b.npz", **{f"{name}/other": array, "plain": array})
+    for arguments in (["a.npz"], ["--diff", "a.npz", "b.npz"]):
+        paths = [x if x[0] == "-" else tmp_path / x for x in arguments]
+        assert run(inspect_checkpoint, *paths) == 0
+        out = capsys.readouterr().out
+        assert not set(out) & {"\x1b", "\x07", "\x9b"}
+        assert "conv\\x1b]0;owned\\x07" in out

@@ -302,7 +302,7 @@ def test_run_lengths_of_any_mask_are_understood():
         for size in ((1, 1), (40, 60), (300, 7)):
             mask = np.asfortranarray(rng.uniform(size=size) < share, np.uint8)
             packed = run_lengths.encode(mask)["counts"]
-            counts = coco_annotations._decompressed(packed)
+            counts = coco_annotations.decompressed(packed)
             values = np.arange(len(counts)) % 2
             assert (np.repeat(values, counts) == mask.ravel(order="F")).all()
             for given in (packed.decode(), counts.tolist()):

@@ -31,7 +31,7 @@ def page_clip(name, objects, seed, shift):
     predicted = {"A": np.roll(ids, 1, 2), "B": np.roll(ids, shift, 2)}
     scores = {}
     for method, found in predicted.items():
-        scored = davis.evaluate_masks(ids, found)
+        scored = davis.evaluate_masks(ids, found, objects)
         names = tuple(f"{t:05d}" for t in range(1, LENGTH - 1))
         scores[method] = {
             i: davis.ObjectScores(each.j, each.f, names) for i, each in scored.items()
@@ -90,6 +90,27 @@ def decoded(uri):
     return Image.open(io.BytesIO(base64.b64decode(uri.partition("base64,")[2])))
 
 
+def stored_data(text):
+    """The data in a page's text."""
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
+    return json.loads(data[1])
+
+
+@pytest.mark.parametrize("name", ["<!--<script>", "</script><b>", "a'\"&<", "\u2028"])
+def test_names_cannot_end_or_extend_a_script(tmp_path, name):
+    clip = page_clip(name, (1,), 0, 2)
+    path = tmp_path / "page.html"
+    page.write_page(path, name, name, [{"method": name, "J": 1.0}], [clip])
+    text = path.read_text()
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert stored_data(text)["clips"][0]["name"] == name
+    body = text.partition('id="data">')[2].partition("</script>")[0]
+    assert "<" not in body
+    assert [tag for tag, _ in tags.seen].count("script") == 2
+
+
 def test_the_page_is_whole_and_self_contained(written, clips):
     text = written.read_text()
     tags = Tags()
@@ -99,8 +120,7 @@ def test_the_page_is_whole_and_self_contained(written, clips):
     assert not re.search(
         r"(https?:)?//[a-z0-9-]+\.[a-z]", text.replace("http://www.w3.org", "")
     )
-    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
-    data = json.loads(data[1])
+    data = stored_data(text)
     assert [each["name"] for each in data["clips"]] == ["clip10", "clip9", "clip2"]
     stored, clip = data["clips"][1], clips[1]
     for t in (0, 5):

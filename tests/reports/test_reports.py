@@ -114,3 +114,9 @@ def test_tables_as_csv():
         "a,1.25,,3",
         "longer,100.0,0.1234,12",
     ]
+
+
+def test_names_that_would_steer_a_terminal_or_part_a_row():
+    rows = [{"a\x1b[2J": "x|y\x1b[31m"}]
+    assert "\x1b" not in tables.text_table(rows)
+    assert tables.markdown_table(rows).splitlines()[-1] == "| x\\|y\\x1b[31m |"

@@ -69,9 +69,37 @@ def folder_when_done(path):
     What is at `path` is removed then. Otherwise like `replace_when_done`.
     """
     path = pathlib.Path(path)
+    with scratch_folder(path.parent, path) as temporary:
+        yield temporary
+        with _explained(path):
+            os.chmod(temporary, 0o777 & ~_umask())
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent, path=None):
+    """Gives a temporary folder in `parent`, which is removed at the end.
+
+    For files that belong together and are moved to their places when all are
+    done.
+
+    Args:
+        parent: folder, made if missing.
+        path: what is written, for errors. Default: `parent`.
+
+    Yields:
+        `pathlib.Path`.
+
+    Raises:
+        InputError: the place cannot be written, or the disk is full.
+    """
+    parent = pathlib.Path(parent)
+    path = path or parent
     with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = pathlib.Path(tempfile.mkdtemp(prefix=_MARK, dir=path.parent))
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = pathlib.Path(tempfile.mkdtemp(prefix=_MARK, dir=parent))
         lock = os.open(temporary, os.O_RDONLY)
         _try_lock(lock)
     try:
@@ -81,11 +109,6 @@ def folder_when_done(path):
             if error.errno not in _FULL:
                 raise
             raise _not_written(path, error) from None
-        with _explained(path):
-            os.chmod(temporary, 0o777 & ~_umask())
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(lock)
@@ -261,39 +284,44 @@ def refuse_to_overwrite(path, overwrite):
         )
 
 
-def refuse_inputs(outputs, inputs):
+def refuse_inputs(outputs, inputs, removed=()):
     """Refuses results that would replace, or lie among, what they are made from.
 
     Files are compared as the file system knows them: other spellings, links
     and names in other cases are the same file.
 
     Args:
-        outputs: files and folders that will be written or removed.
-        inputs: files and folders that are read. An output that is one of them
-            is refused, and an output folder in which one lies.
+        outputs: files that will be written, and folders that files will be
+            written into. An output that is an input is refused, and an output
+            folder that an input lies directly in.
+        inputs: files and folders that are read.
+        removed: files and folders that will be removed with all that is in
+            them; no input may be.
 
     Raises:
         InputError: naming both.
     """
-    known = {}
+    above, beside, own = {}, {}, {}
     for each in inputs:
-        each = pathlib.Path(os.path.realpath(each))
-        for place in (each, *each.parents):
-            identity = _identity(place)
-            if identity in known:
-                break  # and so is all that is above it
-            if identity is not None:
-                known[identity] = (each, place == each)
-    for each in outputs:
-        found = known.get(_identity(each))
-        if found is None:
+        real = pathlib.Path(os.path.realpath(each))
+        if _identity(real) is None:
             continue
-        original, itself = found
-        if itself:
-            what = "is what this run reads"
-        else:
-            what = f"is where {original} lies, which this run reads"
-        raise InputError(f"{each} {what}; name another place for the results.")
+        own[_identity(real)] = each
+        if not real.is_dir():
+            beside[_identity(real.parent)] = each
+        for place in (real, *real.parents):
+            if _identity(place) in above:
+                break  # and so is all that is above it
+            above[_identity(place)] = each
+    for group, known in ((outputs, own | beside), (removed, above)):
+        for each in group:
+            identity = _identity(each)
+            if identity is None or identity not in known:
+                continue
+            what = f"is where {known[identity]} lies, which this run reads"
+            if identity in own:
+                what = "is what this run reads"
+            raise InputError(f"{each} {what}; name another place for the results.")
 
 
 def _identity(path):

@@ -176,10 +176,16 @@ def test_inputs_are_no_outputs(tmp_path):
     for output in (
         frame,
         folder,
-        tmp_path / "frames",
         tmp_path / "link" / "clip",
         tmp_path / "other" / ".." / "frames" / "clip" / "00000.jpg",
         tmp_path / "hard.jpg",
     ):
         with pytest.raises(InputError, match="name another place for the results"):
             files.refuse_inputs([tmp_path / "other", output], inputs)
+        with pytest.raises(InputError, match="name another place for the results"):
+            files.refuse_inputs([], inputs, [tmp_path / "other", output])
+    # What is to be removed must not hold one at any depth.
+    for output in (tmp_path / "frames", tmp_path / "link", tmp_path):
+        files.refuse_inputs([output], inputs)
+        with pytest.raises(InputError, match="is where .*00000.jpg lies"):
+            files.refuse_inputs([], inputs, [output])

@@ -1,6 +1,7 @@
 """The shared type of all data sets: a clip, read one frame at a time."""
 
 import dataclasses
+import hashlib
 import itertools
 import pathlib
 import re
@@ -36,6 +37,19 @@ def read_frame(path, content=None):
     raise InputError(
         f"frame {path} has more than 8 bits per channel; save it as an 8-bit picture."
     )
+
+
+def file_digest(path):
+    """First 16 hexadecimal digits of a file's SHA-256.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
 
 
 def _pixels(image, content):
@@ -188,6 +202,18 @@ class Clip:
     def size(self):
         """(height, width) of the first frame."""
         return image_size(self.frame_paths[0])
+
+    def input_files(self):
+        """Files that the frames are read from, which no result may replace."""
+        return self.frame_paths
+
+    def frame_digests(self):
+        """What tells the frames from others of the same names.
+
+        Returns:
+            tuple of str, one per frame: of the file that it is read from.
+        """
+        return tuple(file_digest(path) for path in self.frame_paths)
 
     def frame(self, index):
         """Frame `index` as (H, W, 3) uint8 RGB."""

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from osmn_recurrent.datasets.clips import (
     FRAME_SUFFIXES,
     Clip,
+    file_digest,
     masks_by_frame,
     picture_paths,
 )
@@ -87,6 +88,14 @@ class VideoFileClip(Clip):
     def size(self):
         """(height, width) of the frames."""
         return self.frame_size
+
+    def input_files(self):
+        """The video file."""
+        return (self.video_path,)
+
+    def frame_digests(self):
+        """That of the file for every frame, see `Clip.frame_digests`."""
+        return (file_digest(self.video_path),) * len(self)
 
     def frame(self, index):
         """Frame `index` as (H, W, 3) uint8 RGB."""

@@ -11,9 +11,10 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from osmn_recurrent import files, masks, provenance
+from osmn_recurrent import files, masks
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import threads
+from osmn_recurrent.run_folder import RunFolder, hold
 
 RUN_FILE = "run.json"
 """Lies beside the masks: how they were made, and whether all are there."""
@@ -74,33 +75,34 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
 
     Raises:
         InputError: before work starts, if the clip cannot be used (see
-            `Clip.check`) or `folder` holds masks made in another way; later,
-            if a frame cannot be decoded or a mask not written. Masks written
-            until then stay.
+            `Clip.check`), if `folder` holds masks made in another way or of
+            frames that were replaced since, lies where the clip's own files
+            do, or is another run's; later, if a frame cannot be decoded or a
+            mask not written. Masks written until then stay.
     """
     folder = pathlib.Path(folder)
     clip.check()
-    paths = mask_files(clip, folder)
-    record = {
-        "settings": json.loads(
-            json.dumps(
-                {
-                    **segmenter.settings(),
-                    "later_masks": later_masks,
-                    "clip": _identity(clip, later_masks),
-                }
-            )
-        ),
-        "versions": provenance.versions(),
-        "git_commit": provenance.git_commit(),
+    files.refuse_inputs([folder], [*clip.input_files(), *clip.mask_paths.values()])
+    paths, run = mask_files(clip, folder), RunFolder(folder, "segment", RUN_FILE)
+    settings = {
+        **segmenter.settings(),
+        "later_masks": later_masks,
+        "clip": _identity(clip, later_masks),
     }
-    stored = _prepare(clip, folder, paths, record, overwrite)
-    if "finished" in stored and count_done(paths) == len(paths):
-        outcome = {**stored["finished"], "computed": 0}
-    else:
-        files.write_json(folder / RUN_FILE, record)
-        outcome = _write_masks(segmenter, clip, paths, later_masks)
-        files.write_json(folder / RUN_FILE, {**record, "finished": outcome})
+    digests = clip.frame_digests()
+    kept = digests[:1] if len(set(digests)) == 1 else digests
+    frames = {"frames_sha256": " ".join(kept)}
+    with hold(folder):
+        stored = run.claim({"settings": settings}, paths, overwrite)
+        done = count_done(paths)
+        if stored and done:
+            _refuse_other_frames(clip, run, stored, digests, done)
+        if "finished" in stored and done == len(paths):
+            outcome = {**stored["finished"], "computed": 0}
+        else:
+            run.write(**frames)
+            outcome = _write_masks(segmenter, clip, paths, later_masks)
+            run.write(**frames, finished=outcome)
     return Outcome(folder, **{**outcome, "objects": tuple(outcome["objects"])})
 
 
@@ -131,9 +133,9 @@ def segment_stream(segmenter, frames, first_mask, folder, palette=None):
             f"{folder} holds masks, and a stream cannot go on from them; name "
             "another place."
         )
-    with threads.Behind() as writer:
+    with hold(folder), threads.Behind() as writer:
         for index, ids in enumerate(segmenter.segment(frames, first_mask)):
-            writer.put(_write, folder / f"{index:05d}.png", ids, palette)
+            writer.put(masks.write_mask, folder / f"{index:05d}.png", ids, palette)
             yield ids
 
 
@@ -148,9 +150,8 @@ def count_done(paths):
 
 
 def _identity(clip, later_masks):
-    """What tells this clip from another, without reading all of it."""
+    """What tells this clip from another, but for its frames' contents."""
     digest = hashlib.sha256(json.dumps(clip.frame_names).encode())
-    digest.update(np.ascontiguousarray(clip.frame(0)))
     given = sorted(clip.mask_paths) if later_masks else [0]
     for index in given:
         digest.update(np.ascontiguousarray(clip.mask(index)))
@@ -163,46 +164,21 @@ def _identity(clip, later_masks):
     }
 
 
-def _prepare(clip, folder, paths, record, overwrite):
-    """Sees to it that masks in `folder` are of this run.
+def _refuse_other_frames(clip, run, stored, digests, done):
+    """Refuses masks of frames that were replaced since.
 
-    Returns:
-        The `run.json` of the run to go on with, or an empty dict.
+    Frames without a mask may have changed: a damaged one was mended.
     """
-    inputs = [*clip.frame_paths, *clip.mask_paths.values()]
-    if folder.resolve() in {pathlib.Path(path).resolve().parent for path in inputs}:
+    before = stored.get("frames_sha256", "").split()
+    before = before * len(digests) if len(before) == 1 else before
+    pairs = zip(before, digests[: max(done, 1)])
+    changed = next((k for k, (there, now) in enumerate(pairs) if there != now), None)
+    if changed is not None or len(before) < done:
         raise InputError(
-            f"{folder} is where the clip's own frames or masks lie; name "
-            "another place for the results."
+            f"{run.folder} holds masks of other frames: frame "
+            f"{clip.frame_names[changed or 0]} of {clip.name} has been replaced since "
+            "they were made; give --overwrite to make them anew or name another place."
         )
-    run_file = folder / RUN_FILE
-    if overwrite:
-        for path in (run_file, *paths):
-            path.unlink(missing_ok=True)
-    present = any(path.exists() for path in paths)
-    if not run_file.exists():
-        if present:
-            raise InputError(
-                f"{folder} holds masks but no {RUN_FILE}, so what made them is "
-                "unknown; give --overwrite to replace them or name another "
-                "place."
-            )
-        return {}
-    try:
-        stored = json.loads(run_file.read_text(encoding="utf-8"))
-        before = stored["settings"]
-    except (ValueError, TypeError, KeyError):
-        stored, before = {}, {}
-    now = record["settings"]
-    changed = [k for k in {**now, **before} if now.get(k) != before.get(k)]
-    if present and changed:
-        raise InputError(
-            f"{folder} holds masks of another run ({', '.join(changed)} "
-            f"{'differs' if len(changed) == 1 else 'differ'} from its "
-            f"{RUN_FILE}); give --overwrite to replace them or name another "
-            "place."
-        )
-    return {} if changed else stored
 
 
 def _write_masks(segmenter, clip, paths, later_masks):
@@ -228,7 +204,7 @@ def _write_masks(segmenter, clip, paths, later_masks):
                 stepped = time.perf_counter()
                 objects.update(segmenter.objects)
                 if index >= done:
-                    writer.put(_write, paths[index], ids, palette)
+                    writer.put(masks.write_mask, paths[index], ids, palette)
                 now = time.perf_counter()
                 if index >= max(done, 1) + WARM_UP:
                     seconds.append((now - before, stepped - started))
@@ -247,13 +223,3 @@ def _write_masks(segmenter, clip, paths, later_masks):
         "seconds": medians[0],
         "network_seconds": medians[1],
     }
-
-
-def _write(path, ids, palette):
-    try:
-        masks.write_mask(path, ids, palette)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}); make room "
-            "or name another place, and run again to go on"
-        ) from None

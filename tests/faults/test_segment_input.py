@@ -83,10 +83,10 @@ BAD_CLIPS = {
     ),
     "anti-aliased mask": (save(blurred), r"00000.png has \d+ .*anti-aliased"),
     "empty mask": (save(np.zeros_like), r"00000.png .*(empty|no object)"),
-    "mask that is no picture": (truncate(FIRST, 0.02), r"00000.png .*(image|picture)"),
+    "mask that is no picture": (truncate(FIRST, 0.02), r"00000.png cannot be decoded"),
     "frame that is no picture": (
         truncate(f"{FRAMES}/00003.jpg", 0.01),
-        r"00003.jpg .*(image|picture)",
+        r"00003.jpg cannot be decoded",
     ),
 }
 
@@ -132,7 +132,7 @@ def test_clip_of_one_frame_works(segment_program, boxes, random_weights):
     remaining.rename(boxes / FRAMES / "00000.jpg")
     code, said, errors = segment_program(weights=random_weights["osmn.keras"])
     assert (code, errors) == (0, [])
-    assert "boxes: 1 frame (1 new), 3 objects, masks in" in said
+    assert "boxes: 1 frame (1 new), 3 objects" in said
     assert np.array_equal(
         masks.read_mask(boxes / "out/boxes/00000.png"), masks.read_mask(boxes / FIRST)
     )

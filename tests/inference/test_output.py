@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from osmn_recurrent import masks
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import output
+from osmn_recurrent.run_folder import hold
 
 
 class StoppedClip(Clip):
@@ -104,12 +107,12 @@ def test_finished_is_left_alone(segmenters, clip, tmp_path):
 def test_other_runs_are_refused(segmenters, clip, tmp_path):
     output.segment_clip(segmenters("osmn"), clip, tmp_path)
     before = contents(tmp_path)
-    with pytest.raises(InputError, match=r"model.*weights_sha256.*--overwrite"):
+    with pytest.raises(InputError, match=r"model.*there.*--overwrite"):
         output.segment_clip(segmenters("reconvnet"), clip, tmp_path)
-    with pytest.raises(InputError, match=r"\(later_masks, clip differ"):
+    with pytest.raises(InputError, match=r"settings later_masks true there, false"):
         output.segment_clip(segmenters("osmn"), clip, tmp_path, later_masks=False)
     shorter = dataclasses.replace(clip, frame_paths=clip.frame_paths[:5])
-    with pytest.raises(InputError, match=r"\(clip differs"):
+    with pytest.raises(InputError, match=r"run.json\): settings clip "):
         output.segment_clip(segmenters("osmn"), shorter, tmp_path)
     assert contents(tmp_path) == before
     outcome = output.segment_clip(
@@ -137,7 +140,7 @@ def test_inputs_are_never_written_to(segmenters, clip):
     frames = clip.frame_paths[0].parent
     before = contents(frames)
     for folder in (frames, clip.mask_paths[0].parent):
-        with pytest.raises(InputError, match="own frames or masks lie"):
+        with pytest.raises(InputError, match="is where .* lies, which this run reads"):
             output.segment_clip(segmenters("osmn"), clip, folder, overwrite=True)
     assert contents(frames) == before
 
@@ -155,17 +158,57 @@ def test_unreadable_frame_keeps_the_masks_before(segmenters, clip, tmp_path):
 
 
 def test_full_disk(segmenters, clip, tmp_path, monkeypatch):
-    write = masks.write_mask
+    replace = os.replace
 
-    def full(path, ids, palette):
-        if path.name == "00002.png":
+    def full(source, target):
+        if target.name == "00002.png":
             raise OSError(28, "No space left on device")
-        write(path, ids, palette)
+        replace(source, target)
 
-    monkeypatch.setattr(masks, "write_mask", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InputError, match=r"00002.png.*No space left.*2 masks"):
         output.segment_clip(segmenters("osmn"), clip, tmp_path)
     assert len(contents(tmp_path)) == 2
+    files = [path.name for path in tmp_path.iterdir() if path.is_file()]
+    assert sorted(files) == ["00000.png", "00001.png", "run.json"]
+
+
+def test_masks_of_frames_that_were_replaced_are_noticed(segmenters, clip, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        output.segment_clip(segmenters("osmn"), stopped(clip), tmp_path)
+    before = contents(tmp_path)
+    first, last = clip.frame_paths[2].read_bytes(), clip.frame_paths[5].read_bytes()
+    clip.frame_paths[2].write_bytes(last)
+    with pytest.raises(InputError, match="frame 00002 of boxes has been replaced"):
+        output.segment_clip(segmenters("osmn"), clip, tmp_path)
+    assert contents(tmp_path) == before
+    # One that has no mask yet may be another one.
+    clip.frame_paths[2].write_bytes(first)
+    clip.frame_paths[5].write_bytes(first)
+    assert output.segment_clip(segmenters("osmn"), clip, tmp_path).computed == 2
+    clip.frame_paths[5].write_bytes(last)
+    with pytest.raises(InputError, match="frame 00005 of boxes has been replaced"):
+        output.segment_clip(segmenters("osmn"), clip, tmp_path)
+    outcome = output.segment_clip(segmenters("osmn"), clip, tmp_path, overwrite=True)
+    assert outcome.computed == 6
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(segmenters, clip, tmp_path):
+    errors = []
+
+    def other():
+        try:
+            output.segment_clip(segmenters("osmn"), clip, tmp_path / "out")
+        except InputError as error:
+            errors.append(str(error))
+
+    with hold(tmp_path / "out"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert "another run works in" in errors[0]
+        output.segment_clip(segmenters("osmn"), clip, tmp_path / "out")
+    assert len(contents(tmp_path / "out")) == 6
 
 
 def test_clip_of_one_frame(segmenters, clip, tmp_path):

@@ -49,19 +49,23 @@ def make_frame_function(model, merge, resized):
         values = ops.concatenate([ops.zeros((1,), "uint8"), objects], axis=0)
         return ops.take(values, merge(probabilities)), state
 
-    modulation = ()
-    if model.use_visual_modulator:
-        modulation = tf.TensorSpec((None, model.gamma_layout()[-1][2]), tf.float32)
     return tf.function(
         segment_frame,
         input_signature=(
             tf.TensorSpec((1, None, None, 3), tf.float32),
             tf.TensorSpec((None, None), tf.uint8),
             tf.TensorSpec((None,), tf.uint8),
-            modulation,
-            tf.nest.map_structure(_any_size, model.initial_state(1, 16, 16)),
+            *carried_spec(model),
         ),
     )
+
+
+def carried_spec(model):
+    """`(modulation, state)` of any number of objects as `tf.TensorSpec`s."""
+    modulation = ()
+    if model.use_visual_modulator:
+        modulation = tf.TensorSpec((None, model.gamma_layout()[-1][2]), tf.float32)
+    return modulation, tf.nest.map_structure(_any_size, model.initial_state(1, 16, 16))
 
 
 def make_probabilities(model, resized):

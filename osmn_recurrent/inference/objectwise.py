@@ -8,7 +8,7 @@ from keras import ops
 
 from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.inference.frame_function import make_probabilities
+from osmn_recurrent.inference.frame_function import carried_spec, make_probabilities
 from osmn_recurrent.inference.merging import MERGES
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.models import presets
@@ -130,4 +130,11 @@ def make_probability_function(model, resized):
         probabilities, state = probabilities_of(image, mask[None], modulation, state)
         return probabilities[0], state
 
-    return tf.function(of_one_object, reduce_retracing=True)
+    return tf.function(
+        of_one_object,
+        input_signature=(
+            tf.TensorSpec((1, None, None, 3), tf.float32),
+            tf.TensorSpec((None, None), tf.bool),
+            *carried_spec(model),
+        ),
+    )

@@ -167,7 +167,7 @@ class _Learner:
         self.tuner = Tuner(segmenter.models[i], frame, mask, settings)
         self.teaches = self.tuner.useless() is None
         self.probabilities_of = make_probability_function(self.tuner.model, resizing)
-        self.update = tf.function(self._update, reduce_retracing=True)
+        self.update = tf.function(self._update)  # of one video, so of one size
         self.reference, self.negatives, self.steps = mask, None, 0
 
     def segment(self, image, last, state):

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from osmn_recurrent import files
 from osmn_recurrent.guides import MEAN_BGR
+from osmn_recurrent.training import pipeline
 
 ROW_EVERY = 100
 """Steps whose mean loss makes a row of `loss.csv` and a point in TensorBoard."""
@@ -134,9 +135,11 @@ class TensorBoardLog(Callback):
     def __init__(self, folder, model, samples):
         self.model, self.samples = model, list(samples)
         self._writer = tf.summary.create_file_writer(str(folder))
+        images = [sample[0] for sample in self.samples]
+        length = images[0].shape[0] if images and images[0].ndim == 4 else None
         self._probability = tf.function(
             lambda inputs: tf.sigmoid(model(inputs, training=False)),
-            reduce_retracing=True,
+            input_signature=pipeline.batch_spec(length)[:1],
         )
 
     def row(self, step, loss, rate, seconds):

@@ -16,6 +16,7 @@ from osmn_recurrent.inference.arrays import checked_frame, checked_mask
 from osmn_recurrent.losses import LOSSES
 from osmn_recurrent.masks import object_ids
 from osmn_recurrent.models import presets
+from osmn_recurrent.training import pipeline
 from osmn_recurrent.training.first_frame import (
     FirstFrameSamples,
     FirstFrameTransforms,
@@ -307,12 +308,7 @@ class Tuner:
         """
         if self._step is None:
             self._step = self._compiled_step()
-        inputs, label = self.samples.batch(number)
-        return self.checked(
-            self._step(
-                inputs["image"], inputs["visual_guide"], inputs["spatial_guide"], label
-            )
-        )
+        return self.checked(self._step(*self.samples.batch(number)))
 
     def checked(self, loss):
         """`loss` as float.
@@ -339,32 +335,14 @@ class Tuner:
         )
 
     def _compiled_step(self):
-        length = self.settings.transforms.clip_length
-        time = () if length is None else (length,)
-
-        def maps(channels):
-            return tf.TensorSpec((None, *time, None, None, channels), tf.float32)
-
-        @tf.function(
-            input_signature=(
-                maps(3),
-                tf.TensorSpec((None, 224, 224, 3), tf.float32),
-                maps(1),
-                maps(1),
-            )
-        )
-        def step(image, visual_guide, spatial_guide, label):
-            inputs = {
-                "image": image,
-                "visual_guide": visual_guide,
-                "spatial_guide": spatial_guide,
-            }
+        def step(inputs, label):
             with tf.GradientTape() as tape:
                 loss = self.loss(label, self.model(inputs, training=True))
             self.descend(tape, loss)
             return loss
 
-        return step
+        spec = pipeline.batch_spec(self.settings.transforms.clip_length)
+        return tf.function(step, input_signature=spec)
 
 
 def _make_optimizer(settings):

@@ -7,6 +7,31 @@ import tensorflow as tf
 from osmn_recurrent.errors import InputError
 
 
+def batch_spec(clip_length):
+    """What a batch is, whatever its scale: `tf.TensorSpec`s of inputs and label.
+
+    Sides and batch are left open, so that what is compiled for it does not
+    depend on the size that comes first.
+
+    Args:
+        clip_length: frames per sample; None: images.
+
+    Returns:
+        `(inputs, label)` as of `make_dataset`.
+    """
+    time = () if clip_length is None else (clip_length,)
+
+    def maps(channels):
+        return tf.TensorSpec((None, *time, None, None, channels), tf.float32)
+
+    inputs = {
+        "image": maps(3),
+        "visual_guide": tf.TensorSpec((None, 224, 224, 3), tf.float32),
+        "spatial_guide": maps(1),
+    }
+    return inputs, maps(1)
+
+
 def make_dataset(samples, batch_size, first_batch=0, workers=None, shard=(0, 1)):
     """An endless data set of batches, in a fixed order.
 
@@ -40,27 +65,21 @@ def make_dataset(samples, batch_size, first_batch=0, workers=None, shard=(0, 1))
             f"workers; take a multiple of {count}."
         )
     cv2.setNumThreads(1)
-    clips = samples.settings.clip_length
-    time = () if clips is None else (clips,)
+    specs, label_spec = batch_spec(samples.settings.clip_length)
+    order = ("image", "visual_guide", "spatial_guide")
+    shapes = [spec.shape[1:] for spec in (*map(specs.get, order), label_spec)]
 
     def load(row):
         number = row // share * batch_size + index * share + row % share
-        image, visual, spatial, label = tf.numpy_function(
+        parts = tf.numpy_function(
             lambda n: samples.sample(int(n)),
             [number],
             [tf.float32, tf.float32, tf.float32, tf.uint8],
             stateful=False,
         )
-        image.set_shape((*time, None, None, 3))
-        visual.set_shape((224, 224, 3))
-        spatial.set_shape((*time, None, None, 1))
-        label.set_shape((*time, None, None, 1))
-        inputs = {
-            "image": image,
-            "visual_guide": visual,
-            "spatial_guide": spatial,
-        }
-        return inputs, label
+        for part, shape in zip(parts, shapes, strict=True):
+            part.set_shape(shape)
+        return dict(zip(order, parts)), parts[-1]
 
     # Rows are counted over this worker's share of all batches.
     rows = tf.data.Dataset.range(first_batch * share, np.iinfo(np.int64).max)

@@ -9,6 +9,7 @@ from keras import ops
 
 from osmn_recurrent import guides
 from osmn_recurrent.losses import LOSSES
+from osmn_recurrent.training import pipeline
 
 GUIDES = {
     "gaussian": guides.spatial_guide_tensor,
@@ -62,6 +63,21 @@ class TrainStep:
         self.loss = make_loss(settings)
         self._compiled = None
 
+    def compile(self, batch_spec):
+        """Fixes what batches are; one graph then serves all scales.
+
+        Traced for the batches that come, the graph, and with it the order of
+        sums, would depend on which scale came first, and a training that was
+        killed would not end as a whole one.
+
+        Args:
+            batch_spec: `(inputs, labels)` of `tf.TypeSpec`s with sides left
+                open: `pipeline.batch_spec`, or the `element_spec` of the
+                distributed data set.
+        """
+        number = tf.TensorSpec((), tf.int64)
+        self._compiled = tf.function(self._run, input_signature=(*batch_spec, number))
+
     def __call__(self, batch, number):
         """Runs step `number` (int, from 0) on a batch.
 
@@ -73,7 +89,7 @@ class TrainStep:
             The batch's loss, a Python float.
         """
         if self._compiled is None:
-            self._compiled = tf.function(self._run, reduce_retracing=True)
+            self.compile(pipeline.batch_spec(self.settings.samples.clip_length))
         return float(self._compiled(*batch, tf.constant(number, tf.int64)))
 
     def _run(self, inputs, labels, number):

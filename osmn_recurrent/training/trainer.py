@@ -164,6 +164,7 @@ class _Training:
     def _loop(self, stop):
         settings, start = self.settings, time.perf_counter() - self.seconds
         batches = self._batches()
+        self.train_step.compile(batches.element_spec)
         while self.done < settings.steps and not self._stale():
             loss = self._step(next(batches))
             self.done += 1

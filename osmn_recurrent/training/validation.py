@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from osmn_recurrent.inference.segmenter import PRECISIONS, VideoSegmenter
 from osmn_recurrent.metrics.davis import evaluate_masks
-from osmn_recurrent.training import distribution, steps
+from osmn_recurrent.training import distribution, pipeline, steps
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION
 from osmn_recurrent.training.samples import ClipSamples
 
@@ -51,7 +51,10 @@ class Validation:
         count = min(LOSS_SAMPLES, len(self.samples))
         self._numbers = np.linspace(0, len(self.samples) - 1, count).astype(int)
         self._loss = steps.make_loss(settings)
-        self._compiled = tf.function(self._sample_loss, reduce_retracing=True)
+        self._compiled = tf.function(
+            self._sample_loss,
+            input_signature=pipeline.batch_spec(settings.samples.clip_length),
+        )
 
     def __call__(self):
         """Scores the current weights; all workers must call it.

@@ -119,6 +119,7 @@ def test_after_kill_9_the_weights_are_those_of_the_whole_run(data, tmp_path):
         f"--data_dir={data}",
     ]
     command += ["--steps=8", "--save_every=3", "--nofreeze_batch_norm"]
+    command += ["--scales=0.5,0.8,1.0"]
     command += ["--model=reconvnet", "--clip_length=2", "--scheduled_sampling=0.5"]
     root = pathlib.Path(train.__file__).parents[1]
     states = []

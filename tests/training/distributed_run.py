@@ -28,8 +28,7 @@ def main(name, data, workdir, steps):
         samples=SampleSettings(size=(48, 64), scales=(1.0,), clip_length=2),
         steps=steps,
         batch_size=2,
-        # Ten times the papers'. Adam makes whole steps of gradients that are mere
-        # rounding, so that rounding grows with the rate.
+        # Ten times the papers'.
         learning_rate=1e-5,
         recurrent_learning_rate=1e-4,
         freeze_batch_norm=False,

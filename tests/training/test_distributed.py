@@ -69,21 +69,27 @@ def weights(folder):
         return {k: archive[k] for k in archive.files if k.startswith("model/")}
 
 
-def assert_same(one, other):
-    assert one.keys() == other.keys()
-    for name in one:
-        np.testing.assert_allclose(one[name], other[name], atol=1e-5, err_msg=name)
+def assert_same(one, other, start):
+    """They went the same way from `start`, but for rounding.
+
+    Adam takes whole steps even where a gradient is mere rounding, so single
+    values may differ; a variable's whole way may not, on any processor.
+    """
+    assert one.keys() == other.keys() == start.keys()
+    for name, before in start.items():
+        way = np.linalg.norm(one[name] - before)
+        assert way > 0, name
+        assert np.linalg.norm(other[name] - one[name]) < 0.1 * way, name
 
 
-def test_twenty_steps_move_the_weights_far_more_than_they_may_differ(
-    data, one_device, tmp_path
-):
-    log = tmp_path / "log"
-    code, text = finish(start("one", data, tmp_path, 1, log), log)
+@pytest.fixture(scope="module")
+def first_step(data, tmp_path_factory):
+    """Weights after one step on one device."""
+    folder = tmp_path_factory.mktemp("first")
+    log = folder / "log"
+    code, text = finish(start("one", data, folder, 1, log), log)
     assert code == 0, text[-2000:]
-    first, last = weights(tmp_path), weights(one_device)
-    gaps = [np.abs(last[name] - first[name]).max() for name in first]
-    assert np.median(gaps) > 1e-4
+    return weights(folder)
 
 
 @pytest.fixture(scope="module")
@@ -95,17 +101,19 @@ def one_device(data, tmp_path_factory):
     return folder
 
 
-def test_two_devices_end_as_one(data, one_device, tmp_path):
+def test_two_devices_end_as_one(data, first_step, one_device, tmp_path):
     log = tmp_path / "log"
     code, text = finish(start("mirrored", data, tmp_path, 20, log), log)
     assert code == 0, text[-2000:]
-    assert_same(weights(one_device), weights(tmp_path))
+    assert_same(weights(one_device), weights(tmp_path), first_step)
     validation = [(f / "validation.csv").read_text() for f in (one_device, tmp_path)]
     rows = [np.loadtxt(v.splitlines()[1:], delimiter=",") for v in validation]
     np.testing.assert_allclose(*rows, rtol=1e-3)
 
 
-def test_two_workers_end_as_one_and_a_killed_one_is_named(data, one_device, tmp_path):
+def test_two_workers_end_as_one_and_a_killed_one_is_named(
+    data, first_step, one_device, tmp_path
+):
     workdir = tmp_path / "work"
     (first, log), (second, _) = start_two(data, workdir, 20, tmp_path)
     state = workdir / "state.npz"
@@ -123,4 +131,4 @@ def test_two_workers_end_as_one_and_a_killed_one_is_named(data, one_device, tmp_
         code, text = finish(process, own_log)
         assert code == 0, text[-2000:]
         assert index or "5/20" in text  # went on from the state
-    assert_same(weights(one_device), weights(workdir))
+    assert_same(weights(one_device), weights(workdir), first_step)

@@ -33,6 +33,14 @@ SETTINGS = trainer.TrainSettings(
 )
 
 
+SCALES = dataclasses.replace(
+    SETTINGS,
+    samples=dataclasses.replace(SETTINGS.samples, scales=(0.5, 0.8, 1.0)),
+    seed=1,
+)
+"""With three scales, of which another one comes first after the power cut."""
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
@@ -71,18 +79,20 @@ class CutOff(ClipSamples):
 @pytest.fixture(scope="module")
 def whole_run(clips, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    trainer.train(make_model(), clips[0], SETTINGS, folder, validation=clips[1])
+    trainer.train(make_model(), clips[0], SCALES, folder, validation=clips[1])
     return folder
 
 
 def test_a_broken_off_run_ends_as_the_whole_one_bit_for_bit(clips, whole_run, tmp_path):
-    samples = CutOff(clips[0], SETTINGS.samples, "gaussian", 2, SETTINGS.seed)
+    samples = CutOff(clips[0], SCALES.samples, "gaussian", 2, SCALES.seed)
     with pytest.raises(tf.errors.OpError):
-        trainer.train(make_model(), samples, SETTINGS, tmp_path, validation=clips[1])
+        trainer.train(make_model(), samples, SCALES, tmp_path, validation=clips[1])
     progress = json.loads(np.load(tmp_path / "state.npz")["progress"].tobytes())
-    assert 0 < progress["step"] < SETTINGS.steps
+    assert 0 < progress["step"] < SCALES.steps
+    sizes = [samples._draws(2 * step, 0)[1] for step in range(SCALES.steps)]
+    assert len(set(sizes)) == 3 and sizes[0] != sizes[progress["step"]]
     # Other weights and another random state to begin with: all of it is replaced.
-    trainer.train(make_model(seed=5), clips[0], SETTINGS, tmp_path, validation=clips[1])
+    trainer.train(make_model(seed=5), clips[0], SCALES, tmp_path, validation=clips[1])
     whole, resumed = state_of(whole_run), state_of(tmp_path)
     assert whole.keys() == resumed.keys()
     for name, values in whole.items():
@@ -108,14 +118,14 @@ def test_best_model_is_the_best_validated(whole_run, clips):
 
 
 def test_another_setting_or_clip_is_refused(clips, whole_run):
-    other = dataclasses.replace(SETTINGS, learning_rate=1e-3)
+    other = dataclasses.replace(SCALES, learning_rate=1e-3)
     with pytest.raises(InputError, match=r"learning_rate\): 0\.0001 there, 0\.001"):
         trainer.train(make_model(), clips[0], other, whole_run)
     with pytest.raises(InputError, match="another data"):
-        trainer.train(make_model(), clips[0][:1], SETTINGS, whole_run)
+        trainer.train(make_model(), clips[0][:1], SCALES, whole_run)
     with pytest.raises(InputError, match=r"another model \(coupling\)"):
         model = make_model(coupling="residual")
-        trainer.train(model, clips[0], SETTINGS, whole_run)
+        trainer.train(model, clips[0], SCALES, whole_run)
 
 
 @pytest.fixture(scope="module")
@@ -207,9 +217,13 @@ def test_the_released_decay_belongs_to_the_released_loss():
 
 def test_a_step_is_adams_with_slims_decay(batch):
     settings = dataclasses.replace(
-        SETTINGS, scheduled_sampling=0.0, weight_decay=0.1, clip_norm=5.0
+        SETTINGS,
+        samples=dataclasses.replace(SETTINGS.samples, clip_length=3),
+        scheduled_sampling=0.0,
+        weight_decay=0.1,
+        clip_norm=5.0,
+        freeze_batch_norm=True,
     )
-    settings = dataclasses.replace(settings, freeze_batch_norm=True)
     model = make_model("osmn")
     model.modulator.dropout6.rate = model.modulator.dropout7.rate = 0.0
     steps.prepare(model, settings, 1)

@@ -14,6 +14,7 @@ _MODULES = {
     "balanced_cross_entropy": "losses",
     "build_model": "models.presets",
     "contour_accuracy": "metrics.boundary",
+    "example_clip": "datasets.video_files",
     "finetune_online": "training.online",
     "load_model": "models.presets",
     "lovasz_hinge": "losses",

@@ -1,13 +1,15 @@
-"""Makes videos, trains OSMN and ReConvNet on them, and compares the two.
+"""Segments a real clip, then trains both networks on drawn ones and compares them.
 
     osmn demo --out=runs/demo
 
-Moving textured shapes are drawn and written in DAVIS-2017 layout; compact
-OSMN is trained on them, then compact ReConvNet from it; held-out clips are
-segmented with both, and with the baseline "copy the first mask". The out
+First the clip that comes with the package is segmented with the packaged
+weights, in seconds: OUT/example holds its masks, an overlay video and a contact
+sheet. Then moving textured shapes are drawn and written in DAVIS-2017 layout;
+compact OSMN is trained on them, then compact ReConvNet from it; held-out clips
+are segmented with both, and with the baseline "copy the first mask". The out
 folder then holds results.json, report.html, contact_sheet.png, an overlay
-video per network and clip, and everything in between. A run that broke off
-goes on with the first stage that is not finished.
+video per network and clip, and everything in between. An interrupted run
+resumes at the first stage that is not finished.
 """
 
 import dataclasses
@@ -86,6 +88,7 @@ def main():
         FLAGS.reconvnet_steps,
     )
     claim_folder(out, settings, FLAGS.overwrite)
+    segment_example(out / "example")
     train, held_out = make_videos(out / "data", settings)
     networks = train_networks(train, out, settings)
     masks, seconds = segment_all(networks, held_out, out / "masks")
@@ -109,7 +112,7 @@ def main():
         },
     )
     show(held_out, masks, scores, rows, out)
-    names = ("report.html", "contact_sheet.png", "results.json", "videos")
+    names = ("example", "report.html", "contact_sheet.png", "results.json", "videos")
     return programs.Done(
         tuple(out / name for name in names),
         "osmn segment --video=YOUR_VIDEO --mask=FIRST_MASK --out=runs/mine",
@@ -141,6 +144,30 @@ def claim_folder(out, settings, overwrite):
             "another --out."
         )
     files.write_json(marker, wanted)
+
+
+def segment_example(folder):
+    """Segments the packaged clip with the packaged weights."""
+    from osmn_recurrent.datasets.video_files import example_clip
+    from osmn_recurrent.inference.output import mask_files, segment_clip
+    from osmn_recurrent.inference.segmenter import VideoSegmenter
+    from osmn_recurrent.masks import read_mask
+    from osmn_recurrent.models.published import DEFAULT
+    from osmn_recurrent.reports import overlays
+
+    clip = example_clip()
+    segmenter = VideoSegmenter.from_preset(DEFAULT)
+    segment_clip(segmenter, clip, folder / clip.name, FLAGS.overwrite)
+    frames = list(clip.frames())
+    ids = [read_mask(path) for path in mask_files(clip, folder / clip.name)]
+    with overlays.OverlayVideoWriter(
+        folder / f"{clip.name}.webm", 25, clip.size
+    ) as video:
+        for frame, each in zip(frames, ids, strict=True):
+            video.write(frame, each)
+    sheet = folder / f"{clip.name}_sheet.png"
+    overlays.contact_sheet(sheet, [(f"{clip.name}\n{DEFAULT}", frames, ids)])
+    print(f"a real clip, with the packaged weights: {sheet}")
 
 
 def make_videos(folder, settings):

@@ -21,6 +21,7 @@ from osmn_recurrent import programs
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import tuning
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models.published import DEFAULT
 
 FLAGS = flags.FlagValues()
 shared_flags.define_model(FLAGS)
@@ -32,7 +33,7 @@ DEFAULT_FPS = 24.0
 
 flags.DEFINE_string(
     "weights",
-    "reconvnet-compact",
+    DEFAULT,
     "A .keras or .weights.h5 file, or a preset (reconvnet-compact and osmn-compact "
     "come with the package); TensorFlow 1 checkpoints go through "
     "checkpoints_tools.import_osmn.",

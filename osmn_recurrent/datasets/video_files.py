@@ -16,6 +16,9 @@ from osmn_recurrent.datasets.clips import (
 )
 from osmn_recurrent.errors import InputError
 
+EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
+"""Folder of the clip that comes with the package."""
+
 
 def open_clip(video, masks):
     """Makes a clip of a video and the masks of its objects.
@@ -56,6 +59,24 @@ def open_clip(video, masks):
         clip = _open_video_file(video)
     found = _masks_of(masks, clip.frame_names, video)
     return dataclasses.replace(clip, mask_paths=found)
+
+
+def example_clip():
+    """The clip that comes with the package: a rabbit, 60 frames of 480x270.
+
+    An excerpt of Big Buck Bunny, (c) Blender Foundation, CC BY 3.0; see
+    `osmn_recurrent/examples/CREDITS.md`. Only the first frame has a mask.
+
+    Returns:
+        `VideoFileClip`.
+
+    Example:
+
+    >>> clip = example_clip()
+    >>> len(clip), clip.frame(0).shape, clip.mask(0).max()
+    (60, (270, 480, 3), 1)
+    """
+    return open_clip(EXAMPLES / "rabbit.mp4", EXAMPLES / "rabbit.png")
 
 
 @dataclasses.dataclass(frozen=True)

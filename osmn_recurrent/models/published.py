@@ -14,6 +14,10 @@ PACKAGED = pathlib.Path(__file__).parent / "weights"
 """Folder of the weights that come with the package."""
 
 
+DEFAULT = "reconvnet-compact"
+"""The preset that programs use where no weights are named."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Preset:
     """Weights with a name.

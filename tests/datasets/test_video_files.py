@@ -10,7 +10,12 @@ import pytest
 from PIL import Image
 
 from osmn_recurrent import masks
-from osmn_recurrent.datasets.video_files import VideoFileClip, open_clip
+from osmn_recurrent.datasets.video_files import (
+    EXAMPLES,
+    VideoFileClip,
+    example_clip,
+    open_clip,
+)
 from osmn_recurrent.errors import InputError
 
 SHAPE = (96, 128)
@@ -205,3 +210,19 @@ def test_real_video_with_objects_that_appear_later(test_data, tmp_path):
     ids = masks.read_mask(mended / "00005.png")
     masks.write_mask(mended / "00005.png", np.pad(ids, ((0, 0), (0, 1))))
     open_clip(root / "JPEGImages" / "judo", mended).check()
+
+
+def test_the_packaged_clip_moves_and_its_mask_has_one_object_in_one_piece():
+    clip = example_clip()
+    clip.check()
+    frames = list(clip.frames())
+    assert len(frames) == len(clip) == 60
+    mask = clip.mask(0)
+    assert mask.shape == frames[0].shape[:2] == (270, 480)
+    count, _, parts, _ = cv2.connectedComponentsWithStats(mask)
+    assert (count, parts[1, cv2.CC_STAT_AREA]) == (2, np.count_nonzero(mask))
+    # The rabbit gets up, so that the picture changes more where it was (52 and 31).
+    change = np.abs(frames[-1].astype(float) - frames[0]).mean(-1)
+    assert change[mask == 1].mean() > 1.3 * change[mask == 0].mean()
+    assert (EXAMPLES / "CREDITS.md").read_text().count("Blender Foundation")
+    assert sum(path.stat().st_size for path in EXAMPLES.iterdir()) < 400_000

@@ -36,12 +36,17 @@ def test_all_results_are_there_and_a_second_run_changes_nothing(tmp_path, capsys
         )
         assert all(len(values) == 8 for values in figures)  # ten frames less two
     assert cv2.imread(str(out / "contact_sheet.png")) is not None
+    assert len(list((out / "example" / "rabbit").glob("*.png"))) == 60
+    assert cv2.imread(str(out / "example" / "rabbit_sheet.png")) is not None
+    assert (out / "example" / "rabbit.webm").stat().st_size > 10_000
     assert len(list((out / "videos").glob("*.webm"))) == 2
     text = (out / "report.html").read_text()
     assert text.count("data:image/webp") == 10  # the frames
     assert text.count("data:image/png") == 40  # their true masks and three methods'
 
-    files = [*(out / "models").rglob("*"), *(out / "masks").rglob("*")]
+    files = [
+        p for x in ("models", "masks", "example/rabbit") for p in (out / x).rglob("*")
+    ]
     before = {path: path.stat().st_mtime_ns for path in files if path.is_file()}
     assert run(out) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -116,6 +116,9 @@ def convert(values, load, source):
     beside = out.with_name(f"{out.name}.import.json")
     for path in (out, beside):
         files.refuse_to_overwrite(path, values.overwrite)
+        files.check_output(path)
+    given = [values.probe] if values.probe else []
+    files.refuse_inputs([out, beside], [*source.files, *given])
     probe = Probe(values.probe) if values.probe else None
     model = _network(values, source.settings)
     report = load(model)

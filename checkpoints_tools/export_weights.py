@@ -46,8 +46,14 @@ def main():
     from checkpoints_tools.export_tf1 import export_osmn_checkpoint
     from checkpoints_tools.half_files import export_half
     from checkpoints_tools.safetensors_files import export_safetensors
+    from osmn_recurrent import files
     from osmn_recurrent.models import presets
 
+    out = pathlib.Path(FLAGS.out)
+    beside = (out, out.with_suffix(".json"), pathlib.Path(f"{out}.index"))
+    for path in beside:
+        files.check_output(path)
+    files.refuse_inputs(beside, [FLAGS.weights])
     if pathlib.Path(FLAGS.weights).suffix == ".keras":
         model = presets.load_model(FLAGS.weights)
     else:

@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from checkpoints_tools.weight_files import TensorInfo, WeightFile, reason
+from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
 
 TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
@@ -129,15 +130,27 @@ def write_checkpoint(path, tensors):
         path: checkpoint prefix.
         tensors: dict of variable name to array or TensorFlow variable (which
             is not copied).
+
+    Raises:
+        InputError: the place cannot be written, or the disk is full.
     """
     import tensorflow as tf
 
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    path = pathlib.Path(path)
     names = sorted(tensors)
-    # SaveV2 writes under temporary names and moves the files when done.
-    tf.raw_ops.SaveV2(
-        prefix=str(path),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        tensors=[tf.convert_to_tensor(tensors[name]) for name in names],
-    )
+    with files.scratch_folder(path.parent, path) as folder:
+        try:
+            tf.raw_ops.SaveV2(
+                prefix=str(folder / path.name),
+                tensor_names=names,
+                shape_and_slices=[""] * len(names),
+                tensors=[tf.convert_to_tensor(tensors[name]) for name in names],
+            )
+        except tf.errors.OpError as error:
+            raise InputError(
+                f"{path} cannot be written ({error.message}); make room or name "
+                "another place, and run the command again."
+            ) from None
+        # The index last: without it there is no checkpoint.
+        for file in sorted(folder.iterdir(), key=lambda x: x.suffix == ".index"):
+            file.replace(path.with_name(file.name))

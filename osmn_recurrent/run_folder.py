@@ -208,6 +208,37 @@ class RunFolder:
         )
 
 
+def refuse_foreign(main, others, keys, program):
+    """Results that are made anew every time replace their own kind alone.
+
+    Args:
+        main: the JSON file of the results.
+        others: files beside it that are replaced too.
+        keys: what the JSON file has if it is of this program.
+        program: its name, such as "evaluate".
+
+    Raises:
+        InputError: files that something else made.
+    """
+    if not os.path.lexists(main):
+        other = next((path for path in others if os.path.lexists(path)), None)
+        if other is not None:
+            raise InputError(
+                f"{other} would be replaced, but there is no {main.name} of osmn "
+                f"{program} beside it, so it is of something else; name another --out."
+            )
+        return
+    try:
+        stored = text_files.read_json(main, f"of osmn {program}")
+    except InputError:
+        stored = None
+    if not isinstance(stored, dict) or not set(keys) <= set(stored):
+        raise InputError(
+            f"{main} would be replaced, but it is not of osmn {program}; name another "
+            "--out."
+        )
+
+
 def differences(stored, parts, may_change=()):
     """How the parts of two runs differ, one text each.
 

@@ -19,13 +19,14 @@ import pathlib
 
 from absl import flags
 
-from osmn_recurrent import files, programs, provenance
+from osmn_recurrent import files, programs, provenance, run_folder
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import segment, tuning
 from osmn_recurrent.datasets.by_name import list_clips
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.published import PRESETS
+from osmn_recurrent.names import single
 
 FLAGS = flags.FlagValues()
 shared_flags.define_set(FLAGS)
@@ -76,6 +77,10 @@ flags.DEFINE_bool(
 )
 
 
+RESULT_FILES = ("results.json", "table.md", "table.csv", "sequences.csv")
+"""What is in OUT beside the masks."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """What a row of the table is made from.
@@ -113,6 +118,36 @@ def main():
         clips = list_clips(FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution)
     for clip in clips:
         clip.check()
+    check_places(out, entries, clips)
+    with run_folder.hold(out):
+        written = run(out, entries, clips, sequences, categories)
+    folders = [f"{e.name}:{e.folder or out / e.name}" for e in entries]
+    return programs.Done(
+        written,
+        programs.osmn_command(
+            "report",
+            results=folders[0],
+            compare=",".join(folders[1:]) or None,
+            **shared_flags.set_arguments(FLAGS),
+            out=out / "report.html",
+        ),
+    )
+
+
+def check_places(out, entries, clips):
+    """Refuses, before work starts, to replace what is no benchmark's."""
+    results, *tables = (out / name for name in RESULT_FILES)
+    run_folder.refuse_foreign(results, tables, ("dataset", "rows"), "benchmark")
+    made = [out / each.name for each in entries if each.weights]
+    tuned = [out / f"{each.name}_tuned" / "tuned" for each in entries if each.weights]
+    given = [each.folder or pathlib.Path(each.weights) for each in entries]
+    inputs = [path for clip in clips for path in clip.input_files()]
+    inputs += [path for clip in clips for path in clip.mask_paths.values()]
+    files.refuse_inputs([*made, *tuned], [*given, *inputs], made)
+
+
+def run(out, entries, clips, sequences, categories):
+    """Segments, scores and writes; gives the files' paths."""
     rows = {}
     for entry in entries:
         rows[entry.name] = score_row(entry, clips, sequences, categories, out)
@@ -128,18 +163,7 @@ def main():
         "git_commit": provenance.git_commit(),
         "rows": rows,
     }
-    written = write_results(out, results)
-    folders = [f"{e.name}:{e.folder or out / e.name}" for e in entries]
-    return programs.Done(
-        written,
-        programs.osmn_command(
-            "report",
-            results=folders[0],
-            compare=",".join(folders[1:]) or None,
-            **shared_flags.set_arguments(FLAGS),
-            out=out / "report.html",
-        ),
-    )
+    return write_results(out, results)
 
 
 def list_entries():
@@ -191,9 +215,12 @@ def list_entries():
             if twice
             else "nothing to compare; give --weights or --masks."
         )
-    odd = [name for name in names if not name or "/" in name or name.startswith(".")]
-    if odd:
-        raise InputError(f"{odd[0]!r} is no name of a row; it becomes a folder's name.")
+    for name in names:
+        single(name, "the flag for a row, which becomes a folder,")
+        if name.startswith("."):
+            raise InputError(
+                f"{name!r} is no name of a row; it becomes a folder's name."
+            )
     if FLAGS.baseline not in (None, *names):
         raise InputError(
             f"--baseline={FLAGS.baseline} is no row; there are {', '.join(names)}."
@@ -296,8 +323,6 @@ def write_results(out, results):
     """Writes results.json and the tables, prints the table, gives the paths."""
     from osmn_recurrent.reports import benchmark, tables
 
-    names = ("table.md", "table.csv", "sequences.csv", "results.json")
-    written = tuple(out / name for name in names)
     files.write_json(out / "results.json", results)
     rows = benchmark.table_rows(results)
     title = benchmark.title(results)
@@ -309,7 +334,7 @@ def write_results(out, results):
     )
     print(tables.text_table(rows, benchmark.DECIMALS))
     print(f"\n{title}")
-    return written
+    return tuple(out / name for name in RESULT_FILES)
 
 
 def console():

@@ -17,7 +17,7 @@ import pathlib
 
 from absl import flags
 
-from osmn_recurrent import programs
+from osmn_recurrent import programs, run_folder
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.errors import InputError
 
@@ -47,17 +47,23 @@ flags.DEFINE_string(
 
 def main():
     """Checks and scores; see the module's text."""
+    from osmn_recurrent import files
     from osmn_recurrent.metrics import result_folder, score_report
 
     sequences, categories = score_report.list_sequences(
         FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
     )
     out = pathlib.Path(FLAGS.out or FLAGS.results)
+    hidden = [each.name for each in sequences if each.hidden]
+    if not hidden:
+        files.check_output(out, folder=True)
+        run_folder.refuse_foreign(
+            out / "scores.json", score_files(out), ("global", "sequences"), "evaluate"
+        )
     packed = ()
     if FLAGS.zip:
         pack(sequences)
         packed = (FLAGS.zip,)
-    hidden = [each.name for each in sequences if each.hidden]
     try:
         if hidden:
             result_folder.check_folder(FLAGS.results, sequences, FLAGS.processes)
@@ -79,11 +85,12 @@ def main():
             f"{_count(len(hidden), 'sequence')} the truth is not public."
         )
         return programs.Done(packed)
-    report = write_scores(out, scores, categories)
+    with run_folder.hold(out):
+        report = write_scores(out, scores, categories)
     print_scores(report, scores)
     page = out / "report.html"
     return programs.Done(
-        (out / "scores.json", *sorted(out.glob(f"*_results-{FLAGS.set}.csv")), *packed),
+        (out / "scores.json", *filter(pathlib.Path.exists, score_files(out)), *packed),
         programs.osmn_command(
             "report",
             results=FLAGS.results,
@@ -91,6 +98,12 @@ def main():
             out=page,
         ),
     )
+
+
+def score_files(out):
+    """The CSV files that may be written beside scores.json."""
+    kinds = ("global", "per-category", "per-sequence")
+    return [out / f"{kind}_results-{FLAGS.set}.csv" for kind in kinds]
 
 
 def pack(sequences):
@@ -103,6 +116,7 @@ def pack(sequences):
     if layout not in writers.LAYOUTS:
         raise InputError(f"--zip: {FLAGS.dataset} has no server; leave --zip out.")
     files.refuse_to_overwrite(FLAGS.zip, overwrite=False)
+    files.check_output(FLAGS.zip)
     result_folder.check_folder(FLAGS.results, sequences, FLAGS.processes)
     frames = {each.name: each.frames for each in sequences}
     writers.write_submission(FLAGS.zip, FLAGS.results, frames, layout)

@@ -52,19 +52,35 @@ def main():
         )
     out = pathlib.Path(FLAGS.out)
     files.refuse_to_overwrite(out / "export.json", FLAGS.overwrite)
+    files.check_output(out, folder=True)
 
-    from osmn_recurrent import provenance
+    from osmn_recurrent import run_folder
     from osmn_recurrent.cli.segment import load_network
     from osmn_recurrent.inference import exporting
     from osmn_recurrent.models import presets
     from osmn_recurrent.reports import tables
 
+    places = [p for kind in FLAGS.formats for p in exporting.places(out, kind)]
+    for path in places:
+        files.refuse_to_overwrite(path, FLAGS.overwrite)
+    files.refuse_inputs(places, [FLAGS.weights], places)
     if "onnx" in FLAGS.formats:
         exporting.onnx_packages()  # missing ones are told of before the work
     options = shared_flags.parse_model_options(FLAGS.model_option)
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
     if model.dtype_policy.name != "float32":
         model = presets.with_dtype(model, "float32")
+    with run_folder.hold(out):
+        rows = write(model, out)
+    print(tables.text_table(rows))
+    return programs.Done((out,))
+
+
+def write(model, out):
+    """Writes and checks all formats and export.json; gives the table's rows."""
+    from osmn_recurrent import files, provenance
+    from osmn_recurrent.inference import exporting
+
     setting = (FLAGS.objects, FLAGS.height, FLAGS.width)
     rows = []
     for kind in FLAGS.formats:
@@ -91,8 +107,7 @@ def main():
             "git_commit": provenance.git_commit(),
         },
     )
-    print(tables.text_table(rows))
-    return programs.Done((out,))
+    return rows
 
 
 def console():

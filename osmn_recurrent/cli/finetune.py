@@ -12,12 +12,11 @@ run that broke off goes on with the sequence that it was at.
 """
 
 import dataclasses
-import json
 import pathlib
 
 from absl import flags
 
-from osmn_recurrent import files, programs
+from osmn_recurrent import files, programs, run_folder, text_files
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import segment, tuning
 from osmn_recurrent.errors import InputError
@@ -148,6 +147,7 @@ def main():
     out = pathlib.Path(FLAGS.out)
     working_size = shared_flags.working_size(FLAGS, FLAGS.weights)
     clips = list_clips()
+    check_places(out, clips)
     model = segment.load_network(
         FLAGS.weights,
         FLAGS.model,
@@ -155,12 +155,13 @@ def main():
         shared_flags.parse_model_options(FLAGS.model_option),
     )
     settings = finetune_settings(model)
-    check_run(out, model, settings, working_size)
-    rows = [
-        tune_and_segment(model, clip, settings, working_size, out) for clip in clips
-    ]
-    table = table_of(rows)
-    files.write_text(out / "table.txt", table + "\n")
+    with run_folder.hold(out):
+        claim(out, clips, model, settings, working_size)
+        rows = [
+            tune_and_segment(model, clip, settings, working_size, out) for clip in clips
+        ]
+        table = table_of(rows)
+        files.write_text(out / "table.txt", table + "\n")
     print(table)
     advice = ""
     if FLAGS.data_dir is not None:
@@ -243,31 +244,33 @@ def finetune_settings(model):
     )
 
 
-def check_run(out, model, settings, working_size):
+def check_places(out, clips):
+    """Refuses, before work starts, to replace what the run reads."""
+    files.check_output(out, folder=True)
+    inputs = [path for clip in clips for path in clip.input_files()]
+    inputs += [path for clip in clips for path in clip.mask_paths.values()]
+    folders = [out / name for name in ("sequences", "tuned")]
+    folders += [out / n / clip.name for n in ("masks", "before") for clip in clips]
+    files.refuse_inputs(folders, [*inputs, FLAGS.weights], folders)
+
+
+def claim(out, clips, model, settings, working_size):
     """Refuses to mix results of different settings in one folder."""
     from osmn_recurrent.models import presets
 
-    record = {
+    run = run_folder.RunFolder(out, "finetune")
+    parts = {
         "weights_sha256": presets.weights_digest(model),
         "finetuning": dataclasses.asdict(settings),
         "adapt": FLAGS.adapt,
         "merge": FLAGS.merge,
         "working_size": working_size,
     }
-    record = json.loads(json.dumps(record))
-    path = out / "run.json"
-    if path.exists() and not FLAGS.overwrite:
-        try:
-            stored = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
-            stored = {}
-        changed = [key for key in record if stored.get(key) != record[key]]
-        if changed:
-            raise InputError(
-                f"{out} holds results of another run ({', '.join(changed)} differ); "
-                "give --overwrite to replace them or name another place."
-            )
-    files.write_json(path, record)
+    rows = sorted((out / "sequences").glob("*.json"))
+    run.claim(parts, [*rows, out / "table.txt"], FLAGS.overwrite)
+    for name in ("sequences", "tuned"):
+        files.sweep(out / name)
+    run.write()
 
 
 def tune_and_segment(model, clip, settings, working_size, out):
@@ -281,8 +284,16 @@ def tune_and_segment(model, clip, settings, working_size, out):
     from osmn_recurrent.inference.segmenter import VideoSegmenter
 
     path = out / "sequences" / f"{clip.name}.json"
+    inputs = {"inputs": tuning.digest_of(clip)}
     if path.exists() and not FLAGS.overwrite:
-        return json.loads(path.read_text(encoding="utf-8"))
+        stored = text_files.read_json(path, "a result of osmn finetune")
+        changed = run_folder.differences(stored, inputs)
+        if changed:
+            raise InputError(
+                f"{path} is of other frames or masks of {clip.name} than are there "
+                "now; give --overwrite to begin anew or name another place."
+            )
+        return {key: value for key, value in stored.items() if key not in inputs}
     scored = FLAGS.data_dir is not None and len(clip.mask_paths) == len(clip)
     before = None
     if scored and FLAGS.before:
@@ -319,7 +330,7 @@ def tune_and_segment(model, clip, settings, working_size, out):
         "J after": after,
         "difference": None if before is None or after is None else after - before,
     }
-    files.write_json(path, row)
+    files.write_json(path, {**row, **inputs})
     if not FLAGS.keep_weights:
         for weights in tuning.tuned_files(clip, out, models):
             weights.unlink(missing_ok=True)

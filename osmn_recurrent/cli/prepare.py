@@ -12,9 +12,12 @@ prepared_coco --manual_dir=COCO --data_dir=PREPARED` does the same, and takes
 `--beam_pipeline_options` to do it on many machines.
 """
 
+import pathlib
+import shutil
+
 from absl import flags
 
-from osmn_recurrent import programs
+from osmn_recurrent import files, programs, run_folder
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -42,30 +45,57 @@ flags.DEFINE_string(
 flags.DEFINE_bool("overwrite", False, "Replace what is there.", flag_values=FLAGS)
 
 
-def _builder():
+def _builder(folder):
     if FLAGS.dataset == "coco":
         from osmn_recurrent.datasets.tfds_builders.prepared_coco import PreparedCoco
 
-        return PreparedCoco(data_dir=FLAGS.out)
+        return PreparedCoco(data_dir=folder)
     from osmn_recurrent.datasets.tfds_builders import prepared_davis
 
     config = prepared_davis.davis_folder_config(FLAGS.year, FLAGS.resolution)
-    return prepared_davis.PreparedDavis(config=config, data_dir=FLAGS.out)
+    return prepared_davis.PreparedDavis(config=config, data_dir=folder)
 
 
 def main():
     """Prepares; see the module's text."""
+    there = _builder(FLAGS.out)
+    place = there.data_path
+    if there.is_prepared() and not FLAGS.overwrite:
+        raise InputError(
+            f"{place} exists already; give --overwrite to replace it or name another "
+            "place."
+        )
+    if "://" in FLAGS.out:  # where TensorFlow writes, and nobody locks or moves
+        if there.is_prepared():
+            place.rmtree()
+        builder = prepare(_builder(FLAGS.out))
+    else:
+        out = pathlib.Path(FLAGS.out)
+        files.refuse_inputs([], [FLAGS.data_dir], [place])
+        with run_folder.hold(out), files.scratch_folder(out) as scratch:
+            builder = prepare(_builder(scratch))
+            move(scratch, out, pathlib.Path(place))
+    for name, split in builder.info.splits.items():
+        print(f"{name}: {split.num_examples} examples, {split.num_bytes / 1e6:.1f} MB")
+    dataset = "coco" if FLAGS.dataset == "coco" else f"davis{FLAGS.year}"
+    return programs.Done(
+        (place,),
+        programs.osmn_command(
+            "train", prepared=True, dataset=dataset, data_dir=FLAGS.out
+        )
+        + " --flagfile=... --workdir=...",
+    )
+
+
+def prepare(builder):
+    """Writes the files of a builder; gives the builder.
+
+    Raises:
+        InputError: data that cannot be read, or a full disk.
+    """
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    builder = _builder()
-    if builder.is_prepared():
-        if not FLAGS.overwrite:
-            raise InputError(
-                f"{builder.data_path} exists already; give --overwrite to replace it "
-                "or name another place."
-            )
-        builder.data_path.rmtree()
-        builder = _builder()
     try:
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(
@@ -76,16 +106,30 @@ def main():
         raise InputError(
             f"{FLAGS.data_dir} cannot be read: {' '.join(str(error).split())}"
         ) from None
-    for name, split in builder.info.splits.items():
-        print(f"{name}: {split.num_examples} examples, {split.num_bytes / 1e6:.1f} MB")
-    dataset = "coco" if FLAGS.dataset == "coco" else f"davis{FLAGS.year}"
-    return programs.Done(
-        (builder.data_path,),
-        programs.osmn_command(
-            "train", prepared=True, dataset=dataset, data_dir=FLAGS.out
-        )
-        + " --flagfile=... --workdir=...",
-    )
+    except tf.errors.OpError as error:  # TensorFlow's own words for a full disk
+        raise InputError(
+            f"{FLAGS.out} cannot be written ({error.message}); make room or name "
+            "another place, and run the command again."
+        ) from None
+    return builder
+
+
+def move(scratch, out, place):
+    """Moves a prepared set from the scratch folder to its place.
+
+    Args:
+        scratch: where it was prepared.
+        out: folder of prepared sets.
+        place: of this one, below `out`; what is there is replaced.
+    """
+    made = scratch / place.relative_to(out)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        shutil.rmtree(place)
+    made.rename(place)
+    # What tfds keeps for all versions of a set.
+    name = place.relative_to(out).parts[0]
+    shutil.copytree(scratch / name, out / name, dirs_exist_ok=True)
 
 
 def console():

@@ -9,14 +9,13 @@ masks' palettes. A sequence's first mask is the given one and is copied. A run
 that broke off goes on when it is started again.
 """
 
-import json
 import pathlib
 import shutil
 
 import numpy as np
 from absl import flags
 
-from osmn_recurrent import files, programs
+from osmn_recurrent import files, programs, run_folder
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -51,18 +50,25 @@ def main():
     """Refines; see the module's text."""
     results, out = pathlib.Path(FLAGS.results), pathlib.Path(FLAGS.out)
     pairs = list_pairs(results, pathlib.Path(FLAGS.frames))
-    if out.resolve() == results.resolve():
-        raise InputError(f"--out={out} is the results folder; name another place.")
+    targets = [out / mask.relative_to(results) for mask, _, _ in pairs]
+    files.refuse_inputs(
+        [*targets, *{path.parent for path in targets}, out],
+        [path for mask, frame, _ in pairs for path in (mask, frame)],
+    )
 
     from osmn_recurrent.inference import refinement
 
     refine = refinement.REFINEMENTS[FLAGS.method]()
-    prepare(
-        out,
-        {"results": str(results.resolve()), **refinement.describe(refine)},
-        [out / mask.relative_to(results) for mask, _, _ in pairs],
-    )
-    done, changed = refine_all(refine, pairs, results, out)
+    run = run_folder.RunFolder(out, "refine", RUN_FILE)
+    parts = {"results": str(results.resolve()), **refinement.describe(refine)}
+    with run_folder.hold(out):
+        for folder in {path.parent for path in targets}:
+            files.sweep(folder)
+        stored = run.claim(parts, targets, FLAGS.overwrite)
+        digests = digests_of(pairs, results)
+        refuse_other_inputs(out, stored.get("inputs", {}), digests)
+        run.write(inputs=digests)
+        done, changed = refine_all(refine, pairs, results, out)
     print(
         f"{len(pairs)} masks ({done} new, {100 * changed:.2f}% of the new ones' "
         f"pixels changed)"
@@ -124,33 +130,33 @@ def list_pairs(results, frames):
     return pairs
 
 
-def prepare(out, settings, paths):
-    """Sees to it that masks in `out` were refined in the same way.
+def digests_of(pairs, results):
+    """`{mask's name below the results: digests of the mask and its frame}`."""
+    from osmn_recurrent.datasets.clips import file_digest
+
+    return {
+        str(mask.relative_to(results)): f"{file_digest(mask)} {file_digest(frame)}"
+        for mask, frame, _ in pairs
+    }
+
+
+def refuse_other_inputs(out, before, now):
+    """Refuses refined masks whose mask or frame was replaced since.
 
     Args:
         out: the output folder.
-        settings: JSON values that the masks depend on.
-        paths: the mask files to be written.
+        before: `digests_of` the run that this one goes on with.
+        now: that of this run.
 
     Raises:
-        InputError: masks of another refinement, or of an unknown one.
+        InputError: naming one.
     """
-    run_file = out / RUN_FILE
-    if FLAGS.overwrite:
-        for path in (run_file, *paths):
-            path.unlink(missing_ok=True)
-    if any(path.exists() for path in paths):
-        try:
-            same = json.loads(run_file.read_text(encoding="utf-8")) == settings
-        except (OSError, ValueError):
-            same = False
-        if not same:
+    for name, digest in now.items():
+        if name in before and before[name] != digest and (out / name).exists():
             raise InputError(
-                f"{out} holds masks that were not made like this (see "
-                f"{run_file}); give --overwrite to replace them or name another "
-                "place."
+                f"{out / name} was refined from another mask or frame than are there "
+                "now; give --overwrite to begin anew or name another place."
             )
-    files.write_json(run_file, settings)
 
 
 def refine_all(refine, pairs, results, out):

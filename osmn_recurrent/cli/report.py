@@ -52,6 +52,9 @@ def main():
 
     out = pathlib.Path(FLAGS.out)
     files.refuse_to_overwrite(out, FLAGS.overwrite)
+    files.check_output(out)
+    if out.exists() and not html.is_page(out):
+        raise InputError(f"{out} is no page of osmn report; name another --out.")
     folders = list_folders()
     where = (FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution)
     sequences, _ = score_report.list_sequences(*where)

@@ -1,10 +1,13 @@
 """Networks tuned to the first frame, kept beside the results, for all programs."""
 
 import dataclasses
+import hashlib
 import json
 import time
 
-from osmn_recurrent import files, masks
+import numpy as np
+
+from osmn_recurrent import files, masks, run_folder, text_files
 from osmn_recurrent.errors import InputError
 
 
@@ -95,8 +98,10 @@ def tuned_networks(model, clip, settings, out):
 
     made_from = {
         "weights_sha256": presets.weights_digest(model),
-        "finetuning": json.loads(json.dumps(dataclasses.asdict(settings))),
+        "finetuning": dataclasses.asdict(settings),
+        "first_frame": digest_of(clip, 1),
     }
+    made_from = json.loads(json.dumps(made_from))
     frame, mask = clip.frame(0), clip.mask(0)
     objects = masks.object_ids(mask)
     models, seconds = {}, 0.0
@@ -104,8 +109,8 @@ def tuned_networks(model, clip, settings, out):
         record = path.with_suffix(".json")
         stored = {}
         if path.exists() and record.exists():
-            stored = json.loads(record.read_text(encoding="utf-8"))
-        if all(stored.get(key) == value for key, value in made_from.items()):
+            stored = text_files.read_json(record, "the record of a tuned network")
+        if not run_folder.differences(stored, made_from):
             models[i] = presets.load_model(path)
         else:
             print(f"{clip.name}, object {i}:")
@@ -117,6 +122,23 @@ def tuned_networks(model, clip, settings, out):
             files.write_json(record, stored)
         seconds += stored["seconds"]
     return models, seconds
+
+
+def digest_of(clip, frames=None):
+    """SHA-256 of a clip's frames and masks.
+
+    Args:
+        clip: the clip.
+        frames: how many frames from the first on. Default: all.
+
+    Returns:
+        Hexadecimal digits.
+    """
+    digest = hashlib.sha256(" ".join(clip.frame_digests()[:frames]).encode())
+    for index in sorted(clip.mask_paths):
+        if frames is None or index < frames:
+            digest.update(np.ascontiguousarray(clip.mask(index)))
+    return digest.hexdigest()
 
 
 def tuned_files(clip, out, objects):

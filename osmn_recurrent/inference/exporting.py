@@ -7,8 +7,6 @@ looks are made; cutting the logits at 0 gives the mask of one object.
 """
 
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +17,11 @@ from osmn_recurrent.models import vgg
 
 FORMATS = ("saved_model", "onnx", "litert")
 """Formats by name; the files are `saved_model/`, `NAME.onnx`, `NAME.tflite`."""
+
+NAMES = ("adapt", "heat_map", "step")
+"""The functions; a network may lack the first ones."""
+
+_SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 
 TOLERANCE = 1e-3
 """Largest difference allowed, in units of the largest output or of one."""
@@ -106,6 +109,18 @@ def _step_function(model, objects, height, width):
     return tf.function(step, input_signature=list(signature.values()))
 
 
+def places(folder, kind):
+    """The files and folders that `export` may write in `folder`.
+
+    Args:
+        folder: `pathlib.Path`.
+        kind: of `FORMATS`.
+    """
+    if kind == "saved_model":
+        return [folder / "saved_model"]
+    return [folder / f"{name}{_SUFFIXES[kind]}" for name in NAMES]
+
+
 def export(model, folder, kind, objects, height, width):
     """Writes the functions of a network in one format.
 
@@ -125,14 +140,12 @@ def export(model, folder, kind, objects, height, width):
         InputError: the packages for ONNX are not installed.
     """
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     if kind == "saved_model":
         return _export_saved_model(model, folder / "saved_model")
     convert = {"onnx": _to_onnx, "litert": _to_litert}[kind]
-    suffix = {"onnx": ".onnx", "litert": ".tflite"}[kind]
     paths = {}
     for name, function in functions(model, objects, height, width).items():
-        paths[name] = folder / f"{name}{suffix}"
+        paths[name] = folder / f"{name}{_SUFFIXES[kind]}"
         with files.replace_when_done(paths[name]) as temporary:
             convert(model, function, temporary)
     return paths
@@ -144,12 +157,8 @@ def _export_saved_model(model, path):
     named = functions(model)
     module.functions = list(named.values())
     signatures = {name: f.get_concrete_function() for name, f in named.items()}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as temporary:
-        written = pathlib.Path(temporary) / "model"
-        tf.saved_model.save(module, str(written), signatures=signatures)
-        if path.exists():
-            shutil.rmtree(path)
-        written.rename(path)
+    with files.folder_when_done(path) as temporary:
+        tf.saved_model.save(module, str(temporary), signatures=signatures)
     return dict.fromkeys(named, path)
 
 

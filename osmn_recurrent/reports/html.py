@@ -128,6 +128,13 @@ def write_page(path, title, text, rows, clips, decimals=None, width=WIDTH):
     files.write_text(path, page)
 
 
+def is_page(path):
+    """Whether a file begins as those of `write_page` do."""
+    start = _PAGE.partition("<title>")[0].encode()
+    with open(path, "rb") as file:
+        return file.read(len(start)) == start
+
+
 def object_rows(clips):
     """One dict per object: J and F of every method, and J over the first's.
 

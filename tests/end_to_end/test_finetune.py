@@ -1,9 +1,11 @@
 """The fine-tuning and the refining programs, in a small setting."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from osmn_recurrent import masks, programs
 from osmn_recurrent.cli import finetune, refine
@@ -58,7 +60,7 @@ def test_tuning_going_on_and_refusing(data, random_weights, tmp_path, capsys):
     assert (out / "tuned" / "val-000_1.keras").exists()
     # Without steps nothing changes.
     assert run(finetune, *flags, "--iterations=5") == 2
-    assert "finetuning differ" in capsys.readouterr().err
+    assert "finetuning iterations 3 there, 5 now" in capsys.readouterr().err
     flags[2] = f"--out={tmp_path / 'none'}"
     assert run(finetune, *flags, "--iterations=0", "--sequences=val-001") == 0
     row = json.loads((tmp_path / "none" / "sequences" / "val-001.json").read_text())
@@ -102,7 +104,54 @@ def test_refine_a_folder(data, tmp_path, capsys):
     assert run(refine, *flags[:-1], "--method=guided", f"--frames={tmp_path}") == 2
     assert "no such folder, expected the frames" in capsys.readouterr().err
     (out / "refinement.json").write_text("{}")
+    assert run(refine, *flags, "--overwrite") == 2
+    assert "is the record of something else" in capsys.readouterr().err
+    (out / "refinement.json").unlink()
     assert run(refine, *flags) == 2
     assert "give --overwrite" in capsys.readouterr().err
     assert run(refine, flags[1], flags[3], f"--results={out}", f"--out={out}2") == 2
     assert "belong to no frame" in capsys.readouterr().err
+
+
+def test_refining_never_touches_what_it_reads(data, tmp_path, capsys):
+    frames, results = data / "JPEGImages" / "480p", data / "Annotations" / "480p"
+    png = tmp_path / "png"  # frames that have the masks' names
+    for path in frames.rglob("*.jpg"):
+        target = (png / path.relative_to(frames)).with_suffix(".png")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(target)
+    (tmp_path / "link").symlink_to(png)
+    before = {p: p.read_bytes() for f in (data, png) for p in f.rglob("*.*g")}
+    for given, out in (
+        (png, png),
+        (frames, frames),
+        (frames, results),
+        (png, tmp_path / "link"),
+        (png, results / ".." / "480p"),
+    ):
+        flags = [f"--results={results}", f"--frames={given}", f"--out={out}"]
+        assert run(refine, *flags, "--method=guided", "--overwrite") == 2
+        assert "this run reads; name another" in capsys.readouterr().err
+        assert {p: p.read_bytes() for f in (data, png) for p in f.rglob("*.*g")} == (
+            before
+        )
+
+
+def test_refined_masks_of_what_was_replaced_are_noticed(data, tmp_path, capsys):
+    for kind in ("JPEGImages", "Annotations"):
+        shutil.copytree(data / kind / "480p" / "val-000", tmp_path / kind / "val-000")
+    results, frames = tmp_path / "Annotations", tmp_path / "JPEGImages"
+    flags = [f"--results={results}", f"--frames={frames}", "--method=guided"]
+    flags.append(f"--out={tmp_path / 'out'}")
+    assert run(refine, *flags) == 0
+    for path, other in (
+        (frames / "val-000" / "00002.jpg", frames / "val-000" / "00000.jpg"),
+        (results / "val-000" / "00001.png", results / "val-000" / "00003.png"),
+    ):
+        content = path.read_bytes()
+        path.write_bytes(other.read_bytes())
+        assert run(refine, *flags) == 2
+        assert "from another mask or frame" in capsys.readouterr().err
+        path.write_bytes(content)
+    assert run(refine, *flags) == 0
+    assert "(0 new" in capsys.readouterr().out

@@ -138,7 +138,7 @@ def test_a_run_that_broke_off_goes_on(benchmark, random_weights, tmp_path):
         ({"masks": "a:{0}/published,a:{0}/published"}, "two rows are called a"),
         ({"weights": "nowhere.keras"}, "nowhere.keras: no such file"),
         ({"weights": "a:{0}/w.weights.h5"}, "which network it belongs to"),
-        ({"weights": "{0}/bad.keras"}, "cannot be read as a saved network"),
+        ({"weights": "{0}/bad.keras"}, "cannot be read as a ZIP archive"),
         ({"weights": "{0}/w.weights.h5", "models": "vgg"}, "no network vgg"),
         ({"weights": "{0}/w.weights.h5", "models": "osmn,osvos"}, "names 2 networks"),
         ({"masks": "a:{0}/published", "baseline": "b"}, "--baseline=b is no row"),

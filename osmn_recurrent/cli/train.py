@@ -11,10 +11,11 @@ Writes model.keras, loss.csv, validation.csv, tensorboard/ and run.json into the
 folder. The same command goes on where a broken-off run stopped; Ctrl-C saves first.
 """
 
+import contextlib
 import pathlib
 import shlex
 
-from osmn_recurrent import files, programs
+from osmn_recurrent import files, programs, run_folder
 from osmn_recurrent.cli import train_flags
 from osmn_recurrent.cli.train_flags import DATASETS, FLAGS
 from osmn_recurrent.errors import InputError
@@ -148,19 +149,24 @@ def main():
             "--init_filter needs --init_from, the network it chooses from."
         )
     files.refuse_to_overwrite(workdir / "model.keras", FLAGS.overwrite)
-    if FLAGS.overwrite:
-        for name in STATE_FILES:
-            (workdir / name).unlink(missing_ok=True)
+    state = [workdir / name for name in STATE_FILES]
+    files.refuse_inputs(state, [FLAGS.init_from] if FLAGS.init_from else [])
+    files.check_output(workdir, folder=True)
     from osmn_recurrent.training import distribution, trainer
 
-    strategy = distribution.make_strategy(FLAGS.strategy)
-    settings.check(strategy.num_replicas_in_sync)
-    validation = validation_clips()
-    model = make_model(strategy)
-    samples = make_samples(settings, model.guide_kind)
-    path = trainer.train(
-        model, samples, settings, workdir, FLAGS.model, validation, strategy
-    )
+    chief = distribution.is_chief(FLAGS.strategy)
+    with run_folder.hold(workdir) if chief else contextlib.nullcontext():
+        if FLAGS.overwrite and chief:  # before the other workers come
+            for path in state:
+                path.unlink(missing_ok=True)
+        strategy = distribution.make_strategy(FLAGS.strategy)
+        settings.check(strategy.num_replicas_in_sync)
+        validation = validation_clips()
+        model = make_model(strategy)
+        samples = make_samples(settings, model.guide_kind)
+        path = trainer.train(
+            model, samples, settings, workdir, FLAGS.model, validation, strategy
+        )
     return programs.Done((path,), f"tensorboard --logdir={shlex.quote(str(workdir))}")
 
 

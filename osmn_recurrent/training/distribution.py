@@ -36,7 +36,22 @@ def make_strategy(name):
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
+def is_chief(name):
+    """Whether this process writes the files: the first worker, or the only one.
+
+    Unlike `worker_of` it needs no strategy, whose making waits for the others.
+
+    Args:
+        name: of a strategy.
+
+    Raises:
+        InputError: see `make_strategy`.
+    """
+    return name != "multiworker" or _check_tf_config() == 0
+
+
 def _check_tf_config():
+    """This worker's index."""
     example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": ...}'
     try:
         config = json.loads(os.environ["TF_CONFIG"])
@@ -45,6 +60,7 @@ def _check_tf_config():
             raise ValueError("the task's index is that of no worker")
         if set(config["cluster"]) != {"worker"}:
             raise ValueError("the cluster may have workers only")
+        return config["task"]["index"]
     except KeyError as error:
         raise InputError(
             f"--strategy=multiworker needs the variable TF_CONFIG ({error} is "

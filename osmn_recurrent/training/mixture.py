@@ -53,6 +53,10 @@ class Mixture:
         """In words, what sample `number` is made from."""
         return self.source_of(number).describe(number)
 
+    def digest(self):
+        """Of the sources' files, see `ClipSamples.digest`."""
+        return " ".join(source.digest() for source in self.sources).strip()
+
     def names(self):
         """The sources' names, with their shares."""
         return [

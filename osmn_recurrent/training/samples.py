@@ -3,7 +3,9 @@
 import collections
 import dataclasses
 import functools
+import hashlib
 import logging
+import pathlib
 import threading
 
 import numpy as np
@@ -233,6 +235,16 @@ class ClipSamples(Samples):
     def names(self):
         """The clips' names."""
         return [clip.name for clip in self.clips]
+
+    def digest(self):
+        """Of names and sizes of the clips' files; whether they were replaced."""
+        digest = hashlib.sha256()
+        for clip in self.clips:
+            for path in (*clip.input_files(), *clip.mask_paths.values()):
+                path = pathlib.Path(path)
+                size = path.stat().st_size if path.is_file() else 0
+                digest.update(f"{clip.name}/{path.name} {size}\n".encode())
+        return digest.hexdigest()
 
     def name_of(self, index):
         """Clip, frame and object of a start."""

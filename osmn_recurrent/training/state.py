@@ -1,6 +1,5 @@
 """The whole state of a training in one file, to go on after a break."""
 
-import errno
 import json
 import pathlib
 import zipfile
@@ -51,19 +50,11 @@ class TrainState:
             InputError: the disk is full; the state before is kept.
         """
         text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
-        try:
-            with files.replace_when_done(self.path) as temporary:
-                with zipfile.ZipFile(temporary, "w") as archive:
-                    _write(archive, "progress", text)
-                    for name, variable in self._variables.items():
-                        _write(archive, name, np.asarray(variable.value))
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise InputError(
-                f"{self.path} cannot be written: {error.strerror}. The state before "
-                "is kept; make room and start the same command again."
-            ) from None
+        with files.replace_when_done(self.path) as temporary:
+            with zipfile.ZipFile(temporary, "w") as archive:
+                _write(archive, "progress", text)
+                for name, variable in self._variables.items():
+                    _write(archive, name, np.asarray(variable.value))
 
     def load(self):
         """Reads the state into model and optimiser.

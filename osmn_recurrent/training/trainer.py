@@ -10,7 +10,7 @@ import time
 
 import tensorflow as tf
 
-from osmn_recurrent import files
+from osmn_recurrent import files, run_folder
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets
 from osmn_recurrent.training import (
@@ -82,9 +82,11 @@ def train(
             settings.batch_size,
             settings.seed,
         )
-    return _Training(
-        model, samples, settings, workdir, description, validation, strategy
-    ).run()
+    chief = distribution.worker_of(strategy)[0] == 0
+    with run_folder.hold(workdir) if chief else contextlib.nullcontext():
+        return _Training(
+            model, samples, settings, workdir, description, validation, strategy
+        ).run()
 
 
 WORKER_GONE = (
@@ -134,7 +136,7 @@ class _Training:
 
     def run(self):
         """Trains to the end; returns the path of `model.keras`."""
-        run_file.check_continuation(self)
+        self.record = run_file.claim(self)
         self._resume()
         if self.chief:
             run_file.write(self)

@@ -5,13 +5,16 @@ import dataclasses
 import errno
 import json
 import math
+import pathlib
+import shutil
+import threading
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from osmn_recurrent import files
+from osmn_recurrent import files, run_folder
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.errors import InputError
@@ -119,13 +122,46 @@ def test_best_model_is_the_best_validated(whole_run, clips):
 
 def test_another_setting_or_clip_is_refused(clips, whole_run):
     other = dataclasses.replace(SCALES, learning_rate=1e-3)
-    with pytest.raises(InputError, match=r"learning_rate\): 0\.0001 there, 0\.001"):
+    with pytest.raises(InputError, match=r"learning_rate 0\.0001 there, 0\.001"):
         trainer.train(make_model(), clips[0], other, whole_run)
-    with pytest.raises(InputError, match="another data"):
+    with pytest.raises(InputError, match=r"run.json\): data \["):
         trainer.train(make_model(), clips[0][:1], SCALES, whole_run)
-    with pytest.raises(InputError, match=r"another model \(coupling\)"):
+    with pytest.raises(InputError, match="model coupling "):
         model = make_model(coupling="residual")
         trainer.train(model, clips[0], SCALES, whole_run)
+
+
+def test_replaced_frames_are_noticed(clips, whole_run, tmp_path):
+    moved = []
+    for clip in clips[0]:
+        folder = tmp_path / clip.name
+        folder.mkdir()
+        frames = [shutil.copy(path, folder) for path in clip.frame_paths]
+        paths = tuple(map(pathlib.Path, frames))
+        moved.append(dataclasses.replace(clip, frame_paths=paths))
+    for part in ("state.npz", "run.json"):
+        shutil.copy(whole_run / part, tmp_path)
+    frame = moved[0].frame_paths[1]
+    frame.write_bytes(frame.read_bytes() + b"\0")
+    with pytest.raises(InputError, match="data_files "):
+        trainer.train(make_model(), moved, SCALES, tmp_path)
+
+
+def test_two_trainings_in_one_folder_are_refused(clips, tmp_path):
+    errors = []
+
+    def other():
+        try:
+            trainer.train(make_model(), clips[0], SCALES, tmp_path)
+        except InputError as error:
+            errors.append(str(error))
+
+    with run_folder.hold(tmp_path):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert "another run works in" in errors[0]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,13 @@ values are in brackets.
 """
 
 import dataclasses
-import json
 import pathlib
 import shutil
 
 from absl import flags
 
 from experiments import ablation_grid
-from osmn_recurrent import files, programs
+from osmn_recurrent import files, programs, run_folder, text_files
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import SIZE_NAMES
 
@@ -103,12 +102,25 @@ def main():
     val_clips = davis_clips(*place, FLAGS.val_split, FLAGS.resolution)
     for clip in val_clips:
         clip.check()
-    check_settings(out)
+    folders = [out / cell.name for cell in cells]
+    inputs = [
+        path for clip in (*train_clips, *val_clips) for path in clip.input_files()
+    ]
+    given = [FLAGS.init_from] if FLAGS.init_from else []
+    files.refuse_inputs([], [FLAGS.data_dir, *inputs, *given], folders)
+    with run_folder.hold(out):
+        claim(out, train_clips + val_clips)
+        for cell in cells:
+            if FLAGS.overwrite and (out / cell.name).exists():
+                shutil.rmtree(out / cell.name)
+        run(cells, train_clips, val_clips, out)
+
+
+def run(cells, train_clips, val_clips, out):
+    """Trains and scores the cells that are not done, and writes the table."""
     found = {}
     for cell in cells:
         folder = out / cell.name
-        if FLAGS.overwrite and folder.exists():
-            shutil.rmtree(folder)
         path = folder / "scores.json"
         if not path.exists():
             print(f"{cell.name}:")
@@ -116,9 +128,8 @@ def main():
                 train_cell(cell, train_clips, out)
             segment_cell(cell, val_clips, out)
             files.write_json(path, score(folder / "masks"))
-        found[cell.name] = json.loads(path.read_text(encoding="utf-8"))
+        found[cell.name] = text_files.read_json(path, "scores of a cell")
         print(write_table(cells, found, out))
-    return programs.Done((out,))
 
 
 def chosen_cells():
@@ -140,21 +151,18 @@ def chosen_cells():
     return [cell for cell in cells.values() if cell.name in wanted]
 
 
-def check_settings(out):
-    """Refuses cells of other settings in the same folder."""
+def claim(out, clips):
+    """Refuses cells of other settings or other data in the same folder."""
+    from osmn_recurrent.datasets.clips import sizes_digest
+
     other = {"out", "cells", "overwrite"}
     settings = {name: FLAGS[name].value for name in FLAGS if name not in other}
     settings = {k: v for k, v in settings.items() if not k.startswith("help")}
-    path = out / "settings.json"
-    if path.exists() and not FLAGS.overwrite:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        changed = [k for k in settings if stored.get(k) != settings[k]]
-        if changed:
-            raise InputError(
-                f"{out} holds cells with another {', '.join(changed)}; give the "
-                "same settings, --overwrite, or another place."
-            )
-    files.write_json(path, settings)
+    folder = run_folder.RunFolder(out, "ablations", "settings.json")
+    parts = {"settings": settings, "data_files": sizes_digest(clips)}
+    results = () if FLAGS.overwrite else sorted(out.glob("*/run.json"))
+    folder.claim(parts, results, FLAGS.overwrite)
+    folder.write()
 
 
 def train_settings(cell):

@@ -21,13 +21,12 @@ paper's 100 objects with --dataset=coco --set=val2017, or the objects of clips,
 seen in several frames. Gates need clips.
 """
 
-import json
 import pathlib
 
 from absl import flags
 
 from experiments import tables
-from osmn_recurrent import programs
+from osmn_recurrent import files, programs, text_files
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import segment
 from osmn_recurrent.datasets.by_name import DATASETS
@@ -75,6 +74,17 @@ flags.DEFINE_string(
 )
 
 
+FIGURES = (
+    "j_over_time.png",
+    "embedding.png",
+    "gamma_spread.png",
+    "spatial_scales.png",
+    "convlstm_gammas.png",
+    "convlstm_gates.png",
+)
+"""Files that may be written."""
+
+
 def main():
     """Draws; see the module's text."""
     out = pathlib.Path(FLAGS.out)
@@ -82,6 +92,10 @@ def main():
         raise InputError("nothing to draw; give --results, --published or --weights.")
     if bool(FLAGS.dataset) != bool(FLAGS.data_dir):
         raise InputError("--dataset and --data_dir belong together; give both.")
+    files.check_output(out, folder=True)
+    given = [text.partition(":")[2] or text for text in FLAGS.published]
+    given += [path for path in (FLAGS.results, FLAGS.weights) if path]
+    files.refuse_inputs([out / name for name in FIGURES], given)
     if FLAGS.results or FLAGS.published:
         draw_scores(out)
     if FLAGS.weights:
@@ -139,15 +153,13 @@ def read_published(text):
     """
     name, colon, path = text.partition(":")
     path = path if colon else text
+    found = text_files.read_json(path, "per-frame scores as the DAVIS site has them")
     try:
-        found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         given = found.pop("id")
         scores = {
             sequence: [[float(value) for value in each["J"]]]
             for sequence, each in found.items()
         }
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path} has no per-frame scores as the DAVIS site publishes them "

@@ -214,6 +214,7 @@ def main():
     out = pathlib.Path(FLAGS.out) / "input_speed.json" if FLAGS.out else None
     if out:
         files.refuse_to_overwrite(out, FLAGS.overwrite)
+        files.check_output(out)
     clips = davis_clips(FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution)
     from osmn_recurrent.training.samples import SampleSettings
 

@@ -91,6 +91,7 @@ def main():
     objects, precisions = _numbers(FLAGS.objects), _precisions(FLAGS.precisions)
     out = pathlib.Path(FLAGS.out)
     files.refuse_to_overwrite(out / "speed.json", FLAGS.overwrite)
+    files.check_output(out, folder=True)
     clip = _clip()
 
     from experiments import hardware, release_loop, speed_runs

@@ -25,7 +25,7 @@ import sys
 
 from absl import flags
 
-from osmn_recurrent import files, programs
+from osmn_recurrent import files, programs, run_folder
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -133,18 +133,20 @@ def main():
     commands += [tuning_command(training, seed, out) for seed, training in tuned()]
     commands += table_commands(out)
     commands = [[sys.executable, "-m", c[0], *c[1:]] for c in commands]
-    files.write_text(
-        out / "commands.txt", "".join(f"{shlex.join(c)}\n" for c in commands)
-    )
-    for command in commands:
-        run(command)
+    if FLAGS.record:
+        files.check_output(FLAGS.record, folder=True)
     from experiments import study_table
     from osmn_recurrent.datasets.davis import davis_clips
 
     clips = davis_clips(FLAGS.val_dir, 2016, FLAGS.val_set, FLAGS.val_resolution)
-    study_table.write(out, tuned_runs(out), clips)
-    if FLAGS.record:
-        study_table.keep(out, pathlib.Path(FLAGS.record))
+    with run_folder.hold(out):
+        lines = [f"{shlex.join(command)}\n" for command in commands]
+        files.write_text(out / "commands.txt", "".join(lines))
+        for command in commands:
+            run(command)
+        study_table.write(out, tuned_runs(out), clips)
+        if FLAGS.record:
+            study_table.keep(out, pathlib.Path(FLAGS.record))
     names = ("study.md", "study.json", "j_over_time.png", "failures.png")
     return programs.Done(tuple(out / name for name in names))
 

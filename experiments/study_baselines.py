@@ -15,7 +15,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from osmn_recurrent import masks, programs
+from osmn_recurrent import files, masks, programs, run_folder, text_files
+from osmn_recurrent.cli import tuning
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
@@ -91,12 +92,21 @@ def write(name, clips, folder):
         folder: for SEQUENCE/FRAME.png.
     """
     for clip in tqdm(clips, name, unit="clip"):
-        paths = [folder / clip.name / f"{frame}.png" for frame in clip.frame_names]
-        if all(path.exists() for path in paths):
-            continue
-        for path, ids in zip(paths, YARDSTICKS[name](clip), strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            masks.write_mask(path, ids, clip.palette())
+        place = folder / clip.name
+        paths = [place / f"{frame}.png" for frame in clip.frame_names]
+        inputs = [*clip.input_files(), *clip.mask_paths.values()]
+        files.refuse_inputs([place], inputs)
+        made_from = {"baseline": name, "clip": tuning.digest_of(clip)}
+        record = place / "run.json"
+        if record.exists() and all(path.exists() for path in paths):
+            stored = text_files.read_json(record, "the record of a baseline")
+            if not run_folder.differences(stored, made_from):
+                continue
+        with run_folder.hold(place):
+            record.unlink(missing_ok=True)
+            for path, ids in zip(paths, YARDSTICKS[name](clip), strict=True):
+                masks.write_mask(path, ids, clip.palette())
+            files.write_json(record, made_from)
 
 
 def main():

@@ -18,6 +18,7 @@ from absl import flags
 
 from osmn_recurrent import files, programs
 from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import tuning
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import output
 from osmn_recurrent.inference.segmenter import VideoSegmenter
@@ -57,15 +58,17 @@ class ProbingSegmenter(VideoSegmenter):
         memory: frames after which the state is cleared; None: never.
         truth: function of a frame's index that gives its true ids, from which
             the next frame's guides are made; None: the predicted ones.
+        digest: what tells these masks from others, for the record.
     """
 
-    def __init__(self, model, working_size=None, memory=None, truth=None):
+    def __init__(self, model, working_size=None, memory=None, truth=None, digest=None):
         super().__init__(model, working_size=working_size)
         self.memory, self.truth, self._frame = memory, truth, 0
+        self._digest = digest
 
     def settings(self):
         """Those of `VideoSegmenter`, and of the probe."""
-        own = {"memory": self.memory, "true_guides": self.truth is not None}
+        own = {"memory": self.memory, "true_guides": self._digest}
         return {**super().settings(), **own}
 
     def _forget_objects(self):
@@ -139,8 +142,10 @@ def probe(model, way, clips, sequences, folder):
     size = shared_flags.parse_working_size(FLAGS.working_size)
     place = folder / way.replace(" ", "_")
     for clip in clips:
-        truth = _truth(clip) if way == "true guides" else None
-        segmenter = ProbingSegmenter(model, size, memory, truth)
+        truth = digest = None
+        if way == "true guides":
+            truth, digest = _truth(clip), tuning.digest_of(clip)
+        segmenter = ProbingSegmenter(model, size, memory, truth, digest)
         output.segment_clip(segmenter, clip, place / clip.name, later_masks=False)
     scores = result_folder.evaluate_folder(place, sequences)
     total = summarise({name: objects[1] for name, objects in scores.items()})

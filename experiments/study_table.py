@@ -1,14 +1,14 @@
 """the small-scale study's table, curves and failures, from its benchmark's results."""
 
 import collections
-import json
 import shutil
 
 import numpy as np
 
-from osmn_recurrent import files
+from osmn_recurrent import files, text_files
 from osmn_recurrent.metrics import comparison
 from osmn_recurrent.metrics.statistics import over_time
+from osmn_recurrent.names import inside
 
 FIGURES = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean")
 BASELINE = "OSMN"
@@ -110,7 +110,7 @@ def tuned_seconds(tuned):
     found = {}
     for name, folder in tuned.items():
         each = [
-            json.loads(path.read_text())
+            text_files.read_json(path, "a result of osmn finetune")
             for path in sorted((folder / "sequences").glob("*.json"))
         ]
         times = [row["s/frame with tuning"] for row in each]
@@ -151,7 +151,8 @@ def write(out, tuned, clips):
     """
     from osmn_recurrent.reports import benchmark, figures, tables
 
-    results = json.loads((out / "benchmark" / "results.json").read_text())
+    path = out / "benchmark" / "results.json"
+    results = text_files.read_json(path, "a results.json of osmn benchmark")
     methods = methods_of(results["rows"])
     rows = table_rows(methods, tuned_seconds(tuned))
     rows.sort(key=lambda row: -row["J&F"])
@@ -195,9 +196,8 @@ def draw_failures(out, clips, methods, worst=3):
         rows.append((f"{name}\ntruth", frames, overlays.Lazy(len(clip), clip.mask)))
         for method in (BASELINE, "ReConvNet"):
             seed, row = next(iter(methods[method].items()))
-            paths = output.mask_files(
-                clip, out / "benchmark" / f"{method}.{seed}" / name
-            )
+            folder = inside(out / "benchmark", f"{method}.{seed}", "results.json")
+            paths = output.mask_files(clip, folder / name)
             ids = overlays.Lazy(len(clip), lambda t, p=paths: masks.read_mask(p[t]))
             objects = comparison.object_values(row, "J-Mean")[name].values()
             label = f"{name}\n{method}\nJ {100 * np.mean(list(objects)):.1f}"

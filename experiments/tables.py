@@ -9,12 +9,11 @@ bear the names that TABLE.md lists (osmn, reconvnet_tuned, ...). Every row says
 what it needs and which command measures it, and whether it was measured.
 """
 
-import json
 import pathlib
 
 from absl import flags
 
-from osmn_recurrent import files, programs
+from osmn_recurrent import files, programs, text_files
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.reports import paper_tables
 from osmn_recurrent.reports.published import TABLES
@@ -41,6 +40,9 @@ def main():
         raise InputError(f"--tables={unknown[0]}: expected {', '.join(TABLES)}.")
     measurements = [read_results(path) for path in FLAGS.results]
     out, used = pathlib.Path(FLAGS.out), set()
+    written = [out / f"{n}.{end}" for n in FLAGS.tables for end in ("md", "tex", "csv")]
+    files.check_output(out, folder=True)
+    files.refuse_inputs(written, FLAGS.results)
     for name in FLAGS.tables:
         table = TABLES[name]
         lines = paper_tables.table_lines(table, measurements)
@@ -76,17 +78,13 @@ def read_results(path):
     Raises:
         InputError: no such file, or something else.
     """
-    try:
-        results = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-        if not {"dataset", "set", "resolution", "rows"} <= results.keys():
-            raise ValueError("keys are missing")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except (ValueError, AttributeError) as error:
+    results = text_files.read_json(path, "a results.json of osmn benchmark")
+    keys = {"dataset", "set", "resolution", "rows"}
+    if not isinstance(results, dict) or not keys <= results.keys():
         raise InputError(
-            f"{path} is no results.json of osmn benchmark ({error}); name "
+            f"{path} is no results.json of osmn benchmark (keys are missing); name "
             "the file that it wrote."
-        ) from None
+        )
     return results
 
 

@@ -101,6 +101,8 @@ def main():
     """Measures; see the module's text."""
     from osmn_recurrent.reports import tables
 
+    path = pathlib.Path(FLAGS.out) / "training_speed.json"
+    files.check_output(path)
     names = ("model", "size", "clip_length", "height", "width", "batch_size", "steps")
     case = {name: FLAGS[name].value for name in names}
     rows = []
@@ -114,7 +116,6 @@ def main():
             rows.append({"precision": precision, "way": way, **found})
     content = {"case": case, "rows": rows, "hardware": hardware.describe()}
     content["versions"] = provenance.versions()
-    path = pathlib.Path(FLAGS.out) / "training_speed.json"
     files.write_json(path, content)
     print(tables.text_table(rows, {"s/step": 2, "peak GB": 1, "loss": 4}))
     print(hardware.in_words(hardware.describe()))

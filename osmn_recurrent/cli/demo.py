@@ -13,14 +13,13 @@ resumes at the first stage that is not finished.
 """
 
 import dataclasses
-import json
 import pathlib
 import shutil
 import time
 
 from absl import flags
 
-from osmn_recurrent import files, programs, provenance
+from osmn_recurrent import files, programs, provenance, run_folder
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -87,7 +86,18 @@ def main():
         FLAGS.osmn_steps,
         FLAGS.reconvnet_steps,
     )
-    claim_folder(out, settings, FLAGS.overwrite)
+    with run_folder.hold(out):
+        claim_folder(out, settings, FLAGS.overwrite)
+        run(out, settings, started)
+    names = ("example", "report.html", "contact_sheet.png", "results.json", "videos")
+    return programs.Done(
+        tuple(out / name for name in names),
+        "osmn segment --video=YOUR_VIDEO --mask=FIRST_MASK --out=runs/mine",
+    )
+
+
+def run(out, settings, started):
+    """All stages, in a folder that is claimed; `started` is a clock's value."""
     segment_example(out / "example")
     train, held_out = make_videos(out / "data", settings)
     networks = train_networks(train, out, settings)
@@ -112,11 +122,6 @@ def main():
         },
     )
     show(held_out, masks, scores, rows, out)
-    names = ("example", "report.html", "contact_sheet.png", "results.json", "videos")
-    return programs.Done(
-        tuple(out / name for name in names),
-        "osmn segment --video=YOUR_VIDEO --mask=FIRST_MASK --out=runs/mine",
-    )
 
 
 def claim_folder(out, settings, overwrite):
@@ -125,25 +130,19 @@ def claim_folder(out, settings, overwrite):
     Raises:
         InputError: it holds a demo with other settings, or other files.
     """
-    marker = out / "demo.json"
-    wanted = json.loads(json.dumps(dataclasses.asdict(settings)))
-    if overwrite and marker.exists():
-        for name in ("models", "masks"):
-            shutil.rmtree(out / name, ignore_errors=True)
-    elif marker.exists():
-        found = json.loads(marker.read_text(encoding="utf-8"))
-        if found != wanted:
-            changed = [name for name in wanted if found.get(name) != wanted[name]]
-            raise InputError(
-                f"{out} holds a demo with another {' and '.join(changed)}; give "
-                "--overwrite to begin anew there or name another --out."
-            )
-    elif out.exists() and any(out.iterdir()):
+    demo = run_folder.RunFolder(out, "demo", "demo.json")
+    there = [path for path in out.iterdir() if path.name != run_folder.LOCK]
+    if there and not demo.path.exists():
         raise InputError(
             f"{out} is in use and holds no demo (demo.json is missing); name "
             "another --out."
         )
-    files.write_json(marker, wanted)
+    wanted = {"settings": dataclasses.asdict(settings)}
+    demo.claim(wanted, () if overwrite else there, overwrite)
+    if overwrite:
+        for name in ("models", "masks"):
+            shutil.rmtree(out / name, ignore_errors=True)
+    demo.write()
 
 
 def segment_example(folder):

@@ -101,6 +101,24 @@ def picture_paths(folder, suffixes=FRAME_SUFFIXES):
     return paths
 
 
+def sizes_digest(clips):
+    """What tells that files of clips were replaced, without reading them.
+
+    Args:
+        clips: list of `Clip`s.
+
+    Returns:
+        SHA-256 of the names and sizes of all frames' and masks' files.
+    """
+    digest = hashlib.sha256()
+    for clip in clips:
+        for path in (*clip.input_files(), *clip.mask_paths.values()):
+            path = pathlib.Path(path)
+            size = path.stat().st_size if path.is_file() else 0
+            digest.update(f"{clip.name}/{path.name} {size}\n".encode())
+    return digest.hexdigest()
+
+
 def pieces_of(clip, length):
     """Cuts a clip into pieces of about `length` frames.
 

@@ -14,7 +14,6 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import tempfile
 
 import cv2
 import numpy as np
@@ -23,8 +22,9 @@ from tqdm import tqdm
 
 from osmn_recurrent.datasets import sprites as drawing
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.files import write_json, write_text
+from osmn_recurrent.files import scratch_folder, write_json, write_text
 from osmn_recurrent.masks import write_mask
+from osmn_recurrent.run_folder import hold
 
 RESOLUTION = "480p"
 """Folder under JPEGImages and Annotations, whatever the size of the frames:
@@ -268,15 +268,14 @@ def write_moving_shapes(
     data_dir = pathlib.Path(data_dir)
     if _is_written(data_dir, settings, overwrite):
         return
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=data_dir) as folder:
-        _write_clips(pathlib.Path(folder), settings)
+    with hold(data_dir), scratch_folder(data_dir) as folder:
+        _write_clips(folder, settings)
         (data_dir / SETTINGS_FILE).unlink(missing_ok=True)
         for part in _FOLDERS:
             if (data_dir / part).exists():
                 shutil.rmtree(data_dir / part)
-            shutil.move(f"{folder}/{part}", data_dir / part)
-    write_json(data_dir / SETTINGS_FILE, settings)
+            shutil.move(folder / part, data_dir / part)
+        write_json(data_dir / SETTINGS_FILE, settings)
 
 
 def _check_settings(settings):

@@ -3,9 +3,7 @@
 import collections
 import dataclasses
 import functools
-import hashlib
 import logging
-import pathlib
 import threading
 
 import numpy as np
@@ -13,6 +11,7 @@ from pycocotools import mask as run_lengths
 from tqdm import tqdm
 
 from osmn_recurrent import guides, masks
+from osmn_recurrent.datasets.clips import sizes_digest
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.augmentation import GuideAugmentation
@@ -238,13 +237,7 @@ class ClipSamples(Samples):
 
     def digest(self):
         """Of names and sizes of the clips' files; whether they were replaced."""
-        digest = hashlib.sha256()
-        for clip in self.clips:
-            for path in (*clip.input_files(), *clip.mask_paths.values()):
-                path = pathlib.Path(path)
-                size = path.stat().st_size if path.is_file() else 0
-                digest.update(f"{clip.name}/{path.name} {size}\n".encode())
-        return digest.hexdigest()
+        return sizes_digest(self.clips)
 
     def name_of(self, index):
         """Clip, frame and object of a start."""

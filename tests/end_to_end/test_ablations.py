@@ -76,7 +76,7 @@ def test_the_grid(data, tmp_path, capsys):
     assert again == list(rows.values())
     capsys.readouterr()
     assert run(*flags, "--crop=0.5") == 2
-    assert "another crop" in capsys.readouterr().err
+    assert "settings crop 0.8 there, 0.5 now" in capsys.readouterr().err
 
 
 def test_bad_cells(data, tmp_path, capsys):

@@ -54,7 +54,7 @@ def test_all_results_are_there_and_a_second_run_changes_nothing(tmp_path, capsys
     assert again["clips"] == results["clips"]
 
     assert run(out, "--osmn_steps=3") == 2
-    assert "demo with another osmn_steps" in capsys.readouterr().err
+    assert "settings osmn_steps 2 there, 3 now" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

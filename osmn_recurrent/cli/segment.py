@@ -17,7 +17,7 @@ import sys
 
 from absl import flags
 
-from osmn_recurrent import programs
+from osmn_recurrent import files, programs, run_folder
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import tuning
 from osmn_recurrent.errors import InputError
@@ -120,10 +120,27 @@ def main():
     clip = open_clip(FLAGS.video, mask)
     clip.check()
     out = pathlib.Path(FLAGS.out)
-
+    files.check_output(out, folder=True)
+    files.sweep(out / f"{clip.name}_cutouts")
     if FLAGS.finetune_steps:
         tuning.check_first_mask_alone(clip)
+    with run_folder.hold(out / clip.name):
+        written = segment(clip, out, loop, options)
+    return programs.Done(written, _advice(out))
 
+
+def segment(clip, out, loop, options):
+    """Segments a clip into a folder that is held, and writes what is asked for.
+
+    Args:
+        clip: the clip.
+        out: folder for the results.
+        loop: of `shared_flags.loop_options`.
+        options: further settings of the network.
+
+    Returns:
+        Tuple of the paths of what was written.
+    """
     from osmn_recurrent.inference import output
 
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
@@ -144,7 +161,7 @@ def main():
         written.append(write_overlay(clip, outcome, out / f"{clip.name}.webm"))
     written += write_others(clip, outcome, out)
     print(_summary(clip, outcome))
-    return programs.Done(tuple(written), _advice(out))
+    return tuple(written)
 
 
 def load_network(weights, name, size, options):
@@ -243,7 +260,7 @@ def write_others(clip, outcome, out):
     """Writes what --cutouts, --tracks and --sheet ask for; gives the paths."""
     from tqdm import tqdm
 
-    from osmn_recurrent import files, masks
+    from osmn_recurrent import masks
     from osmn_recurrent.inference import output, writers
 
     paths, written = output.mask_files(clip, outcome.folder), []

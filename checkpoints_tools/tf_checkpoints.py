@@ -139,18 +139,12 @@ def write_checkpoint(path, tensors):
     path = pathlib.Path(path)
     names = sorted(tensors)
     with files.scratch_folder(path.parent, path) as folder:
-        try:
-            tf.raw_ops.SaveV2(
-                prefix=str(folder / path.name),
-                tensor_names=names,
-                shape_and_slices=[""] * len(names),
-                tensors=[tf.convert_to_tensor(tensors[name]) for name in names],
-            )
-        except tf.errors.OpError as error:
-            raise InputError(
-                f"{path} cannot be written ({error.message}); make room or name "
-                "another place, and run the command again."
-            ) from None
+        tf.raw_ops.SaveV2(
+            prefix=str(folder / path.name),
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=[tf.convert_to_tensor(tensors[name]) for name in names],
+        )
         # The index last: without it there is no checkpoint.
         for file in sorted(folder.iterdir(), key=lambda x: x.suffix == ".index"):
             file.replace(path.with_name(file.name))

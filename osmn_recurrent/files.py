@@ -21,7 +21,7 @@ from osmn_recurrent.errors import InputError
 
 _MARK = ".osmn-unfinished-"
 _UNFINISHED = re.compile(re.escape(_MARK) + r"[a-z0-9_]{8}(\..*)?")
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 """What file systems say that have no locks."""
 
@@ -47,12 +47,8 @@ def replace_when_done(path):
         _refuse_odd(path)
         temporary, lock = _unfinished_file(path)
     try:
-        try:
+        with no_room_explained(path):
             yield temporary
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise _not_written(path, error) from None
         with _explained(path):
             # mkstemp makes private files; results are meant to be shared.
             os.chmod(temporary, 0o666 & ~_umask())
@@ -103,12 +99,8 @@ def scratch_folder(parent, path=None):
         lock = os.open(temporary, os.O_RDONLY)
         _try_lock(lock)
     try:
-        try:
+        with no_room_explained(path):
             yield temporary
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise _not_written(path, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(lock)
@@ -143,20 +135,23 @@ def _try_lock(descriptor):
     return True
 
 
-def sweep(folder):
+def sweep(folder, levels=0):
     """Removes what killed runs left unfinished in a folder.
 
     Only files and folders that `replace_when_done` and `folder_when_done` made
     and that nobody writes any more; never anything else.
 
     Args:
-        folder: looked at, its sub-folders not; may be missing.
+        folder: may be missing.
+        levels: how many levels of sub-folders are looked at too.
     """
     try:
         entries = list(os.scandir(folder))
     except OSError:
         return
     for entry in entries:
+        if levels and entry.is_dir(follow_symlinks=False):
+            sweep(entry.path, levels - 1)
         if not _UNFINISHED.fullmatch(entry.name) or entry.is_symlink():
             continue
         with contextlib.suppress(OSError):
@@ -170,6 +165,32 @@ def sweep(folder):
                     os.unlink(entry.path)
             finally:
                 os.close(lock)
+
+
+@contextlib.contextmanager
+def no_room_explained(path):
+    """Turns "the disk is full", whoever says so, into an error about `path`.
+
+    TensorFlow, HDF5 and others raise kinds of their own; the system's words
+    for it are in all of them.
+
+    Raises:
+        InputError: there is no room; other errors stay what they are.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        words = [os.strerror(n) for n in _FULL if os.strerror(n) in str(error)]
+        if number not in _FULL and not words:
+            raise
+        reason = words[0] if words else os.strerror(number)
+        raise InputError(
+            f"{path} cannot be written ({reason}); make room or name another place, "
+            "and run the command again."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -192,10 +213,9 @@ def _not_written(path, error):
         first = next(p for p in (path, *path.parents) if p.exists())
         if not first.is_dir():
             reason = f"{first} is a file, not a folder"
-    advice = "name another place"
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        advice = "make room or name another place, and run the command again"
-    return InputError(f"{path} cannot be written ({reason}); {advice}.")
+    return InputError(
+        f"{path} cannot be written ({reason}); make room or name another place."
+    )
 
 
 def _refuse_odd(path):

@@ -39,7 +39,8 @@ os.register_at_fork(after_in_child=_forget_in_child)
 def hold(folder):
     """Keeps other runs out of a folder of results while the block runs.
 
-    Makes the folder and sweeps up what killed runs left in it (not below it).
+    Makes the folder and sweeps up what killed runs left in it and two levels
+    below (`files.sweep`).
     A run that wrote nothing leaves no folder behind. May be nested: the same
     thread enters a folder that it holds.
 
@@ -63,6 +64,7 @@ def hold(folder):
     descriptor = _acquire(lock)
     _HELD[key] = (own, descriptor)
     try:
+        files.sweep(folder, levels=2)
         yield
     finally:
         del _HELD[key]

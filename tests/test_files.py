@@ -35,6 +35,14 @@ def test_what_exists_stays_when_writing_fails(tmp_path):
     assert os.listdir(tmp_path) == ["result.txt"]
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError, OSError])
+def test_other_packages_words_for_a_full_disk(tmp_path, kind):
+    message = "result.h5 cannot be written .No space left on device.; make room"
+    with pytest.raises(InputError, match=message):
+        with files.replace_when_done(tmp_path / "result.h5"):
+            raise kind("write failed: errno = 28, No space left on device [Op:SaveV2]")
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_one_sentence(tmp_path, number):
     path = tmp_path / "result.txt"
@@ -158,6 +166,19 @@ def test_leftovers_are_swept_when_their_owner_is_dead(tmp_path):
     files.check_output(tmp_path / "a.webm")
     assert sorted(os.listdir(tmp_path)) == before
     files.sweep(tmp_path / "missing")
+
+
+def test_sub_folders_are_swept_where_asked_for(tmp_path):
+    for place in (tmp_path, tmp_path / "a", tmp_path / "a" / "b"):
+        place.mkdir(exist_ok=True)
+        (place / ".osmn-unfinished-abcdefgh.png").write_text("half")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    (tmp_path / "out" / "kept").write_text("x")
+    files.sweep(tmp_path, levels=1)
+    left = [str(p.relative_to(tmp_path)) for p in tmp_path.rglob(".osmn*")]
+    assert left == ["a/b/.osmn-unfinished-abcdefgh.png"]
+    assert (tmp_path / "link" / "kept").exists()
 
 
 def test_inputs_are_no_outputs(tmp_path):

@@ -268,8 +268,6 @@ def claim(out, clips, model, settings, working_size):
     }
     rows = sorted((out / "sequences").glob("*.json"))
     run.claim(parts, [*rows, out / "table.txt"], FLAGS.overwrite)
-    for name in ("sequences", "tuned"):
-        files.sweep(out / name)
     run.write()
 
 

@@ -91,9 +91,8 @@ def prepare(builder):
     """Writes the files of a builder; gives the builder.
 
     Raises:
-        InputError: data that cannot be read, or a full disk.
+        InputError: data that cannot be read.
     """
-    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     try:
@@ -105,11 +104,6 @@ def prepare(builder):
     except AssertionError as error:  # how tfds says that the folder is missing
         raise InputError(
             f"{FLAGS.data_dir} cannot be read: {' '.join(str(error).split())}"
-        ) from None
-    except tf.errors.OpError as error:  # TensorFlow's own words for a full disk
-        raise InputError(
-            f"{FLAGS.out} cannot be written ({error.message}); make room or name "
-            "another place, and run the command again."
         ) from None
     return builder
 

@@ -62,8 +62,6 @@ def main():
     run = run_folder.RunFolder(out, "refine", RUN_FILE)
     parts = {"results": str(results.resolve()), **refinement.describe(refine)}
     with run_folder.hold(out):
-        for folder in {path.parent for path in targets}:
-            files.sweep(folder)
         stored = run.claim(parts, targets, FLAGS.overwrite)
         digests = digests_of(pairs, results)
         refuse_other_inputs(out, stored.get("inputs", {}), digests)

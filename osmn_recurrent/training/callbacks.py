@@ -133,8 +133,9 @@ class TensorBoardLog(Callback):
     """
 
     def __init__(self, folder, model, samples):
-        self.model, self.samples = model, list(samples)
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self.model, self.samples, self.folder = model, list(samples), folder
+        with files.no_room_explained(folder):
+            self._writer = tf.summary.create_file_writer(str(folder))
         images = [sample[0] for sample in self.samples]
         length = images[0].shape[0] if images and images[0].ndim == 4 else None
         self._probability = tf.function(
@@ -144,18 +145,18 @@ class TensorBoardLog(Callback):
 
     def row(self, step, loss, rate, seconds):
         """Writes loss and rate."""
-        with self._writer.as_default(step):
+        with files.no_room_explained(self.folder), self._writer.as_default(step):
             tf.summary.scalar("training/loss", loss)
             tf.summary.scalar("training/learning_rate", rate)
 
     def validated(self, step, figures):
         """Writes the figures and the pictures."""
-        with self._writer.as_default(step):
+        with files.no_room_explained(self.folder), self._writer.as_default(step):
             for name, value in figures.items():
                 tf.summary.scalar(f"validation/{name}", value)
             for number, sample in enumerate(self.samples):
                 tf.summary.image(f"sample {number}", self.strip(sample)[None])
-        self._writer.flush()
+            self._writer.flush()
 
     def strip(self, sample):
         """Frame, guide, truth and prediction side by side.
@@ -183,7 +184,8 @@ class TensorBoardLog(Callback):
 
     def end(self):
         """Closes the event file."""
-        self._writer.close()
+        with files.no_room_explained(self.folder):
+            self._writer.close()
 
 
 class MeanLoss:

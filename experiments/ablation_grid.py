@@ -95,8 +95,8 @@ def reconvnet_cells(steps):
     return [
         Cell("reconvnet", "ReConvNet", "reconvnet", base="osmn", start="osmn"),
         variant("unmodulated", "ConvLSTMs not modulated", options={"modulate": "none"}),
-        variant("one_convlstm", "one ConvLSTM", options={"recurrent_blocks": (5,)}),
-        variant("two_convlstms", "two ConvLSTMs", options={"recurrent_blocks": (4, 5)}),
+        variant("one_convlstm", "one ConvLSTM", options={"recurrent_levels": (5,)}),
+        variant("two_convlstms", "two ConvLSTMs", options={"recurrent_levels": (4, 5)}),
         variant("residual", "residual", options={"coupling": "residual"}),
         variant(
             "cross_entropy",

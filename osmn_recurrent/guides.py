@@ -11,10 +11,8 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
+from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.masks import bounding_box
-
-MEAN_BGR = (104.0, 117.0, 123.0)
-"""Mean image of the release, blue, green, red."""
 
 TEST_MARGIN = 0.03
 """Share of the box's width or height added on each side at test time."""

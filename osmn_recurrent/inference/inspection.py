@@ -31,7 +31,7 @@ class Looks:
 
     def pictures(self):
         """The guides as (N, 224, 224, 3) uint8 RGB, background black."""
-        shown = self.guides[..., ::-1] + np.float32(guides.MEAN_BGR[::-1])
+        shown = self.guides[..., ::-1] + np.float32(colours.MEAN_BGR[::-1])
         background = (self.guides == 0).all(-1, keepdims=True)
         return np.where(background, 0, shown).round().clip(0, 255).astype(np.uint8)
 

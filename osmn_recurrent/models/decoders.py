@@ -1,10 +1,16 @@
-"""From feature maps to one logit per pixel."""
+"""From feature maps to one logit per pixel.
+
+Every decoder has two steps: `side(features, number)` for each level that it reads,
+as the trunk reaches it (a level without object once for all of them), and
+`fuse(sides, size)` for the logits.
+"""
 
 import keras
 import numpy as np
 from keras import ops
 
-from osmn_recurrent.models import vgg
+from osmn_recurrent import backbones
+from osmn_recurrent.backbones.vgg16 import max_pool
 
 ALIGNMENTS = ("release", "exact")
 
@@ -16,7 +22,7 @@ def bilinear_kernel(stride):
         stride: upsampling factor s (even).
 
     Returns:
-        (2s, 2s) float32, the release's `osmn.py: upsample_filt`.
+        (2s, 2s) float32, the release's `model_func.py: upsample_filt`.
     """
     offset = np.abs(np.arange(2 * stride) - (stride - 0.5)) / stride
     return np.outer(1 - offset, 1 - offset).astype(np.float32)
@@ -50,9 +56,45 @@ def upsample(score, stride, size, alignment="release"):
     return score[:, top : top + height, left : left + width]
 
 
+def enlarge(x, stride, finer=1, size=None):
+    """Enlarges a map of a trunk whose SAME convolutions pad at the end only.
+
+    Value i of a map of stride s stands over pixel s * i + s - 1 there (see
+    `EfficientNetLite`); bilinear interpolation between these positions, constant
+    beyond them. One matrix product per axis.
+
+    Args:
+        x: (B, h, w, C) of stride s.
+        stride: s.
+        finer: stride of the result; each of its values stands over pixel
+            finer * j + finer - 1, a single pixel for 1.
+        size: `(rows, columns)` of the result; by default those of x times
+            s / finer.
+
+    Returns:
+        (B, rows, columns, C).
+    """
+    height, width = ops.shape(x)[1:3]
+    if size is None:
+        size = height * (stride // finer), width * (stride // finer)
+    down = _interpolation(height, size[0], stride, finer, x.dtype)
+    right = _interpolation(width, size[1], stride, finer, x.dtype)
+    return ops.einsum("ih,bhwc,jw->bijc", down, x, right)
+
+
+def _interpolation(given, wanted, stride, finer, dtype):
+    """(wanted, given) weights of bilinear interpolation along an axis."""
+    there = ops.arange(wanted, dtype="float32")
+    position = (finer * there + float(finer - stride)) / float(stride)
+    position = ops.clip(position, 0.0, ops.cast(given - 1, "float32"))
+    own = ops.arange(given, dtype="float32")
+    weights = 1.0 - ops.abs(position[:, None] - own[None])
+    return ops.cast(ops.maximum(weights, 0.0), dtype)
+
+
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
 class ScaleFusion(keras.layers.Layer):
-    """The 1x1 convolution `upscore-fuse`, applied one scale at a time.
+    """The 1x1 convolution `upscore-fuse`, one scale at a time.
 
     The release upsamples all side channels of all scales, concatenates them
     and fuses them by a linear 1x1 convolution. Fusion and upsampling commute,
@@ -79,26 +121,20 @@ class ScaleFusion(keras.layers.Layer):
         )
         self.bias = self.add_weight(shape=(1,), initializer="zeros", name="bias")
 
-    def call(self, side, index, stride, size, alignment):
-        """One scale's part of the logits, enlarged.
+    def call(self, side, index):
+        """One scale's part of the logits, at its own size and without the bias.
 
         Args:
             side: (B, h, w, side).
-            index: number of the scale; the first one carries the bias.
-            stride: see `upsample`, as are `size` and `alignment`.
-            size: `(H, W)`.
-            alignment: "release" or "exact".
+            index: number of the scale.
 
         Returns:
-            (B, H, W, 1).
+            (B, h, w, 1).
         """
         own = slice(index * self.side, (index + 1) * self.side)
-        score = ops.conv(
+        return ops.conv(
             side, self.kernel[:, :, own], padding="valid", data_format="channels_last"
         )
-        score = upsample(score, stride, size, alignment)
-        # After the enlargement, which weakens values at the border.
-        return score + self.bias if index == 0 else score
 
     def get_config(self):
         """Constructor arguments."""
@@ -112,101 +148,129 @@ class ScaleFusion(keras.layers.Layer):
         }
 
 
-@keras.saving.register_keras_serializable(package="osmn_recurrent")
-class HypercolumnDecoder(keras.layers.Layer):
-    """OSVOS' and OSMN's decoder: linear side outputs of blocks 2 to 5.
-
-    Release `osmn.py: osmn`, from `conv2_2_16` to `upscore-fuse`.
+class Decoder(keras.layers.Layer):
+    """Base of the decoders.
 
     Args:
-        size: "full" or "compact".
-        alignment: see `upsample`.
+        backbone: name of the `Backbone` whose levels it reads.
+        alignment: see `upsample`; for decoders that have such a choice.
     """
 
-    BLOCKS = (2, 3, 4, 5)
-
-    def __init__(self, size, alignment="release", **kwargs):
+    def __init__(self, backbone, alignment="release", **kwargs):
         super().__init__(**kwargs)
         if alignment not in ALIGNMENTS:
             raise ValueError(
                 f"alignment must be one of {ALIGNMENTS}. Received: {alignment!r}"
             )
-        self.size, self.alignment = size, alignment
-        self.width = vgg.width_of(size)
-        self.sides = [
-            keras.layers.Conv2D(
-                self.width.side,
-                3,
-                padding="same",
-                kernel_initializer=self.width.new_kernel(),
-                data_format="channels_last",
-                dtype=self.dtype_policy,
-                name=f"conv{number}_{vgg.CONVS_PER_BLOCK[number - 1]}_16",
-            )
-            for number in self.BLOCKS
-        ]
-        self.fusion = ScaleFusion(
-            len(self.BLOCKS),
-            self.width.side,
-            self.width.new_kernel(),
-            name="upscore-fuse",
-        )
+        self.backbone, self.alignment = backbone, alignment
+        self.trunk = backbones.find(backbone)
+        self.numbers = self.trunk.sides
 
-    def build(self, input_shape=None):
-        """Makes the variables for the channels of blocks 2 to 5."""
-        for number, side in zip(self.BLOCKS, self.sides, strict=True):
-            side.build((None, None, None, self.width.blocks[number - 1]))
-        self.fusion.build()
-
-    def call(self, features, number, size):
-        """One block's part of the logits.
+    def side(self, features, number, training=False):
+        """What the decoder takes from a level.
 
         Args:
-            features: (B, h, w, C) output of block `number`.
-            number: 2 to 5.
+            features: (B, h, w, C) output of level `number`.
+            number: one of `numbers`.
+            training: whether dropout is active.
+        """
+        raise NotImplementedError
+
+    def fuse(self, sides, size):
+        """The logits.
+
+        Args:
+            sides: `{number: what side gave}`, batches of one or of N.
             size: `(H, W)` of the image.
 
         Returns:
-            (B, H, W, 1) float32; the logits are the sum over the blocks (the
-            first one carries the bias).
+            (N, H, W, 1) float32.
         """
-        index = self.BLOCKS.index(number)
-        return self.fusion(
-            self.sides[index](features),
-            index=index,
-            stride=2 ** (number - 1),
-            size=size,
-            alignment=self.alignment,
-        )
+        raise NotImplementedError
+
+    def call(self, features, size, training=False):
+        """Logits of all levels at once.
+
+        Args:
+            features: `{number: (B, h, w, C)}`.
+            size: `(H, W)` of the image.
+            training: whether dropout is active.
+        """
+        sides = {n: self.side(x, n, training) for n, x in features.items()}
+        return self.fuse(sides, size)
 
     def get_config(self):
         """Constructor arguments."""
         return {
             **super().get_config(),
-            "size": self.size,
+            "backbone": self.backbone,
             "alignment": self.alignment,
         }
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
-class AtrousPyramidDecoder(keras.layers.Layer):
+class HypercolumnDecoder(Decoder):
+    """OSVOS' and OSMN's decoder: linear side outputs of blocks 2 to 5.
+
+    Release `model_func.py: osmn`, from `conv2_2_16` to `upscore-fuse`.
+    """
+
+    def __init__(self, backbone, alignment="release", **kwargs):
+        super().__init__(backbone, alignment, **kwargs)
+        channels = self.trunk.width.side
+        self.sides = [
+            keras.layers.Conv2D(
+                channels,
+                3,
+                padding="same",
+                kernel_initializer=self.trunk.new_kernel(),
+                data_format="channels_last",
+                dtype=self.dtype_policy,
+                name=f"{self.trunk.level(number).places[-1].name}_16",
+            )
+            for number in self.numbers
+        ]
+        self.fusion = ScaleFusion(
+            len(self.numbers), channels, self.trunk.new_kernel(), name="upscore-fuse"
+        )
+
+    def build(self, input_shape=None):
+        """Makes the variables; no input shape is needed."""
+        for number, side in zip(self.numbers, self.sides, strict=True):
+            side.build((None, None, None, self.trunk.level(number).channels))
+        self.fusion.build()
+
+    def side(self, features, number, training=False):
+        """(B, h, w, 1): the level's share of the logits, at its own size."""
+        index = self.numbers.index(number)
+        return self.fusion(self.sides[index](features), index=index)
+
+    def fuse(self, sides, size):
+        """The sum of all levels' shares, enlarged."""
+        logits = 0.0
+        for number in self.numbers:
+            share = upsample(
+                sides[number], self.trunk.level(number).stride, size, self.alignment
+            )
+            # After the enlargement, which weakens values at the border.
+            first = number == self.numbers[0]
+            logits = logits + (share + self.fusion.bias if first else share)
+        return logits
+
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class AtrousPyramidDecoder(Decoder):
     """MaskTrack's decoder: four dilated branches, summed (DeepLab-LargeFOV).
 
-    Release `osmn.py: osmn_masktrack`: for dilation r in 6, 12, 18, 24: fc6_k
-    3x3, fc7_k 1x1 (ReLU, dropout 0.5), fc8_k 1x1 linear; the sum is enlarged
-    eight times by the fixed bilinear kernel.
-
-    Args:
-        size: "full" or "compact".
+    Release `model_func.py: osmn_masktrack`: pool5 3x3 with stride 1; for dilation
+    r in 6, 12, 18, 24: fc6_k 3x3, fc7_k 1x1 (ReLU, dropout 0.5), fc8_k 1x1 linear;
+    the sum is enlarged eight times by the fixed bilinear kernel.
     """
 
     DILATIONS = (6, 12, 18, 24)
-    STRIDE = 8
 
-    def __init__(self, size, **kwargs):
-        super().__init__(**kwargs)
-        self.size = size
-        self.width = vgg.width_of(size)
+    def __init__(self, backbone, alignment="release", **kwargs):
+        super().__init__(backbone, alignment, **kwargs)
 
         def conv(name, filters, kernel, dilation, dtype, **options):
             return keras.layers.Conv2D(
@@ -214,7 +278,7 @@ class AtrousPyramidDecoder(keras.layers.Layer):
                 kernel,
                 padding="same",
                 dilation_rate=dilation,
-                kernel_initializer=self.width.new_kernel(),
+                kernel_initializer=self.trunk.new_kernel(),
                 data_format="channels_last",
                 dtype=dtype,
                 name=name,
@@ -222,12 +286,12 @@ class AtrousPyramidDecoder(keras.layers.Layer):
             )
 
         relu, policy = {"activation": "relu"}, self.dtype_policy
-        width = self.width.atrous
+        width = self.trunk.width.atrous
         self.branches = [
             [
                 conv(f"fc6_{k}", width, 3, dilation, policy, **relu),
                 conv(f"fc7_{k}", width, 1, 1, policy, **relu),
-                conv(f"fc8_{k}", 1, 1, 1, "float32"),
+                conv(f"{self.trunk.classifier}_{k}", 1, 1, 1, "float32"),
             ]
             for k, dilation in enumerate(self.DILATIONS, 1)
         ]
@@ -236,18 +300,102 @@ class AtrousPyramidDecoder(keras.layers.Layer):
     def build(self, input_shape=None):
         """Makes the variables for the channels of block 5."""
         for fc6, fc7, fc8 in self.branches:
-            fc6.build((None, None, None, self.width.blocks[-1]))
-            fc7.build((None, None, None, self.width.atrous))
-            fc8.build((None, None, None, self.width.atrous))
+            fc6.build((None, None, None, self.trunk.levels[-1].channels))
+            fc7.build((None, None, None, self.trunk.width.atrous))
+            fc8.build((None, None, None, self.trunk.width.atrous))
 
-    def call(self, features, size, training=False):
-        """(B, h, w, C) at stride 8 to logits (B, H, W, 1) float32."""
-        score = 0.0
+    def side(self, features, number, training=False):
+        """(B, h, w, 1): the sum of the branches, at the level's size."""
+        features, score = max_pool(features, 3, 1), 0.0
         for fc6, fc7, fc8 in self.branches:
             x = self.dropout(fc6(features), training=training)
             score = score + fc8(self.dropout(fc7(x), training=training))
-        return upsample(score, self.STRIDE, size)
+        return score
 
-    def get_config(self):
-        """Constructor arguments."""
-        return {**super().get_config(), "size": self.size}
+    def fuse(self, sides, size):
+        """The one level's score, enlarged."""
+        (number,) = self.numbers
+        return upsample(sides[number], self.trunk.level(number).stride, size)
+
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class ConcatenatedDecoder(Decoder):
+    """A small head at the finest level's stride, for EfficientNet-Lite.
+
+    Every level goes through a 1x1 convolution to `CHANNELS` channels and is
+    enlarged to the finest one's stride with the offset of `enlarge`; concatenated,
+    ReLU, 3x3 to `HIDDEN` channels, ReLU, 3x3 to one logit, enlarged to the image.
+
+    The logit's bias starts at `FIRST_LOGIT`, about the share of pixels that belong
+    to an object, so that the first steps need not learn it.
+    """
+
+    CHANNELS, HIDDEN, FIRST_LOGIT = 24, 32, -1.5
+
+    def __init__(self, backbone, alignment="release", **kwargs):
+        super().__init__(backbone, alignment, **kwargs)
+
+        def conv(name, filters, kernel, dtype=self.dtype_policy, **options):
+            return keras.layers.Conv2D(
+                filters,
+                kernel,
+                padding="same",
+                kernel_initializer=self.trunk.new_kernel(),
+                data_format="channels_last",
+                dtype=dtype,
+                name=name,
+                **options,
+            )
+
+        self.laterals = [conv(f"lateral{n}", self.CHANNELS, 1) for n in self.numbers]
+        self.hidden = conv("hidden", self.HIDDEN, 3, activation="relu")
+        self.score = conv(
+            "score",
+            1,
+            3,
+            "float32",
+            bias_initializer=keras.initializers.Constant(self.FIRST_LOGIT),
+        )
+
+    def build(self, input_shape=None):
+        """Makes the variables; no input shape is needed."""
+        for number, lateral in zip(self.numbers, self.laterals, strict=True):
+            lateral.build((None, None, None, self.trunk.level(number).channels))
+        self.hidden.build((None, None, None, len(self.numbers) * self.CHANNELS))
+        self.score.build((None, None, None, self.HIDDEN))
+
+    def side(self, features, number, training=False):
+        """(B, h, w, CHANNELS) at the finest level's size."""
+        lateral = self.laterals[self.numbers.index(number)](features)
+        finest = self.trunk.level(self.numbers[0]).stride
+        stride = self.trunk.level(number).stride
+        if stride > finest:
+            lateral = enlarge(lateral, stride, finest)
+        return ops.relu(lateral)
+
+    def fuse(self, sides, size):
+        """Head and enlargement."""
+        maps = [sides[n] for n in self.numbers]
+        # Zeros of the objects' batch pair what is of the frame with all of them.
+        objects = ops.zeros_like(maps[-1][:, :1, :1])
+        maps = [x if x.shape[0] == maps[-1].shape[0] else x + objects for x in maps]
+        x = self.hidden(ops.concatenate(maps, axis=-1))
+        score = self.score(x)
+        stride = self.trunk.level(self.numbers[0]).stride
+        height, width = ops.shape(score)[1:3]
+        score = enlarge(score, stride, 1, (height * stride, width * stride))
+        return score[:, : size[0], : size[1]]
+
+
+DECODERS = {
+    "hypercolumn": HypercolumnDecoder,
+    "atrous": AtrousPyramidDecoder,
+    "concatenated": ConcatenatedDecoder,
+}
+"""By the kind that a backbone names."""
+
+
+def make_decoder(backbone, alignment, dtype=None):
+    """The decoder of a backbone, called "decoder"."""
+    kind = DECODERS[backbone.decoder]
+    return kind(backbone.name, alignment, dtype=dtype, name="decoder")

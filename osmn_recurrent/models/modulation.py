@@ -1,84 +1,86 @@
-"""The visual and the spatial modulator of OSMN."""
+"""The visual and the spatial modulator, as released."""
 
 import keras
 from keras import ops
 
-from osmn_recurrent.models import vgg
+from osmn_recurrent import backbones
+from osmn_recurrent.backbones.backbone import GUIDE_SIZE, build_levels
+from osmn_recurrent.backbones.vgg16 import max_pool
 
 
-@keras.saving.register_keras_serializable(package="osmn_recurrent")
-class VisualModulator(keras.layers.Layer):
-    """VGG16 that turns one look at the object into scales per channel.
+def check_guide(guide):
+    """Raises `ValueError` for visual guides of another shape than (N, 224, 224, 3)."""
+    if tuple(guide.shape[1:]) != (GUIDE_SIZE, GUIDE_SIZE, 3):
+        raise ValueError(
+            "visual_guide must have the shape (N, 224, 224, 3). "
+            f"Received: shape={tuple(guide.shape)}"
+        )
 
-    OSMN section 3.3; release `osmn.py: visual_modulator`. conv1 to conv5 with
-    max-pooling, fc6 and fc7 as convolutions with ReLU and dropout 0.5, and
-    linear outputs whose kernels start at zero and biases at one, so that a
-    new modulator changes nothing.
+
+def average_pool(x, size=2, padding="same"):
+    """Average pooling with stride `size`; SAME padding is not counted."""
+    return ops.average_pool(
+        x, size, size, padding=padding, data_format="channels_last"
+    )
+
+
+class ModulatorNetwork(keras.layers.Layer):
+    """Base of the networks that turn a visual guide into scales per channel.
 
     Args:
-        size: "full" or "compact".
-        outputs: gammas of the segmentation network (fc8), 3840 for OSMN.
+        backbone: name of the `Backbone` of its own trunk.
+        outputs: gammas of the segmentation network, 3840 for OSMN on VGG16.
         recurrent_outputs: gammas of ConvLSTM outputs (ReConvNet: 1280). They
-            come from a layer of their own, `fc8_convlstm`, so that OSMN's fc8
-            loads whole and the new part is trained at its own rate.
+            come from a layer of their own, `fc8_convlstm`, so that OSMN's part
+            loads whole and the new one is trained at its own rate.
+        batch_statistics: normalise what enters the output layers over the batch
+            (batch norm without centre and scale). Without ImageNet weights the
+            gradients of all objects' gammas point the same way, and within a few
+            steps the trunk pays for what the outputs' bias should learn; batch
+            statistics take the common part away. Not in the papers.
     """
 
-    def __init__(self, size, outputs, recurrent_outputs=0, **kwargs):
+    def __init__(
+        self, backbone, outputs, recurrent_outputs=0, batch_statistics=False, **kwargs
+    ):
         super().__init__(**kwargs)
-        self.size, self.outputs = size, outputs
+        self.backbone, self.outputs = backbone, outputs
         self.recurrent_outputs = recurrent_outputs
-        self.width = vgg.width_of(size)
-        policy = self.dtype_policy
-        self.blocks = vgg.conv_blocks(self.width, dtype=policy)
-
-        def dense(name, filters, kernel, **options):
-            return keras.layers.Conv2D(
-                filters,
-                kernel,
-                padding="valid",
-                data_format="channels_last",
-                name=name,
-                **options,
-            )
-
-        relu = {
-            "activation": "relu",
-            "kernel_initializer": "he_normal",
-            "dtype": policy,
-        }
+        self.batch_statistics = batch_statistics
+        self.trunk = backbones.find(backbone)
         # The scales themselves stay float32: every channel is multiplied by
         # them. Zeros and ones: release, `weights_initializer` of fc8.
-        linear = {
+        self.linear = {
+            "padding": "valid",
             "kernel_initializer": "zeros",
             "bias_initializer": "ones",
+            "data_format": "channels_last",
             "dtype": "float32",
         }
-        self.fc6 = dense("fc6", self.width.fc, self.final_side, **relu)
-        self.fc7 = dense("fc7", self.width.fc, 1, **relu)
-        self.fc8 = dense("fc8", outputs, 1, **linear)
-        self.fc8_convlstm = (
-            dense("fc8_convlstm", recurrent_outputs, 1, **linear)
-            if recurrent_outputs
-            else None
-        )
-        self.dropout6 = keras.layers.Dropout(0.5, dtype=policy, name="dropout6")
-        self.dropout7 = keras.layers.Dropout(0.5, dtype=policy, name="dropout7")
+        self.fc8_convlstm = None
+        if recurrent_outputs:
+            self.fc8_convlstm = keras.layers.Conv2D(
+                recurrent_outputs, 1, name="fc8_convlstm", **self.linear
+            )
+        self.norm = None
+        if batch_statistics:
+            self.norm = keras.layers.BatchNormalization(
+                center=False, scale=False, dtype="float32", name="norm"
+            )
 
-    @property
-    def final_side(self):
-        """Side of the map after five poolings: 7 for "full"."""
-        side = vgg.GUIDE_SIZE // self.width.guide_stride
-        for _ in self.width.blocks:
-            side = -(-side // 2)
-        return side
+    def features(self, guide, training):
+        """(N, 1, 1, F) that the output layers read."""
+        raise NotImplementedError
 
-    def build(self, input_shape=None):
-        """Makes the variables for guides (N, 224, 224, 3)."""
-        vgg.build_blocks(self.blocks, 3)
-        self.fc6.build((None, None, None, self.width.blocks[-1]))
-        for layer in (self.fc7, self.fc8, self.fc8_convlstm):
+    def heads(self):
+        """The segmentation network's output layers, in the order of the gammas."""
+        raise NotImplementedError
+
+    def build_heads(self, channels):
+        """Makes the variables of the output layers."""
+        for layer in (*self.heads(), self.fc8_convlstm, self.norm):
             if layer is not None:
-                layer.build((None, None, None, self.width.fc))
+                layer.build((None, None, None, channels))
 
     def call(self, guide, training=False):
         """Computes the modulation.
@@ -86,24 +88,16 @@ class VisualModulator(keras.layers.Layer):
         Args:
             guide: (N, 224, 224, 3) BGR minus mean, background 0
                 (`guides.visual_guide`).
-            training: whether dropout is active.
+            training: whether dropout and batch statistics are active.
 
         Returns:
             (N, outputs + recurrent_outputs) float32.
         """
-        if tuple(guide.shape[1:]) != (vgg.GUIDE_SIZE, vgg.GUIDE_SIZE, 3):
-            raise ValueError(
-                "visual_guide must have the shape (N, 224, 224, 3). "
-                f"Received: shape={tuple(guide.shape)}"
-            )
-        x = guide * self.width.input_scale
-        if self.width.guide_stride == 2:
-            x = vgg.average_pool(x)
-        for block in self.blocks:
-            x = vgg.max_pool(block(x))
-        x = self.dropout6(self.fc6(x), training=training)
-        x = self.dropout7(self.fc7(x), training=training)
-        outputs = [self.fc8(x)]
+        check_guide(guide)
+        x = self.features(guide, training)
+        if self.norm is not None:
+            x = self.norm(x, training=training)
+        outputs = [layer(x) for layer in self.heads()]
         if self.fc8_convlstm is not None:
             outputs.append(self.fc8_convlstm(x))
         return ops.squeeze(ops.concatenate(outputs, axis=-1), axis=(1, 2))
@@ -112,24 +106,128 @@ class VisualModulator(keras.layers.Layer):
         """Constructor arguments."""
         return {
             **super().get_config(),
-            "size": self.size,
+            "backbone": self.backbone,
             "outputs": self.outputs,
             "recurrent_outputs": self.recurrent_outputs,
+            "batch_statistics": self.batch_statistics,
         }
+
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class VisualModulator(ModulatorNetwork):
+    """VGG16 with its classifier as convolutions.
+
+    OSMN section 3.3; release `model_func.py: visual_modulator`. conv1 to conv5 with
+    max-pooling, fc6 and fc7 as convolutions with ReLU and dropout 0.5, and a linear
+    fc8 whose kernel starts at zero and bias at one, so that a new modulator changes
+    nothing. Arguments: `ModulatorNetwork`.
+    """
+
+    def __init__(self, backbone, outputs, recurrent_outputs=0, **kwargs):
+        super().__init__(backbone, outputs, recurrent_outputs, **kwargs)
+        # A plain VGG16 whatever the segmentation network's dilations.
+        self.vgg = backbones.find(self.trunk.modulator_trunk)
+        self.width = self.vgg.width
+        policy = self.dtype_policy
+        self.blocks = self.vgg.make_levels(policy)
+
+        def dense(name, kernel):
+            return keras.layers.Conv2D(
+                self.width.fc,
+                kernel,
+                padding="valid",
+                activation="relu",
+                kernel_initializer="he_normal",
+                data_format="channels_last",
+                dtype=policy,
+                name=name,
+            )
+
+        self.fc6, self.fc7 = dense("fc6", self.final_side), dense("fc7", 1)
+        self.fc8 = keras.layers.Conv2D(outputs, 1, name="fc8", **self.linear)
+        self.dropout6 = keras.layers.Dropout(0.5, dtype=policy, name="dropout6")
+        self.dropout7 = keras.layers.Dropout(0.5, dtype=policy, name="dropout7")
+
+    @property
+    def final_side(self):
+        """Side of the map after five poolings: 7 at the papers' widths."""
+        side = GUIDE_SIZE // self.width.guide_stride
+        for _ in self.width.blocks:
+            side = -(-side // 2)
+        return side
+
+    def heads(self):
+        """fc8 alone."""
+        return [self.fc8]
+
+    def build(self, input_shape=None):
+        """Makes the variables for guides (N, 224, 224, 3)."""
+        build_levels(self.blocks, 3)
+        self.fc6.build((None, None, None, self.width.blocks[-1]))
+        self.fc7.build((None, None, None, self.width.fc))
+        self.build_heads(self.width.fc)
+
+    def features(self, guide, training):
+        """Output of fc7."""
+        x = self.vgg.network_input(guide)
+        if self.width.guide_stride == 2:
+            x = average_pool(x)
+        for block in self.blocks:
+            x = block(x)
+        x = max_pool(x)
+        x = self.dropout6(self.fc6(x), training=training)
+        return self.dropout7(self.fc7(x), training=training)
+
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class TrunkVisualModulator(ModulatorNetwork):
+    """A trunk of its own, averaged over the guide, and linear outputs.
+
+    The release's idea for trunks that have no released modulator: a second network
+    whose last map is averaged, with kernels of zeros and biases of ones behind.
+    Arguments: `ModulatorNetwork`.
+    """
+
+    def __init__(self, backbone, outputs, recurrent_outputs=0, **kwargs):
+        super().__init__(backbone, outputs, recurrent_outputs, **kwargs)
+        self.blocks = self.trunk.make_levels(self.dtype_policy)
+        self.fc8 = keras.layers.Conv2D(outputs, 1, name="fc8", **self.linear)
+
+    def heads(self):
+        """fc8 alone."""
+        return [self.fc8]
+
+    def build(self, input_shape=None):
+        """Makes the variables for guides (N, 224, 224, 3)."""
+        build_levels(self.blocks, 3)
+        self.build_heads(self.trunk.levels[-1].channels)
+
+    def features(self, guide, training):
+        """The last level's map, averaged."""
+        x = self.trunk.network_input(guide)
+        for block in self.blocks:
+            x = block(x)
+        return ops.mean(ops.cast(x, "float32"), axis=(1, 2), keepdims=True)
+
+
+VISUAL_MODULATORS = {"vgg16": VisualModulator, "trunk": TrunkVisualModulator}
+"""The release's form by the kind that a backbone names."""
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
 class SpatialModulator(keras.layers.Layer):
     """Turns the heat map of the last position into shifts per location.
 
-    OSMN section 3.4. The map is average-pooled to the scale of each block; a
-    1x1 convolution without bias, batch normalisation and ReLU make (number of
-    convolutions) x (channels) shifts. The paper's equation 3 names a plain
-    scale and shift; the released weights need this form (`osmn.py: osmn`).
+    OSMN section 3.4. The map is average-pooled to the stride of each level; a
+    1x1 convolution makes the shifts of all its places.
 
     Args:
-        size: "full" or "compact".
-        blocks: numbers of the modulated blocks, (3, 4, 5) for OSMN.
+        backbone: name of the `Backbone`.
+        levels: numbers of the modulated levels, (3, 4, 5) for OSMN.
+        form: "release": convolution without bias, batch normalisation and ReLU,
+            which the released weights need (`model_func.py: osmn`). "linear":
+            scale and shift alone, the paper's equation 3; scales start from
+            N(0, 0.05), shifts at zero.
 
     Attributes:
         freeze_statistics: True normalises by the moving averages even in
@@ -137,38 +235,58 @@ class SpatialModulator(keras.layers.Layer):
             are still trained.
     """
 
-    def __init__(self, size, blocks, **kwargs):
+    FORMS = ("release", "linear")
+    MOMENTUM = 0.99
+
+    def __init__(self, backbone, levels, form="release", **kwargs):
         super().__init__(**kwargs)
-        self.size, self.blocks = size, tuple(blocks)
+        if form not in self.FORMS:
+            raise ValueError(f"form must be one of {self.FORMS}. Received: {form!r}")
+        self.backbone, self.levels, self.form = backbone, tuple(levels), form
         self.freeze_statistics = False
-        self.width = vgg.width_of(size)
+        self.trunk = backbones.find(backbone)
         self.convs, self.norms = [], []
-        for number in self.blocks:
+        for number in self.levels:
+            places = self.trunk.level(number).places
+            initializer = self.trunk.new_kernel()
+            if form == "linear":
+                initializer = keras.initializers.RandomNormal(stddev=0.05)
             self.convs.append(
                 keras.layers.Conv2D(
-                    self.width.blocks[number - 1] * vgg.CONVS_PER_BLOCK[number - 1],
+                    sum(place.channels for place in places),
                     1,
-                    use_bias=False,
-                    kernel_initializer=self.width.new_kernel(),
+                    use_bias=form == "linear",
+                    kernel_initializer=initializer,
                     data_format="channels_last",
                     dtype=self.dtype_policy,
                     name=f"conv{number}",
                 )
             )
-            self.norms.append(
-                keras.layers.BatchNormalization(
-                    momentum=0.99,
-                    epsilon=0.001,
-                    dtype=self.dtype_policy,
-                    name=f"conv{number}_BatchNorm",
+            if form == "release":
+                self.norms.append(
+                    keras.layers.BatchNormalization(
+                        momentum=self.MOMENTUM,
+                        epsilon=0.001,
+                        dtype=self.dtype_policy,
+                        name=f"conv{number}_BatchNorm",
+                    )
                 )
-            )
 
     def build(self, input_shape=None):
         """Makes the variables for heat maps of one channel."""
-        for conv, norm in zip(self.convs, self.norms, strict=True):
+        for conv in self.convs:
             conv.build((None, None, None, 1))
+        for conv, norm in zip(self.convs, self.norms, strict=False):
             norm.build((None, None, None, conv.filters))
+
+    def pooled(self, guide):
+        """`{number: heat map at the level's stride}`."""
+        maps, stride = {}, 1
+        for number in self.levels:
+            while stride < self.trunk.level(number).stride:
+                guide, stride = average_pool(guide), 2 * stride
+            maps[number] = guide
+        return maps
 
     def call(self, guide, training=False):
         """Computes the shifts.
@@ -178,42 +296,56 @@ class SpatialModulator(keras.layers.Layer):
             training: whether batch statistics are used and updated.
 
         Returns:
-            `{block number: list of L (N, ceil(H/s), ceil(W/s), C)}`, in the
-            order of the block's convolutions, s = 2^(block-1).
+            `{level's number: list of (N, ceil(H/s), ceil(W/s), C)}`, one per
+            place of the level, in their order, s its stride.
         """
         batch_statistics = training and not self.freeze_statistics
-        shifts, scale = {}, 1
-        for number, conv, norm in zip(self.blocks, self.convs, self.norms, strict=True):
-            while scale < number:
-                guide, scale = vgg.average_pool(guide), scale + 1
-            count = vgg.CONVS_PER_BLOCK[number - 1]
-            if batch_statistics:
-                whole = ops.relu(norm(conv(guide), training=True))
-                shifts[number] = ops.split(whole, count, axis=-1)
+        shifts = {}
+        maps = self.pooled(guide)
+        for index, number in enumerate(self.levels):
+            sizes = [p.channels for p in self.trunk.level(number).places]
+            conv = self.convs[index]
+            if self.form == "linear":
+                shifts[number] = self._folded(
+                    maps[number], conv.kernel, conv.bias, sizes, lambda x: x
+                )
+            elif batch_statistics:
+                norm = self.norms[index]
+                whole = ops.relu(norm(conv(maps[number]), training=True))
+                shifts[number] = _split(whole, sizes)
             else:
-                shifts[number] = self._folded(guide, conv, norm, count)
+                # The normalisation is part of kernel and bias.
+                norm = self.norms[index]
+                scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
+                bias = norm.beta - norm.moving_mean * scale
+                kernel = conv.kernel * scale
+                shifts[number] = self._folded(
+                    maps[number], kernel, bias, sizes, ops.relu
+                )
         return shifts
 
-    def _folded(self, guide, conv, norm, count):
-        """The same with known statistics: one convolution for each shift.
-
-        The normalisation is part of kernel and bias then, so that large maps
-        are written once and need not be cut into parts.
-        """
-        scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
-        bias = norm.beta - norm.moving_mean * scale
+    def _folded(self, guide, kernel, bias, sizes, finish):
+        """One product for each shift, written once, not cut out of a larger one."""
         kernel, guide, bias = (
-            ops.cast(value, self.compute_dtype)
-            for value in (conv.kernel * scale, guide, bias)
+            ops.cast(value, self.compute_dtype) for value in (kernel, guide, bias)
         )
-        parts = []
-        for k, b in zip(
-            ops.split(kernel, count, axis=-1), ops.split(bias, count), strict=True
-        ):
-            shift = ops.conv(guide, k, padding="same", data_format="channels_last")
-            parts.append(ops.relu(shift + ops.reshape(b, (1, 1, 1, -1))))
-        return parts
+        kernels, biases = _split(kernel, sizes), _split(bias, sizes)
+        # A 1x1 convolution of one channel is an outer product.
+        return [
+            finish(guide * k[0] + b) for k, b in zip(kernels, biases, strict=True)
+        ]
 
     def get_config(self):
         """Constructor arguments."""
-        return {**super().get_config(), "size": self.size, "blocks": self.blocks}
+        return {
+            **super().get_config(),
+            "backbone": self.backbone,
+            "levels": self.levels,
+            "form": self.form,
+        }
+
+
+def _split(x, sizes):
+    """Parts of the last axis."""
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]
+    return ops.split(x, ends, axis=-1)

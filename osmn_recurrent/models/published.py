@@ -35,7 +35,7 @@ class Preset:
             publish, or None where they give none.
         convert: command that makes `file`, with {file} for its path; empty
             for a packaged one.
-        size: of `build_model`.
+        backbone: of `build_model`; None: the network's own default.
         settings: further options of `build_model`.
         scores: `{measure: value}` as published.
         working_size: size of its training, at which a `VideoSegmenter` should
@@ -51,7 +51,7 @@ class Preset:
     sha256: str | None = None
     source_hash: str | None = None
     convert: str = ""
-    size: str = "full"
+    backbone: str | None = None
     settings: dict = dataclasses.field(default_factory=dict)
     scores: dict = dataclasses.field(default_factory=dict)
     working_size: int | tuple | None = None
@@ -65,7 +65,8 @@ def _of_the_study(model, title, sha256, region_similarity):
     """A `Preset` of the package, trained by experiments.study."""
     return Preset(
         model=model,
-        size="compact",
+        backbone="vgg16_compact",
+        settings={"visual_modulator": "release"},
         what=f"compact {title} of the small-scale study, see weights/CARD.md",
         source="this package (experiments.study)",
         licence="Apache-2.0; trained on DAVIS (CC BY-NC 4.0) and COCO's pictures "
@@ -154,13 +155,13 @@ def folder():
     return pathlib.Path.home() / ".cache" / "osmn_recurrent"
 
 
-def file_for(name, model, size, settings):
+def file_for(name, model, backbone, settings):
     """The file of a preset, for a network that it fits.
 
     Args:
         name: key of `PRESETS`.
         model: name of the network to be built.
-        size: its size.
+        backbone: its backbone.
         settings: its further options; those that a preset does not name
             must not change which variables there are.
 
@@ -172,8 +173,8 @@ def file_for(name, model, size, settings):
             get it and where to put it), or a packaged one that was changed.
     """
     preset = PRESETS[name]
-    given = {"model": model, "size": size, **settings}
-    wanted = {"model": preset.model, "size": preset.size, **preset.settings}
+    given = {"model": model, "backbone": backbone, **settings}
+    wanted = {"model": preset.model, "backbone": preset.backbone, **preset.settings}
     wrong = [key for key in wanted if given.get(key) != wanted[key]]
     if wrong:
         raise InputError(

@@ -1,9 +1,9 @@
-"""ReConvNet: OSMN with modulated ConvLSTMs after the last VGG blocks."""
+"""ReConvNet: OSMN with modulated ConvLSTMs after the last levels of its trunk."""
 
 import keras
 from keras import ops
 
-from osmn_recurrent.models import vgg
+from osmn_recurrent import backbones
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.recurrent import ModulatedConvLSTM2D
 
@@ -14,25 +14,26 @@ COUPLINGS = ("sequential", "residual")
 class ReConvNet(OSMN):
     """Recurrent extension of OSMN (ReConvNet section 2).
 
-    A `ModulatedConvLSTM2D` after conv3_3, conv4_3 and conv5_3; its output
-    feeds the next block and the side output. The visual modulator makes its
-    gammas too, 1280 more at full width; it gets no betas. The state is
-    carried over the whole video.
+    A `ModulatedConvLSTM2D` after conv3_3, conv4_3 and conv5_3 of VGG16, or the
+    levels of the same strides of other trunks; its output feeds the next level and
+    the side output. The visual modulator makes its gammas too, 1280 more for VGG16;
+    it gets no betas. The state is carried over the whole video.
 
     The paper leaves the following open; each is an option.
 
     Args:
-        size: "full" or "compact".
-        recurrent_blocks: numbers of the VGG blocks followed by a ConvLSTM.
-            Default (3, 4, 5), "the last three VGG-16 layers".
+        backbone: as of `OSMN`.
+        recurrent_levels: numbers of the levels followed by a ConvLSTM. Default:
+            the backbone's, (3, 4, 5) for VGG16, "the last three VGG-16 layers".
         coupling: "sequential" (default, as the paper draws it): the
             ConvLSTM's output takes the place of its input x. "residual":
             x + output, so that a ConvLSTM that puts out nothing leaves OSMN
             as it was; easier to start from OSMN's weights.
         kernel_size: of both kinds of ConvLSTM kernels. Default 3, VGG's.
         hidden_channels: channels of the ConvLSTMs. Default None: those of the
-            block, whose next layer's weights then fit. A number adds a linear
-            1x1 projection back to the block's channels.
+            level, whose next layer's weights then fit. A number adds a linear
+            1x1 projection back to the level's channels; the channelwise modulator
+            then needs `modulate="none"`, as it knows no such channels.
         modulate: "output" (default), "state" or "none": where the visual
             modulator's gammas apply; see `ModulatedConvLSTM2D`.
         **kwargs: as of `OSMN`.
@@ -40,45 +41,44 @@ class ReConvNet(OSMN):
 
     def __init__(
         self,
-        size="full",
-        recurrent_blocks=(3, 4, 5),
+        backbone="vgg16",
+        recurrent_levels=None,
         coupling="sequential",
         kernel_size=3,
         hidden_channels=None,
         modulate="output",
         **kwargs,
     ):
+        trunk = backbones.find(backbone)
+        recurrent_levels = tuple(recurrent_levels or trunk.recurrent)
         if coupling not in COUPLINGS:
             raise ValueError(
                 f"coupling must be one of {COUPLINGS}. Received: {coupling!r}"
             )
-        if not set(recurrent_blocks) <= {3, 4, 5}:
+        if not set(recurrent_levels) <= set(trunk.modulated):
             raise ValueError(
-                "recurrent_blocks must be among 3, 4 and 5. "
-                f"Received: {recurrent_blocks}"
+                f"recurrent_levels must be among {trunk.modulated}. "
+                f"Received: {recurrent_levels}"
             )
-        self._recurrent_gammas = (
-            sum(
-                hidden_channels or vgg.width_of(size).blocks[number - 1]
-                for number in recurrent_blocks
-            )
-            if modulate != "none"
-            else 0
-        )
-        super().__init__(size, **{"name": "reconvnet", **kwargs})
-        self.recurrent_blocks = tuple(recurrent_blocks)
+        self._open = recurrent_levels, hidden_channels, modulate
+        super().__init__(backbone, **{"name": "reconvnet", **kwargs})
+        if hidden_channels and self.visual_modulator == "channelwise":
+            if self.use_visual_modulator and modulate != "none":
+                raise ValueError(
+                    "hidden_channels with the channelwise visual modulator needs "
+                    f"modulate='none'. Received: modulate={modulate!r}"
+                )
+        self.recurrent_levels = recurrent_levels
         self.coupling, self.kernel_size = coupling, kernel_size
         self.hidden_channels, self.modulate = hidden_channels, modulate
         self.cells, self.projections = [], []
-        for number in self.recurrent_blocks:
-            channels = self.width.blocks[number - 1]
-            filters = hidden_channels or channels
+        for number in self.recurrent_levels:
             self.cells.append(
                 ModulatedConvLSTM2D(
-                    filters,
+                    self._recurrent_channels(number),
                     kernel_size,
                     "output" if modulate == "none" else modulate,
-                    self.width.new_kernel(),
+                    trunk.new_kernel(),
                     dtype=self.dtype_policy,
                     name=f"convlstm{number}",
                 )
@@ -86,20 +86,27 @@ class ReConvNet(OSMN):
             if hidden_channels:
                 self.projections.append(
                     keras.layers.Conv2D(
-                        channels,
+                        trunk.level(number).channels,
                         1,
                         use_bias=False,
-                        kernel_initializer=self.width.new_kernel(),
+                        kernel_initializer=trunk.new_kernel(),
                         data_format="channels_last",
                         dtype=self.dtype_policy,
                         name=f"convlstm{number}_projection",
                     )
                 )
 
+    def _modulated_recurrent_levels(self):
+        levels, _, modulate = self._open
+        return () if modulate == "none" else levels
+
+    def _recurrent_channels(self, number):
+        return self._open[1] or super()._recurrent_channels(number)
+
     def gamma_layout(self):
         """OSMN's gammas, then those of the ConvLSTMs."""
         layout = super().gamma_layout()
-        if self._recurrent_gammas:
+        if self.modulate != "none":
             for cell in self.cells:
                 start = layout[-1][2]
                 layout.append((cell.name, start, start + cell.filters))
@@ -108,20 +115,19 @@ class ReConvNet(OSMN):
     def build(self, input_shape=None):
         """Makes all variables; no input shape is needed."""
         super().build(input_shape)
-        for number, cell in zip(self.recurrent_blocks, self.cells, strict=True):
-            cell.build((None, None, None, self.width.blocks[number - 1]))
+        for number, cell in zip(self.recurrent_levels, self.cells, strict=True):
+            cell.build((None, None, None, self.backbone.level(number).channels))
         for projection in self.projections:
             projection.build((None, None, None, self.hidden_channels))
 
     def initial_state(self, objects, height, width):
-        """Zero `(h, c)` of each ConvLSTM, in the order of the blocks."""
-        state = []
-        for number, cell in zip(self.recurrent_blocks, self.cells, strict=True):
-            stride = 2 ** (number - 1)
-            state.append(
-                cell.initial_state(objects, -(-height // stride), -(-width // stride))
+        """Zero `(h, c)` of each ConvLSTM, in the order of the levels."""
+        return tuple(
+            cell.initial_state(
+                objects, *self.backbone.level_size(number, height, width)
             )
-        return tuple(state)
+            for number, cell in zip(self.recurrent_levels, self.cells, strict=True)
+        )
 
     def _run_merged(self, image, guide, modulation, state, length, training):
         if state is None:
@@ -132,12 +138,12 @@ class ReConvNet(OSMN):
         return self._decode(frame, guide, modulation, state, length, training)
 
     def _recur(self, number, x, modulation, state, length):
-        if number not in self.recurrent_blocks:
+        if number not in self.recurrent_levels:
             return x, []
-        index = self.recurrent_blocks.index(number)
+        index = self.recurrent_levels.index(number)
         cell = self.cells[index]
         gamma = None
-        if self.modulator is not None and self._recurrent_gammas:
+        if self.modulator is not None and self.modulate != "none":
             start, end = next(
                 (a, b) for name, a, b in self.gamma_layout() if name == cell.name
             )
@@ -155,7 +161,7 @@ class ReConvNet(OSMN):
         """Constructor arguments."""
         return {
             **super().get_config(),
-            "recurrent_blocks": self.recurrent_blocks,
+            "recurrent_levels": self.recurrent_levels,
             "coupling": self.coupling,
             "kernel_size": self.kernel_size,
             "hidden_channels": self.hidden_channels,

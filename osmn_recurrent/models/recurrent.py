@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from osmn_recurrent.models import pieces
+from osmn_recurrent.backbones import cpu_convolutions
 
 MODULATE = ("output", "state")
 
@@ -183,7 +183,7 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         return output, output if self.modulate == "state" else hidden, cell
 
     def _conv(self, x, kernel):
-        return pieces.conv(x, ops.cast(kernel, self.compute_dtype))
+        return cpu_convolutions.conv(x, ops.cast(kernel, self.compute_dtype))
 
     def get_config(self):
         """Constructor arguments."""

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from osmn_recurrent.models import vgg
+from osmn_recurrent import backbones
 
 
 class SegmentationModel(keras.Model):
@@ -24,23 +24,27 @@ class SegmentationModel(keras.Model):
             mask in the frame before: "gaussian" (`guides.spatial_guide`),
             "mask" (`guides.mask_guide`) or "none".
         use_visual_modulator: whether `adapt` gives a modulation.
-        modulator: the `VisualModulator`, or None.
+        modulator: the visual modulator, or None.
+        modulator_sp: the `SpatialModulator`, or None.
+        cells: the `ModulatedConvLSTM2D`s, a list.
+        backbone: the `Backbone`.
 
     Args:
-        size: "full" (the papers' widths) or "compact".
+        backbone: name of the backbone, see `backbones.NAMES`.
         **kwargs: `name` and `dtype` of `keras.Model`.
     """
 
     guide_kind = "gaussian"
     use_visual_modulator = True
-    modulator = None
+    takes_visual_modulator = False
+    modulator = modulator_sp = None
+    cells = ()
 
-    def __init__(self, size="full", **kwargs):
+    def __init__(self, backbone="vgg16", **kwargs):
         # Without autocast the image reaches the first convolution, and the
         # heat map the pooling, in float32; layers cast for themselves.
         super().__init__(autocast=False, **kwargs)
-        self.size = size
-        self.width = vgg.width_of(size)
+        self.backbone = backbones.find(backbone)
 
     def gamma_layout(self):
         """Where each layer's gammas lie in the modulation vector.
@@ -62,6 +66,9 @@ class SegmentationModel(keras.Model):
         """
         if self.modulator is None:
             return ()
+        return self._modulation(visual_guide, training)
+
+    def _modulation(self, visual_guide, training):
         return self.modulator(visual_guide, training=training)
 
     def encode(self, image):
@@ -165,12 +172,13 @@ class SegmentationModel(keras.Model):
         """Trades time for memory in training (`keras.remat`).
 
         Args:
-            on: True keeps only what enters a VGG block or a time step of a
-                ConvLSTM, and computes the rest again for the gradient.
+            on: True keeps only what enters a level of the trunk or a time step
+                of a ConvLSTM, and computes the rest again for the gradient.
         """
-        for layer in self._flatten_layers():
-            if hasattr(layer, "rematerialise") and layer is not self:
-                layer.rematerialise = on
+        parts = [self.seg, *([self.modulator] if self.modulator else [])]
+        levels = [b for part in parts for b in getattr(part, "blocks", ())]
+        for layer in [*levels, *self.cells]:
+            layer.rematerialise = on
 
     def get_build_config(self):
         """No shapes are needed, but Keras ignores an empty dict."""
@@ -185,16 +193,25 @@ class SegmentationModel(keras.Model):
         return {
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-            "size": self.size,
+            "backbone": self.backbone.name,
         }
 
     @classmethod
     def from_config(cls, config):
         """Makes the model that `get_config` describes."""
         config = dict(config)
+        if "size" in config:  # a file from before backbones had names
+            config["backbone"] = _EARLIER_SIZES[config.pop("size")]
+            if cls.takes_visual_modulator:
+                config["visual_modulator"] = "release"
+        if "recurrent_blocks" in config:
+            config["recurrent_levels"] = config.pop("recurrent_blocks")
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
         return cls(**config)
+
+
+_EARLIER_SIZES = {"full": "vgg16", "compact": "vgg16_compact"}
 
 
 def _merge_time(x):

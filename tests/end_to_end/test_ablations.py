@@ -64,7 +64,7 @@ def test_the_grid(data, tmp_path, capsys):
     assert cell("scheduled_sampling")["scheduled_sampling"] == 1.0
     assert load_model(out / "no_visual" / "model.keras").modulator is None
     assert not load_model(out / "no_spatial" / "model.keras").use_spatial_modulator
-    assert load_model(out / "one_convlstm" / "model.keras").recurrent_blocks == (5,)
+    assert load_model(out / "one_convlstm" / "model.keras").recurrent_levels == (5,)
     assert load_model(out / "residual" / "model.keras").coupling == "residual"
     assert load_model(out / "unmodulated" / "model.keras").modulate == "none"
     # Finished cells stay; one that is gone is made again and changes nothing.

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from osmn_recurrent.guides import MEAN_BGR
+from osmn_recurrent.colours import MEAN_BGR
 
 CASES = {
     "osmn_64x96_seed7": ("osmn", {}),

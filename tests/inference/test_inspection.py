@@ -55,7 +55,7 @@ def test_looks_and_their_pictures():
     np.testing.assert_array_equal(looks.guides[5], last)
     shown = looks.pictures()[0]
     assert (shown[(first == 0).all(-1)] == 0).all()
-    restored = first + np.float32(guides.MEAN_BGR)
+    restored = first + np.float32(colours.MEAN_BGR)
     inside = ~(first == 0).all(-1)
     np.testing.assert_allclose(shown[inside], restored[inside][:, ::-1], atol=0.5)
 

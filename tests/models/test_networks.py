@@ -69,8 +69,8 @@ def test_a_clip_whole_and_frame_by_frame(network):
         {"modulate": "none"},
         {"hidden_channels": 8},
         {"hidden_channels": 96},  # the channels of block 4 alone
-        {"recurrent_blocks": (5,)},
-        {"kernel_size": 5, "recurrent_blocks": (3, 4)},
+        {"recurrent_levels": (5,)},
+        {"kernel_size": 5, "recurrent_levels": (3, 4)},
         {"mod_early_conv": True},
         {"use_visual_modulator": False},
         {"use_spatial_modulator": False},

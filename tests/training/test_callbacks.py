@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from osmn_recurrent.guides import MEAN_BGR
+from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.models import presets
 from osmn_recurrent.training.callbacks import CsvLog, MeanLoss, TensorBoardLog
 

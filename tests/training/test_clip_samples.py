@@ -134,7 +134,7 @@ def test_colours_change_alike_in_all_pictures_of_a_sample(clip):
         )
         np.testing.assert_array_equal(label, before[3])
         np.testing.assert_array_equal(spatial, before[2])
-        for channel, mean in enumerate(guides.MEAN_BGR):
+        for channel, mean in enumerate(colours.MEAN_BGR):
             old, new = (
                 np.rint(x[..., channel] + mean).astype(int) for x in (before[0], image)
             )

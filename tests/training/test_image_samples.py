@@ -108,7 +108,7 @@ def test_a_picture_is_stretched_as_pillow_does(test_data, tmp_path):
     picture, mask = objects.image(int(made._order(0)[1]))
     stretched = Image.fromarray(picture).resize((320, 200), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(
-        image, np.asarray(stretched)[..., ::-1] - np.float32(guides.MEAN_BGR)
+        image, np.asarray(stretched)[..., ::-1] - np.float32(colours.MEAN_BGR)
     )
     nearest = Image.fromarray(mask).resize((320, 200), Image.Resampling.NEAREST)
     np.testing.assert_array_equal(label[..., 0], nearest)

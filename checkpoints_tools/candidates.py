@@ -5,7 +5,7 @@ import threading
 import keras
 
 from checkpoints_tools.release_names import name_of
-from osmn_recurrent.models import SIZE_NAMES
+from osmn_recurrent.backbones import NAMES
 from osmn_recurrent.models.presets import MODELS, weights_of
 
 VARIANTS = (
@@ -22,12 +22,12 @@ VARIANTS = (
 """Networks and switches that decide which variables there are."""
 
 
-def expected_shapes(name, size, **options):
+def expected_shapes(name, backbone, **options):
     """Shapes of a network's weights; nothing is allocated.
 
     Args:
         name: of `build_model`, as are the others.
-        size: "full" or "compact".
+        backbone: name of the trunk.
         **options: the network's switches.
 
     Returns:
@@ -39,7 +39,7 @@ def expected_shapes(name, size, **options):
         # In this scope Keras notes what it would allocate; the notes belong to
         # the thread and go with it.
         with keras.StatelessScope(initialize_variables=False):
-            model = MODELS[name](size=size, **options)
+            model = MODELS[name](backbone=backbone, **options)
             model.build()
         for variable in weights_of(model):
             found[name_of(variable.path.split("/", 1)[1])] = tuple(variable.shape)
@@ -50,9 +50,9 @@ def expected_shapes(name, size, **options):
     return found
 
 
-def label(name, size, options):
-    """A network in words, such as "osmn (full, mod_early_conv=True)"."""
-    details = [size, *(f"{key}={value}" for key, value in options.items())]
+def label(name, backbone, options):
+    """A network in words, such as "osmn (vgg16, mod_early_conv=True)"."""
+    details = [backbone, *(f"{key}={value}" for key, value in options.items())]
     return f"{name} ({', '.join(details)})"
 
 
@@ -64,13 +64,13 @@ def differences(shapes):
 
     Returns:
         List of `(label, missing, left over, misshaped)`, the best first: dicts
-        as in `ImportReport`. Of a network's sizes only the nearer one.
+        as in `ImportReport`. Of a network's backbones only the nearest one.
     """
     found = []
     for name, options in VARIANTS:
-        sizes = []
-        for size in SIZE_NAMES:
-            expected = expected_shapes(name, size, **options)
+        variants = []
+        for backbone in NAMES:
+            expected = expected_shapes(name, backbone, **options)
             missing = {n: s for n, s in expected.items() if n not in shapes}
             over = {n: s for n, s in shapes.items() if n not in expected}
             misshaped = {
@@ -78,8 +78,8 @@ def differences(shapes):
                 for n, s in expected.items()
                 if n in shapes and shapes[n] != s
             }
-            sizes.append((label(name, size, options), missing, over, misshaped))
-        found.append(min(sizes, key=_faults))
+            variants.append((label(name, backbone, options), missing, over, misshaped))
+        found.append(min(variants, key=_faults))
     return sorted(found, key=_faults)
 
 

@@ -11,9 +11,9 @@ import shlex
 import numpy as np
 from absl import flags
 
-from osmn_recurrent import files, programs, provenance
+from osmn_recurrent import backbones, files, programs, provenance
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.published import sha256_of
 from osmn_recurrent.names import printable
 
@@ -28,7 +28,9 @@ def define_network_flags(values):
         values: the program's `absl.flags.FlagValues`.
     """
     flags.DEFINE_enum("model", "osmn", NAMES, "The network.", flag_values=values)
-    flags.DEFINE_enum("size", "full", SIZE_NAMES, "Channel counts.", flag_values=values)
+    flags.DEFINE_enum(
+        "backbone", "vgg16", backbones.NAMES, "Its trunk.", flag_values=values
+    )
     flags.DEFINE_bool(
         "mod_early_conv",
         False,
@@ -167,8 +169,8 @@ def _network(values, settings):
 
     classes = {network.__name__: network for network in presets.MODELS.values()}
     saved = classes.get(settings and settings.get("class_name"))
-    if saved is None or any(values[n].present for n in ("model", "size", *VARIANT)):
-        return presets.build_model(values.model, values.size, **variant_of(values))
+    if saved is None or any(values[n].present for n in ("model", "backbone", *VARIANT)):
+        return presets.build_model(values.model, values.backbone, **variant_of(values))
     try:
         model = saved.from_config(settings["config"])
     except (KeyError, TypeError, ValueError) as error:

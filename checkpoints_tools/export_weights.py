@@ -59,7 +59,7 @@ def main():
     else:
         model = presets.build_model(
             FLAGS.model,
-            FLAGS.size,
+            FLAGS.backbone,
             weights=FLAGS.weights,
             **conversion.variant_of(FLAGS),
         )

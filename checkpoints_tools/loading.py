@@ -237,6 +237,6 @@ def _refusal(report, model, hint):
     if len(faults) > MOST_NAMED:
         listed += f"; and {len(faults) - MOST_NAMED} more"
     return (
-        f"{report.path} does not fit {model.name} (size {model.size}): {listed}. "
+        f"{report.path} does not fit {model.name} ({model.backbone.name}): {listed}. "
         + (hint or "Choose the model, size and variant that it was saved from.")
     )

@@ -11,8 +11,11 @@ import re
 import numpy as np
 
 from osmn_recurrent.models import presets
-from osmn_recurrent.models.decoders import HypercolumnDecoder, bilinear_kernel
-from osmn_recurrent.models.masktrack import MaskTrack
+from osmn_recurrent.models.decoders import (
+    AtrousPyramidDecoder,
+    HypercolumnDecoder,
+    bilinear_kernel,
+)
 
 SCOPE = "osmn"
 """Scope of all variables of the release."""
@@ -91,14 +94,17 @@ def fixed_kernels(model):
         Dict of release name to float32 array (2s, 2s, C, C), the identity
         over the channels.
     """
-    if isinstance(model, MaskTrack):
+    trunk = model.backbone
+    if isinstance(model.seg.decoder, AtrousPyramidDecoder):
         scales, channels = {"score-up": 8}, 1
-    else:
-        channels = model.width.side
+    elif isinstance(model.seg.decoder, HypercolumnDecoder):
+        channels = trunk.width.side
         scales = {
-            f"score-multi{number}-up": 2 ** (number - 1)
-            for number in HypercolumnDecoder.BLOCKS
+            f"score-multi{number}-up": trunk.level(number).stride
+            for number in trunk.sides
         }
+    else:
+        return {}
     eye = np.eye(channels, dtype=np.float32)
     return {
         f"{SCOPE}/seg/{name}/weights": bilinear_kernel(stride)[:, :, None, None] * eye

@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 
-from osmn_recurrent.models.vgg import CONVS_PER_BLOCK
+from osmn_recurrent.backbones.vgg16 import CONVS_PER_BLOCK
 
 CONVS = tuple(
     f"conv{block}_{i + 1}"

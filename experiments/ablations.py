@@ -19,9 +19,8 @@ import shutil
 from absl import flags
 
 from experiments import ablation_grid
-from osmn_recurrent import files, programs, run_folder, text_files
+from osmn_recurrent import backbones, files, programs, run_folder, text_files
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import SIZE_NAMES
 
 FLAGS = flags.FlagValues()
 
@@ -50,7 +49,9 @@ flags.DEFINE_list(
     "Only these cells, and what they need. Default: all.",
     flag_values=FLAGS,
 )
-flags.DEFINE_enum("size", "compact", SIZE_NAMES, "(full)", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "backbone", "vgg16_compact", backbones.NAMES, "(vgg16)", flag_values=FLAGS
+)
 _string("init_from", None, "A .keras file of OSMN that all OSMN cells start from.")
 _integer("height", 120, "Height of the network image in training (480).")
 _integer("width", 214, "Its width (854).")
@@ -208,7 +209,7 @@ def train_cell(cell, clips, out):
     if (folder / "model.keras").exists():
         return
     keras.utils.set_random_seed(FLAGS.seed)
-    model = presets.build_model(cell.network, FLAGS.size, **cell.options)
+    model = presets.build_model(cell.network, FLAGS.backbone, **cell.options)
     if cell.start:
         presets.transfer_weights(
             model, presets.load_model(out / cell.start / "model.keras")
@@ -228,7 +229,7 @@ def share_weights(model, source):
         if path not in given or given[path].shape != variable.shape:
             raise InputError(
                 f"{FLAGS.init_from} has no fitting {path}; give the weights of an "
-                f"OSMN of --size={FLAGS.size}."
+                f"OSMN of --backbone={FLAGS.backbone}."
             )
         variable.assign(given[path])
 

@@ -185,7 +185,7 @@ def draw_network(out):
             f"{', '.join(each.name for each in clips[:8])}."
         )
     options = shared_flags.parse_model_options(FLAGS.model_option)
-    model = segment.load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
+    model = segment.load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     name = type(model).__name__
     if getattr(model, "modulator_sp", None) is not None:
         report(

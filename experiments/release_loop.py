@@ -16,7 +16,7 @@ import tensorflow as tf
 from PIL import Image
 
 from osmn_recurrent import guides
-from osmn_recurrent.models import vgg
+from osmn_recurrent.backbones.vgg16 import max_pool
 from osmn_recurrent.models.decoders import bilinear_kernel
 from osmn_recurrent.models.osmn import OSMN
 
@@ -106,7 +106,7 @@ def release_graph(model):
         (1, H, W, 1).
     """
     parts = _constants(model)
-    scale = model.width.input_scale
+    scale = model.backbone.width.input_scale
 
     def graph(image, heat, gammas):
         size = tf.shape(image)[1:3]
@@ -181,7 +181,7 @@ def _constants(model):
 
     decoder, spatial = model.seg.decoder, model.modulator_sp
     sides = []
-    for number, conv in zip(decoder.BLOCKS, decoder.sides, strict=True):
+    for number, conv in zip(decoder.numbers, decoder.sides, strict=True):
         stride, channels = 2 ** (number - 1), conv.filters
         dense = bilinear_kernel(stride)[..., None, None] * np.eye(channels)
         sides.append([*values(conv.kernel, conv.bias), *values(dense)])
@@ -199,7 +199,7 @@ def _constants(model):
                 norm.moving_variance,
             )
             for number, conv, norm in zip(
-                spatial.blocks, spatial.convs, spatial.norms, strict=True
+                spatial.levels, spatial.convs, spatial.norms, strict=True
             )
         },
         "sides": sides,
@@ -225,12 +225,12 @@ def bare_convolutions(model, precision):
         for block in model.seg.blocks
     ]
     blocks = tf.nest.map_structure(lambda w: tf.cast(w, precision), blocks)
-    scale = model.width.input_scale
+    scale = model.backbone.width.input_scale
 
     def convolutions(image):
         x = tf.cast(image * scale, precision)
         for number, convs in enumerate(blocks, 1):
-            x = x if number == 1 else vgg.max_pool(x)
+            x = x if number == 1 else max_pool(x)
             for kernel, bias in convs:
                 x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
         return x

@@ -106,7 +106,7 @@ def main():
     machine, before = hardware.describe(), hardware.load()
     result = {
         "model": type(model).__name__,
-        "size": model.size,
+        "backbone": model.backbone.name,
         "frame": [FLAGS.height, FLAGS.width],
         "hardware": machine,
         "versions": provenance.versions(),
@@ -185,9 +185,9 @@ def _network():
 
     options = shared_flags.parse_model_options(FLAGS.model_option)
     if FLAGS.weights:
-        return load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
+        return load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     keras.utils.set_random_seed(0)
-    model = presets.build_model(FLAGS.model or "osmn", FLAGS.size or "full", **options)
+    model = presets.build_model(FLAGS.model or "osmn", FLAGS.backbone, **options)
     # Zero kernels, which new modulators have, could be quicker than others.
     rng = np.random.default_rng(0)
     if model.modulator is not None:
@@ -260,7 +260,7 @@ def report(result):
     load = ["unknown" if v is None else f"{v:.1f}" for v in result["load_average"]]
     height, width = result["frame"]
     parts = [
-        f"{result['model']} ({result['size']}), frames of {width}x{height}",
+        f"{result['model']} ({result['backbone']}), frames of {width}x{height}",
         f"{hardware.in_words(result['hardware'])}; {versions}",
         f"load average {load[0]} before, {load[1]} after (this program adds "
         f"about {result['hardware']['cores']})",
@@ -343,7 +343,7 @@ def _plot(result, path):
     axes.set(xlabel="objects", ylabel="seconds per frame (no files)")
     height, width = result["frame"]
     axes.set_title(
-        f"{result['model']} ({result['size']}), {width}x{height}\n"
+        f"{result['model']} ({result['backbone']}), {width}x{height}\n"
         f"{hardware.in_words(result['hardware'])}",
         fontsize=9,
     )

@@ -16,12 +16,12 @@ import time
 from absl import flags
 
 from experiments import hardware
-from osmn_recurrent import files, programs, provenance
-from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent import backbones, files, programs, provenance
+from osmn_recurrent.models import NAMES
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_enum("model", "reconvnet", NAMES, "Network.", flag_values=FLAGS)
-flags.DEFINE_enum("size", "full", SIZE_NAMES, "Channel counts.", flag_values=FLAGS)
+flags.DEFINE_enum("backbone", "vgg16", backbones.NAMES, "Trunk.", flag_values=FLAGS)
 flags.DEFINE_integer(
     "clip_length", 4, "Frames per sample; 0: images.", lower_bound=0, flag_values=FLAGS
 )
@@ -72,7 +72,9 @@ def measure(case):
         rematerialise=way == "rematerialise",
         truncation=int(value) if way == "truncation" else None,
     )
-    model = presets.build_model(case["model"], case["size"], dtype=case["precision"])
+    model = presets.build_model(
+        case["model"], case["backbone"], dtype=case["precision"]
+    )
     steps.prepare(model, settings, 1)
     optimizer = optimizers.make_optimizer(settings, case["precision"])
     optimizer.build(steps.trained_variables(model, settings))
@@ -103,7 +105,10 @@ def main():
 
     path = pathlib.Path(FLAGS.out) / "training_speed.json"
     files.check_output(path)
-    names = ("model", "size", "clip_length", "height", "width", "batch_size", "steps")
+    names = (
+        *("model", "backbone", "clip_length", "height"),
+        *("width", "batch_size", "steps"),
+    )
     case = {name: FLAGS[name].value for name in names}
     rows = []
     for precision in FLAGS.precision:

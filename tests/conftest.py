@@ -35,7 +35,7 @@ def random_weights(tmp_path_factory):
         ("reconvnet", {"coupling": "residual"}),
     ):
         keras.utils.set_random_seed(1)
-        model = presets.build_model(name, "compact", **options)
+        model = presets.build_model(name, "vgg16_compact", **options)
         found[f"{name}.weights.h5"] = folder / f"{name}.weights.h5"
         found[f"{name}.keras"] = folder / f"{name}.keras"
         for path in (folder / f"{name}.weights.h5", folder / f"{name}.keras"):

@@ -18,14 +18,14 @@ def test_the_house_rules_hold():
     ("path", "text", "fault"),
     [
         (
-            "osmn_recurrent/models/vgg.py",
+            "osmn_recurrent/models/osmn.py",
             "import tensorflow as tf",
-            "osmn_recurrent.models.vgg: 1: tensorflow in a room that is Keras only",
+            "osmn_recurrent.models.osmn: 1: tensorflow in a room that is Keras only",
         ),
         (
-            "osmn_recurrent/models/vgg.py",
+            "osmn_recurrent/models/osmn.py",
             "from ..training import pipeline",
-            "osmn_recurrent.models.vgg: 1: osmn_recurrent.models imports "
+            "osmn_recurrent.models.osmn: 1: osmn_recurrent.models imports "
             "osmn_recurrent.training",
         ),
         (

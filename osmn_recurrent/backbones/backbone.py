@@ -76,6 +76,8 @@ class Backbone:
             this before the trunk sees them.
         pretrained: name of the ImageNet weights that `weights="imagenet"`
             loads (see `backbones.pretrained`), or None.
+        masktrack_form: name of the backbone that MaskTrack takes in its place, or
+            None.
         from_scratch: whether networks on it are meant to be trained without
             ImageNet weights; chooses defaults of fine-tuning.
     """
@@ -93,6 +95,7 @@ class Backbone:
     spatial = "release"
     multiple = 1
     pretrained = None
+    masktrack_form = None
     from_scratch = False
 
     def make_levels(self, dtype=None):

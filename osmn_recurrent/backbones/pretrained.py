@@ -212,15 +212,15 @@ def assign(levels, arrays):
             level.stem.kernel.assign(kernel)
             level.stem.bias.assign(bias)
         for index, block in enumerate(level.blocks, level.first):
-            name, norm = f"_blocks.{index}", 0
-            parts = [("_depthwise_conv", block.depthwise), ("_project_conv", block.project)]
+            name = f"_blocks.{index}"
+            parts = [
+                ("_depthwise_conv", "_bn1", block.depthwise),
+                ("_project_conv", "_bn2", block.project),
+            ]
             if block.expansion > 1:
-                parts.insert(0, ("_expand_conv", block.expand))
-                norm = -1
-            for offset, (part, layer) in enumerate(parts):
-                # Norms are numbered by place: 0 belongs to the expansion.
-                number = offset if norm else offset + 1
-                values = folded(arrays, f"{name}.{part}", f"{name}._bn{number}")
+                parts.append(("_expand_conv", "_bn0", block.expand))
+            for conv, norm, layer in parts:
+                values = folded(arrays, f"{name}.{conv}", f"{name}.{norm}")
                 for variable, value in zip(layer.weights, values, strict=True):
                     variable.assign(value)
 
@@ -240,7 +240,7 @@ def classify(levels, arrays, picture):
     for level in levels:
         x = level(x)
     kernel, bias = folded(arrays, "_conv_head", "_bn1")
-    x = ops.relu6(ops.conv(x, kernel, padding="same", data_format="channels_last") + bias)
-    x = ops.mean(x, axis=(1, 2))
+    x = ops.conv(x, kernel, padding="same", data_format="channels_last")
+    x = ops.mean(ops.relu6(x + bias), axis=(1, 2))
     logits = ops.matmul(x, arrays["_fc.weight"].T) + arrays["_fc.bias"]
     return ops.convert_to_numpy(ops.softmax(logits))[0]

@@ -74,8 +74,6 @@ class VGG16(Backbone):
         self.width = width
         self.dilations, self.pools = dilations, (None, *pools)
         self.from_scratch = width.new_stddev is None
-        if self.from_scratch:
-            self.visual_modulator = "channelwise"
         levels, stride = [], 1
         for number, channels in enumerate(width.blocks, 1):
             stride *= self.pools[number - 1][1] if number > 1 else 1
@@ -216,5 +214,6 @@ def max_pool(x, size=2, stride=2):
     return ops.max_pool(x, size, stride, padding="same", data_format="channels_last")
 
 
-backbones.register(VGG16("vgg16", FULL))
-backbones.register(VGG16("vgg16_compact", COMPACT))
+for _suffix, _width in (("", FULL), ("_compact", COMPACT)):
+    _vgg16 = backbones.register(VGG16(f"vgg16{_suffix}", _width))
+    _vgg16.masktrack_form = f"deeplab_masktrack{_suffix}"

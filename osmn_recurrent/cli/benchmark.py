@@ -240,13 +240,13 @@ def score_row(entry, clips, sequences, categories, out):
     """Segments if need be, and scores.
 
     Returns:
-        dict: "network", "size" and "seconds_per_frame" (None for masks; the
+        dict: "network", "backbone" and "seconds_per_frame" (None for masks; the
         seconds are the mean over clips of the median wall-clock time, files
         included), "source", and what `score_report.score_report` gives.
     """
     from osmn_recurrent.metrics import result_folder, score_report
 
-    row = {"network": None, "size": None, "seconds_per_frame": None}
+    row = {"network": None, "backbone": None, "seconds_per_frame": None}
     row["source"] = str(entry.folder or entry.weights)
     folder = entry.folder
     if entry.weights:
@@ -260,7 +260,7 @@ def segment_set(entry, clips, folder):
     """Segments every clip that has no masks yet.
 
     Returns:
-        dict: "network", the class's name, its "size", and "seconds_per_frame",
+        dict: "network", the class's name, its "backbone", and "seconds_per_frame",
         None where the clips are too short to tell.
     """
     from osmn_recurrent.inference.output import segment_clip
@@ -268,7 +268,7 @@ def segment_set(entry, clips, folder):
     loop = shared_flags.loop_options(FLAGS, entry.weights)
     own = entry.weights not in PRESETS and not entry.weights.endswith(".keras")
     options = shared_flags.parse_model_options(FLAGS.model_option) if own else {}
-    size = FLAGS.size if own else None
+    size = FLAGS.backbone if own else None
     model = segment.load_network(entry.weights, entry.model, size, options)
     steps, segmenter, times = FLAGS.finetune_steps, None, []
     for clip in clips:
@@ -286,7 +286,7 @@ def segment_set(entry, clips, folder):
             times.append(outcome.seconds)
     return {
         "network": type(model).__name__,
-        "size": model.get_config()["size"],
+        "backbone": model.backbone.name,
         "seconds_per_frame": sum(times) / len(times) if times else None,
     }
 

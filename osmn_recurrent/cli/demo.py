@@ -241,11 +241,11 @@ def train_networks(clips, out, settings):
     finished = {m: folder / m.lower() / "model.keras" for m in (OSMN, RECONVNET)}
     keras.utils.set_random_seed(settings.seed)
     if not finished[OSMN].exists():
-        model = presets.build_model("osmn", "compact")
+        model = presets.build_model("osmn", "vgg16_compact")
         trainer.train(model, clips, images, finished[OSMN].parent, "OSMN")
     osmn = presets.load_model(finished[OSMN])
     if not finished[RECONVNET].exists():
-        model = presets.build_model("reconvnet", "compact", coupling="residual")
+        model = presets.build_model("reconvnet", "vgg16_compact", coupling="residual")
         presets.transfer_weights(model, osmn)
         folder = finished[RECONVNET].parent
         trainer.train(model, clips, sequences, folder, "ReConvNet")

@@ -67,7 +67,7 @@ def main():
     if "onnx" in FLAGS.formats:
         exporting.onnx_packages()  # missing ones are told of before the work
     options = shared_flags.parse_model_options(FLAGS.model_option)
-    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
+    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     if model.dtype_policy.name != "float32":
         model = presets.with_dtype(model, "float32")
     with run_folder.hold(out):

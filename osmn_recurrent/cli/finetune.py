@@ -151,7 +151,7 @@ def main():
     model = segment.load_network(
         FLAGS.weights,
         FLAGS.model,
-        FLAGS.size,
+        FLAGS.backbone,
         shared_flags.parse_model_options(FLAGS.model_option),
     )
     settings = finetune_settings(model)

@@ -4,9 +4,10 @@ import ast
 
 from absl import flags
 
+from osmn_recurrent import backbones
 from osmn_recurrent.datasets.by_name import DATASETS
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.published import PRESETS
 
 
@@ -51,13 +52,13 @@ def set_arguments(flag_values):
 
 
 def define_network(flag_values):
-    """Defines --size and --model_option of weights that do not know them."""
+    """Defines --backbone and --model_option, for weights that do not know them."""
     flags.DEFINE_enum(
-        "size",
+        "backbone",
         None,
-        SIZE_NAMES,
-        "Channel counts: the papers' (full) or small. Default: full, or what a "
-        ".keras file says.",
+        backbones.NAMES,
+        "Trunk of the network (papers: vgg16). Default: vgg16, or what a .keras file "
+        "or a preset says.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(

@@ -5,7 +5,7 @@ Example:
     osmn segment --video=clip.mp4 --mask=first.png --out=runs/mine
 
 Without --weights it uses those that come with the package. Presets and .keras
-files know their model; a .weights.h5 file needs --model, --size, --model_option.
+files know their model; a .weights.h5 file needs --model, --backbone, --model_option.
 Writes OUT/CLIP/FRAME.png (palette masks under the frames' names), beside them
 run.json (settings, versions, seconds per frame), and OUT/CLIP.webm, the masks
 over the frames. A run that broke off goes on when it is started again.
@@ -143,7 +143,7 @@ def segment(clip, out, loop, options):
     """
     from osmn_recurrent.inference import output
 
-    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
+    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     segmenter = tuning.make_segmenter(model, clip, out, loop, FLAGS.finetune_steps)
     folder = out / clip.name
     try:
@@ -164,14 +164,14 @@ def segment(clip, out, loop, options):
     return tuple(written)
 
 
-def load_network(weights, name, size, options):
+def load_network(weights, name, backbone, options):
     """The network of `--weights`.
 
     Args:
         weights: a `.keras` file, which knows its network, a `.weights.h5`, or
             the name of a preset, which knows it too.
         name: the network's name; may be None with a `.keras` file.
-        size: "full", "compact" or None.
+        backbone: name of its trunk, or None.
         options: further settings of the network. With a `.keras` file all
             of these must agree with what it holds.
 
@@ -185,15 +185,15 @@ def load_network(weights, name, size, options):
 
     if weights in published.PRESETS:
         preset = published.PRESETS[weights]
-        name, size = name or preset.model, size or preset.size
+        name, backbone = name or preset.model, backbone or preset.backbone
         options = {**preset.settings, **options}
-        weights = published.file_for(weights, name, size, options)
+        weights = published.file_for(weights, name, backbone, options)
     weights = pathlib.Path(weights)
     if weights.suffix == ".keras" and weights.is_file():
         model = presets.load_model(weights)
         wanted = dict(options)
-        if size:
-            wanted["size"] = size
+        if backbone:
+            wanted["backbone"] = backbone
         if name:
             wanted["model"] = presets.MODELS[name].__name__
         held = {"model": type(model).__name__, **model.get_config()}
@@ -202,17 +202,17 @@ def load_network(weights, name, size, options):
             raise InputError(
                 f"{weights} holds a network with "
                 + ", ".join(f"{k}={held.get(k)}" for k in wrong)
-                + ", not what the flags say; leave out --model, --size and "
+                + ", not what the flags say; leave out --model, --backbone and "
                 "--model_option, which a .keras file knows by itself."
             )
         return model
     if name is None:
         raise InputError(
             f"{weights} does not say which network it belongs to; give --model "
-            "(and --size), or a .keras file."
+            "(and --backbone), or a .keras file."
         )
     try:
-        model = presets.build_model(name, size or "full", **options)
+        model = presets.build_model(name, backbone, **options)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"--model_option: {' '.join(str(error).split()).rstrip('.')}; see "
@@ -299,7 +299,7 @@ def follow_camera(loop, options):
             "camera:0 (or another number) and one mask, of its first frame."
         )
     ids, palette = masks.read_mask_with_palette(FLAGS.mask[0])
-    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.size, options)
+    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     segmenter = tuning.make_segmenter(model, None, None, loop)
     folder = pathlib.Path(FLAGS.out) / f"camera{number}"
     stream = output.segment_stream(

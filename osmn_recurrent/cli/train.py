@@ -124,7 +124,7 @@ def make_model(strategy):
     try:
         with strategy.scope():
             model = presets.build_model(
-                FLAGS.model, FLAGS.size, dtype=FLAGS.precision, **options
+                FLAGS.model, FLAGS.backbone, dtype=FLAGS.precision, **options
             )
             if FLAGS.init_from:
                 fresh = transfer_weights(model, FLAGS.init_from)
@@ -135,7 +135,7 @@ def make_model(strategy):
         raise InputError(
             f"--model_options={','.join(FLAGS.model_options)} does not suit "
             f"{FLAGS.model}: {error}; python -c 'import osmn_recurrent as osr; "
-            f'help(osr.build_model("{FLAGS.model}", "compact"))\' lists them.'
+            f'help(osr.build_model("{FLAGS.model}", "vgg16_compact"))\' lists them.'
         ) from None
     return model
 

@@ -4,9 +4,10 @@ import re
 
 from absl import flags
 
+from osmn_recurrent import backbones
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent.models import NAMES
 
 FLAGS = flags.FlagValues()
 
@@ -48,7 +49,7 @@ def _share(name, default, help_text):
 
 # The network.
 _choice("model", "osmn", NAMES, "Network to train.")
-_choice("size", "full", SIZE_NAMES, "Channel counts: the papers', or small.")
+_choice("backbone", "vgg16", backbones.NAMES, "Trunk (papers: vgg16).")
 flags.DEFINE_list(
     "model_options",
     [],

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from osmn_recurrent import files, guides
+from osmn_recurrent.backbones.backbone import GUIDE_SIZE
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import vgg
 
 FORMATS = ("saved_model", "onnx", "litert")
 """Formats by name; the files are `saved_model/`, `NAME.onnx`, `NAME.tflite`."""
@@ -47,7 +47,7 @@ def functions(model, objects=None, height=None, width=None):
           modulation and state_0, state_1 ..., to logits (N, H, W, 1) and
           new_state_0, new_state_1 ... States begin at zero.
     """
-    side = vgg.GUIDE_SIZE
+    side = GUIDE_SIZE
     looks = tf.TensorSpec((objects, side, side, 3), tf.float32, "visual_guide")
     masks = tf.TensorSpec((objects, height, width), tf.uint8, "mask")
     make_guide = {

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from osmn_recurrent import guides
-from osmn_recurrent.models.pieces import convolutions_in_pieces
+from osmn_recurrent.backbones.cpu_convolutions import convolutions_in_pieces
 
 GUIDES = {
     "gaussian": guides.spatial_guide_tensor,

@@ -11,6 +11,7 @@ from keras import ops
 from tqdm import tqdm
 
 from osmn_recurrent import guides, masks
+from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.merging import argmax_merge
 
@@ -31,7 +32,7 @@ class Looks:
 
     def pictures(self):
         """The guides as (N, 224, 224, 3) uint8 RGB, background black."""
-        shown = self.guides[..., ::-1] + np.float32(colours.MEAN_BGR[::-1])
+        shown = self.guides[..., ::-1] + np.float32(MEAN_BGR[::-1])
         background = (self.guides == 0).all(-1, keepdims=True)
         return np.where(background, 0, shown).round().clip(0, 255).astype(np.uint8)
 
@@ -136,7 +137,7 @@ def spatial_scales(model):
         )
     scales = {}
     for number, conv, norm in zip(
-        modulator.blocks, modulator.convs, modulator.norms, strict=True
+        modulator.levels, modulator.convs, modulator.norms, strict=True
     ):
         kernel, scale, centre, mean, variance = (
             ops.convert_to_numpy(value).ravel()
@@ -151,9 +152,8 @@ def spatial_scales(model):
         scale = scale / np.sqrt(variance + norm.epsilon)
         at_zero = centre - scale * mean
         gap = np.maximum(at_zero + scale * kernel, 0) - np.maximum(at_zero, 0)
-        channels = model.width.blocks[number - 1]
-        for k, part in enumerate(gap.reshape(-1, channels), 1):
-            scales[f"conv{number}_{k}"] = part
+        for place in model.backbone.level(number).places:
+            scales[place.name], gap = gap[: place.channels], gap[place.channels :]
     return scales
 
 

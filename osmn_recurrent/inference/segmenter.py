@@ -115,7 +115,7 @@ class VideoSegmenter:
         """
         preset = published.find(name)
         model = presets.build_model(
-            preset.model, preset.size, weights=name, **preset.settings
+            preset.model, preset.backbone, weights=name, **preset.settings
         )
         return cls(model, **{"working_size": preset.working_size, **options})
 

@@ -2,6 +2,3 @@
 
 NAMES = ("osmn", "reconvnet", "osvos", "osvos_m", "masktrack", "masktrack_m")
 """Names of the networks, here so that programs can list them without Keras."""
-
-SIZE_NAMES = ("full", "compact")
-"""Names of their sizes: the papers' channel counts, and small ones."""

@@ -102,7 +102,10 @@ class ChannelwiseModulator(keras.layers.Layer):
             )
             self.bias.append(
                 self.add_weight(
-                    shape=(count,), initializer="ones", dtype="float32", name=f"bias{name}"
+                    shape=(count,),
+                    initializer="ones",
+                    dtype="float32",
+                    name=f"bias{name}",
                 )
             )
         total = self.outputs
@@ -200,7 +203,8 @@ class ChannelwiseModulator(keras.layers.Layer):
         if self.recurrent_outputs:
             groups.append(self._recurrent_part(z))
         gammas = [
-            b + a * part for a, b, part in zip(self.scale, self.bias, groups, strict=True)
+            b + a * part
+            for a, b, part in zip(self.scale, self.bias, groups, strict=True)
         ]
         gammas = ops.concatenate(gammas, axis=-1)
         if self.mixing:

@@ -121,16 +121,18 @@ class ScaleFusion(keras.layers.Layer):
         )
         self.bias = self.add_weight(shape=(1,), initializer="zeros", name="bias")
 
-    def call(self, side, index):
-        """One scale's part of the logits, at its own size and without the bias.
+    def call(self, side, index=None):
+        """One scale's part of the logits, or the bias added to an enlarged part.
 
         Args:
-            side: (B, h, w, side).
+            side: (B, h, w, side); an enlarged part (B, H, W, 1) without index.
             index: number of the scale.
 
         Returns:
-            (B, h, w, 1).
+            (B, h, w, 1) without the bias; (B, H, W, 1) with it.
         """
+        if index is None:
+            return side + self.bias
         own = slice(index * self.side, (index + 1) * self.side)
         return ops.conv(
             side, self.kernel[:, :, own], padding="valid", data_format="channels_last"
@@ -254,7 +256,7 @@ class HypercolumnDecoder(Decoder):
             )
             # After the enlargement, which weakens values at the border.
             first = number == self.numbers[0]
-            logits = logits + (share + self.fusion.bias if first else share)
+            logits = logits + (self.fusion(share) if first else share)
         return logits
 
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from osmn_recurrent import backbones
 from osmn_recurrent.models.modulation import VISUAL_MODULATORS
 from osmn_recurrent.models.osmn import SegmentationNetwork, image_size
 from osmn_recurrent.models.segmentation_model import SegmentationModel
@@ -16,8 +17,9 @@ class MaskTrack(SegmentationModel):
     first); release `model_func.py: osmn_masktrack`.
 
     Args:
-        backbone: name of the trunk. Default "deeplab_masktrack", the paper's;
-            others take the mask guide as a channel more, too.
+        backbone: name of the trunk. VGG16 ("vgg16", the default, "vgg16_compact")
+            takes its dilated form, as in the paper; others take the mask guide as a
+            channel more, too.
         use_visual_modulator: MaskTrack-M (OSMN section 4.1.2) scales the
             channels of blocks 3 to 5 by the release's visual modulator.
         aligned_size: `(height, width)` that images are padded to in their
@@ -31,11 +33,12 @@ class MaskTrack(SegmentationModel):
 
     def __init__(
         self,
-        backbone="deeplab_masktrack",
+        backbone="vgg16",
         use_visual_modulator=False,
         aligned_size=None,
         **kwargs,
     ):
+        backbone = backbones.find(backbone).masktrack_form or backbone
         super().__init__(backbone, **{"name": "masktrack", **kwargs})
         self.use_visual_modulator = use_visual_modulator
         self.aligned_size = tuple(aligned_size) if aligned_size else None
@@ -118,7 +121,7 @@ class MaskTrackM(MaskTrack):
         **kwargs: as of `MaskTrack`, without `use_visual_modulator`.
     """
 
-    def __init__(self, backbone="deeplab_masktrack", **kwargs):
+    def __init__(self, backbone="vgg16", **kwargs):
         super().__init__(
             backbone, use_visual_modulator=True, **{"name": "masktrack_m", **kwargs}
         )

@@ -19,9 +19,7 @@ def check_guide(guide):
 
 def average_pool(x, size=2, padding="same"):
     """Average pooling with stride `size`; SAME padding is not counted."""
-    return ops.average_pool(
-        x, size, size, padding=padding, data_format="channels_last"
-    )
+    return ops.average_pool(x, size, size, padding=padding, data_format="channels_last")
 
 
 class ModulatorNetwork(keras.layers.Layer):
@@ -331,9 +329,7 @@ class SpatialModulator(keras.layers.Layer):
         )
         kernels, biases = _split(kernel, sizes), _split(bias, sizes)
         # A 1x1 convolution of one channel is an outer product.
-        return [
-            finish(guide * k[0] + b) for k, b in zip(kernels, biases, strict=True)
-        ]
+        return [finish(guide * k[0] + b) for k, b in zip(kernels, biases, strict=True)]
 
     def get_config(self):
         """Constructor arguments."""

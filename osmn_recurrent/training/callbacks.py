@@ -8,8 +8,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from osmn_recurrent import files
-from osmn_recurrent.training import pipeline
 from osmn_recurrent.colours import MEAN_BGR
+from osmn_recurrent.training import pipeline
 
 ROW_EVERY = 100
 """Steps whose mean loss makes a row of `loss.csv` and a point in TensorBoard."""

@@ -134,7 +134,7 @@ class FinetuneSettings:
         """
         name = name_of(model)
         published = cls.for_model(name)
-        if model.size != "compact":
+        if not model.backbone.from_scratch:
             return published
         clip = FirstFrameTransforms(flip=0.5, motion=Motion(), clip_length=3)
         return cls(

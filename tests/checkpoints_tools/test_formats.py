@@ -31,7 +31,7 @@ def written(tmp_path_factory):
     found = {}
     for name in ("osmn", "reconvnet"):
         rng = np.random.default_rng(4)
-        model = build_model(name, "compact")
+        model = build_model(name, "vgg16_compact")
         for variable in weights_of(model):
             variable.assign(rng.normal(size=variable.shape))
         model.save(folder / f"{name}.keras")
@@ -71,7 +71,7 @@ def test_names_and_values_of_each_format(written, name):
 @pytest.mark.parametrize("name", ["osmn", "reconvnet"])
 def test_safetensors_in_again_bit_for_bit(written, name):
     path, model = written[f"{name}.safetensors"]
-    twin = build_model(name, "compact")
+    twin = build_model(name, "vgg16_compact")
     report = load_osmn_checkpoint(twin, path)
     assert not report.faults()
     assert not report.fresh
@@ -83,7 +83,7 @@ def test_safetensors_in_again_bit_for_bit(written, name):
 
 def test_osmn_safetensors_into_reconvnet(written):
     path, model = written["osmn.safetensors"]
-    target = build_model("reconvnet", "compact")
+    target = build_model("reconvnet", "vgg16_compact")
     report = load_osmn_checkpoint(target, path)
     assert len(report.fresh) == 11
     own = {v.path.split("/", 1)[1]: v for v in weights_of(target)}
@@ -96,7 +96,7 @@ def test_osmn_safetensors_into_reconvnet(written):
 def test_reconvnet_does_not_go_into_osmn(written):
     with pytest.raises(InputError, match="left over: convlstm3/kernel is"):
         load_osmn_checkpoint(
-            build_model("osmn", "compact"), written["reconvnet.safetensors"][0]
+            build_model("osmn", "vgg16_compact"), written["reconvnet.safetensors"][0]
         )
 
 
@@ -257,7 +257,7 @@ def test_with_permission_only_arrays_are_unpickled(tmp_path, monkeypatch):
     "make", [cut_npz, bomb, lambda_keras, cut_safetensors, text, torch_file]
 )
 def test_nothing_is_loaded_from_such_a_file(make, tmp_path):
-    model = build_model("osvos", "compact")
+    model = build_model("osvos", "vgg16_compact")
     before = [v.numpy() for v in weights_of(model)]
     with pytest.raises(InputError):
         load_osmn_checkpoint(model, make(tmp_path))

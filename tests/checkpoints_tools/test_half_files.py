@@ -9,14 +9,14 @@ from osmn_recurrent.models.presets import build_model, weights_of
 
 
 def test_half_precision_rounds_once_and_is_the_same_file_again(tmp_path):
-    model = build_model("reconvnet", "compact")
+    model = build_model("reconvnet", "vgg16_compact")
     paths = [tmp_path / f"{name}.weights.h5" for name in "ab"]
     for path in paths:
         export_half(model, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     count = sum(int(np.prod(v.shape)) for v in weights_of(model))
     assert paths[0].stat().st_size < 2.2 * count
-    found = build_model("reconvnet", "compact", weights=paths[0])
+    found = build_model("reconvnet", "vgg16_compact", weights=paths[0])
     for one, other in zip(weights_of(model), weights_of(found), strict=True):
         rounded = one.numpy().astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(other.numpy(), rounded)
@@ -26,7 +26,7 @@ def test_half_precision_rounds_once_and_is_the_same_file_again(tmp_path):
 
 @pytest.mark.parametrize("value", [70000.0, np.nan, -np.inf])
 def test_values_that_half_precision_cannot_hold(value, tmp_path):
-    model = build_model("osvos", "compact")
+    model = build_model("osvos", "vgg16_compact")
     bias = model.seg.blocks[0].convs[0].bias
     bias.assign(np.full(bias.shape, value, np.float32))
     with pytest.raises(InputError, match="float16 cannot hold"):

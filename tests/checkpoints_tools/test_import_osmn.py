@@ -17,7 +17,7 @@ from osmn_recurrent.models.presets import build_model, weights_of
 def randomised(name, seed=0, **options):
     """A compact network whose weights are all random."""
     rng = np.random.default_rng(seed)
-    model = build_model(name, "compact", **options)
+    model = build_model(name, "vgg16_compact", **options)
     for variable in weights_of(model):
         variable.assign(rng.normal(size=variable.shape))
     return model
@@ -66,7 +66,7 @@ def checkpoint(tmp_path):
 def test_out_and_in_again_bit_for_bit(name, options, tmp_path):
     model = randomised(name, **options)
     export_osmn_checkpoint(model, tmp_path / "a.ckpt", global_step=9)
-    twin = build_model(name, "compact", **options)
+    twin = build_model(name, "vgg16_compact", **options)
     report = load_osmn_checkpoint(twin, tmp_path / "a.ckpt")
     assert not report.faults()
     for path, value in values(model).items():
@@ -81,7 +81,7 @@ def test_out_and_in_again_bit_for_bit(name, options, tmp_path):
 
 def test_optimiser_and_fixed_variables_are_left_out(checkpoint):
     path, _, tensors = checkpoint
-    twin = build_model("osmn", "compact")
+    twin = build_model("osmn", "vgg16_compact")
     report = load_osmn_checkpoint(twin, f"{path}.index")
     assert set(report.matched) | set(report.left_out) == set(tensors)
     assert {"global_step", "beta1_power", "osmn/beta2_power"} < set(report.left_out)
@@ -253,7 +253,11 @@ def test_broken_files_are_explained_with_exit_code_2(
         load_osmn_checkpoint(target, path)
     for name, value in values(target).items():
         np.testing.assert_array_equal(value, before[name])
-    arguments = [f"--checkpoint={path}", "--size=compact", f"--out={tmp_path}/o.keras"]
+    arguments = [
+        f"--checkpoint={path}",
+        "--backbone=vgg16_compact",
+        f"--out={tmp_path}/o.keras",
+    ]
     assert run_program(arguments) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert re.search(message, lines[-1])
@@ -271,7 +275,7 @@ def run_program(arguments):
 def test_a_checkpoint_of_another_model_is_refused(checkpoint):
     path, _, _ = checkpoint
     with pytest.raises(InputError, match="does not fit masktrack_m") as caught:
-        load_osmn_checkpoint(build_model("masktrack_m", "compact"), path)
+        load_osmn_checkpoint(build_model("masktrack_m", "vgg16_compact"), path)
     assert "more. Choose the model" in str(caught.value)
 
 
@@ -279,10 +283,10 @@ def test_a_checkpoint_of_another_model_is_refused(checkpoint):
 def test_the_program_writes_a_file_that_loads(checkpoint, tmp_path, ending, capsys):
     path, model, _ = checkpoint
     out = tmp_path / "sub" / f"osmn{ending}"
-    arguments = [f"--checkpoint={path}", "--size=compact", f"--out={out}"]
+    arguments = [f"--checkpoint={path}", "--backbone=vgg16_compact", f"--out={out}"]
     assert run_program(arguments) == 0
     assert "variables loaded" in capsys.readouterr().out
-    loaded = build_model("osmn", "compact", weights=out)
+    loaded = build_model("osmn", "vgg16_compact", weights=out)
     for name, value in values(model).items():
         np.testing.assert_array_equal(values(loaded)[name], value)
     assert run_program(arguments) == 2
@@ -291,4 +295,6 @@ def test_the_program_writes_a_file_that_loads(checkpoint, tmp_path, ending, caps
 
 def test_reconvnet_is_not_exported(tmp_path):
     with pytest.raises(InputError, match="reconvnet has 11 variables"):
-        export_osmn_checkpoint(build_model("reconvnet", "compact"), tmp_path / "x")
+        export_osmn_checkpoint(
+            build_model("reconvnet", "vgg16_compact"), tmp_path / "x"
+        )

@@ -12,19 +12,21 @@ from safetensors.numpy import save_file
 from checkpoints_tools import import_vgg16, load_vgg16
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from checkpoints_tools.vgg16_names import CONVS, SIDES
-from osmn_recurrent import programs
+from osmn_recurrent import backbones, programs
+from osmn_recurrent.backbones.vgg16 import CONVS_PER_BLOCK, VGG16, Width, max_pool
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import presets, vgg
+from osmn_recurrent.models import presets
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.presets import weights_of
 
-NARROW = vgg.Width((4, 5, 6, 7, 8), 11, 16, 8, 1, 0.001, 1.0)
+NARROW = Width((4, 5, 6, 7, 8), 11, 16, 8, 1, 0.001, 1.0)
 
 
 @pytest.fixture
 def narrow(monkeypatch):
     """Makes OSMN with VGG16's structure (7x7 fc6) and few channels."""
-    monkeypatch.setitem(vgg.SIZES, "narrow", NARROW)
+    monkeypatch.setattr(backbones, "_REGISTERED", dict(backbones._REGISTERED))
+    backbones.register(VGG16("narrow", NARROW))
 
     def make(**options):
         model = OSMN("narrow", **options)
@@ -334,10 +336,12 @@ def test_each_fault_is_named_and_only_its_pattern_lets_it_pass(
 def test_compact_networks_and_masktrack_do_not_take_it_silently(narrow, tmp_path):
     write_keras(tmp_path / "v.h5", layers())
     with pytest.raises(InputError, match="shape differs: seg/conv1/conv1_1/kernel"):
-        load_vgg16(presets.build_model("osmn", "compact"), tmp_path / "v.h5")
+        load_vgg16(presets.build_model("osmn", "vgg16_compact"), tmp_path / "v.h5")
     with pytest.raises(InputError, match=r"\(3, 3, 3, 4\) .*, \(3, 3, 4, 16\) in"):
         load_vgg16(
-            presets.build_model("masktrack", "compact"), tmp_path / "v.h5", ("seg",)
+            presets.build_model("masktrack", "vgg16_compact"),
+            tmp_path / "v.h5",
+            ("seg",),
         )
 
 
@@ -361,7 +365,12 @@ def test_the_program_explains_what_it_refuses(tmp_path, capsys):
     assert "give --allow_pickle if you trust" in capsys.readouterr().err
     assert (
         run_program(
-            [f"--checkpoint={tmp_path}/v.npy", out, "--allow_pickle", "--size=compact"]
+            [
+                f"--checkpoint={tmp_path}/v.npy",
+                out,
+                "--allow_pickle",
+                "--backbone=vgg16_compact",
+            ]
         )
         == 2
     )
@@ -392,7 +401,7 @@ def test_the_program_writes_start_weights_and_a_report(narrow, tmp_path, monkeyp
 
 def keras_features(model, image):
     """Outputs of each block's last convolution, by Keras' network."""
-    ends = [f"block{b}_conv{n}" for b, n in enumerate(vgg.CONVS_PER_BLOCK, 1)]
+    ends = [f"block{b}_conv{n}" for b, n in enumerate(CONVS_PER_BLOCK, 1)]
     outputs = [model.get_layer(name).output for name in ends]
     return keras.Model(model.inputs[0], outputs)(image)
 
@@ -425,7 +434,6 @@ def test_features_are_those_of_keras_applications(top, name, tmp_path):
     ):
         x = block(x)
         np.testing.assert_allclose(x, expected, atol=1e-4, rtol=0)
-        x = vgg.max_pool(x)
     if top:
         expected = keras.Model(
             reference.inputs[0],
@@ -433,7 +441,8 @@ def test_features_are_those_of_keras_applications(top, name, tmp_path):
         )(image)
         y = image
         for block in model.modulator.blocks:
-            y = vgg.max_pool(block(y))
+            y = block(y)
+        y = max_pool(y)
         for layer, value in zip(
             (model.modulator.fc6, model.modulator.fc7), expected, strict=True
         ):

@@ -28,7 +28,7 @@ def run(program, *arguments):
 def sensible(name, seed=0, **options):
     """A compact network whose weights are all random and whose logits are finite."""
     rng = np.random.default_rng(seed)
-    model = build_model(name, "compact", **options)
+    model = build_model(name, "vgg16_compact", **options)
     for variable in weights_of(model):
         variable.assign(variable.numpy() + 0.01 * rng.normal(size=variable.shape))
     return model
@@ -61,12 +61,16 @@ def test_inspection_lists_values_parts_and_networks(checkpoint, capsys):
             int(np.prod(v.shape)) for v in weights_of(model) if f"/{part}/" in v.path
         )
         assert int(counts[part].replace(",", "")) == own
-    assert "fits osmn (compact)" in lines
-    (line,) = [x for x in lines if x.startswith("does not fit osmn (compact, mod_e")]
+    assert "fits osmn (vgg16_compact)" in lines
+    (line,) = [
+        x for x in lines if x.startswith("does not fit osmn (vgg16_compact, mod_e")
+    ]
     assert "osmn/modulator_sp/conv1/weights" in line
     assert "osmn/modulator/fc8/weights" in line
     assert sum(x.startswith("fits ") for x in lines) == 1
-    (line,) = [x for x in lines if x.startswith("does not fit reconvnet (compact)")]
+    (line,) = [
+        x for x in lines if x.startswith("does not fit reconvnet (vgg16_compact)")
+    ]
     assert "convlstm3/kernel" in line
 
 
@@ -74,13 +78,13 @@ def test_inspection_lists_values_parts_and_networks(checkpoint, capsys):
     "name", ["reconvnet", "osvos", "osvos_m", "masktrack", "masktrack_m"]
 )
 def test_each_network_is_told_from_the_others(name, tmp_path):
-    model = build_model(name, "compact")
+    model = build_model(name, "vgg16_compact")
     model.save_weights(tmp_path / "w.weights.h5")
     source = open_weights(tmp_path / "w.weights.h5")
     fits = [x for x in inspect_checkpoint.report(source) if x.startswith("fits ")]
     # OSVOS-M is OSMN without its spatial modulator.
-    twin = {"osvos_m": ["fits osmn (compact, use_spatial_modulator=False)"]}
-    assert sorted(fits) == sorted([f"fits {name} (compact)", *twin.get(name, [])])
+    twin = {"osvos_m": ["fits osmn (vgg16_compact, use_spatial_modulator=False)"]}
+    assert sorted(fits) == sorted([f"fits {name} (vgg16_compact)", *twin.get(name, [])])
 
 
 def test_inspection_counts_nan_and_names_vgg16(tmp_path, capsys):
@@ -146,7 +150,7 @@ def test_export_and_import_programs_go_in_a_circle(name, tmp_path, capsys):
     assert run(export_weights, f"--weights={tmp_path}/a.keras", f"--out={out}") == 0
     settings = json.loads(out.with_suffix(".json").read_text())
     assert settings["class_name"] == type(model).__name__
-    assert settings["config"]["size"] == "compact"
+    assert settings["config"]["backbone"] == "vgg16_compact"
     # The settings say which network it is.
     back = tmp_path / "back.keras"
     assert run(import_osmn, f"--checkpoint={out}", f"--out={back}") == 0
@@ -155,7 +159,7 @@ def test_export_and_import_programs_go_in_a_circle(name, tmp_path, capsys):
     arguments = [
         f"--weights={tmp_path}/a.weights.h5",
         f"--model={name}",
-        "--size=compact",
+        "--backbone=vgg16_compact",
         f"--out={tmp_path}/a.ckpt",
         "--global_step=7",
     ]
@@ -212,7 +216,7 @@ def test_an_import_is_validated_and_reported(checkpoint, tmp_path, capsys):
     path, model = checkpoint
     make_probe(tmp_path / "probe.npz", model)
     out = tmp_path / "osmn.weights.h5"
-    arguments = [f"--checkpoint={path}", "--size=compact", f"--out={out}"]
+    arguments = [f"--checkpoint={path}", "--backbone=vgg16_compact", f"--out={out}"]
     assert run(import_osmn, *arguments, f"--probe={tmp_path}/probe.npz") == 0
     assert "read again: the same weights and outputs" in capsys.readouterr().out
     report = json.loads((tmp_path / "osmn.weights.h5.import.json").read_text())
@@ -264,7 +268,7 @@ def test_a_probe_that_differs_stops_the_import(
     path, model = checkpoint
     make_probe(tmp_path / "probe.npz", model, **changes(model))
     out = tmp_path / "o" / "osmn.weights.h5"
-    arguments = [f"--checkpoint={path}", "--size=compact", f"--out={out}"]
+    arguments = [f"--checkpoint={path}", "--backbone=vgg16_compact", f"--out={out}"]
     assert run(import_osmn, *arguments, f"--probe={tmp_path}/probe.npz") == 2
     error = capsys.readouterr().err
     assert message.replace("\\", "") in error
@@ -275,7 +279,7 @@ def test_a_wrong_network_fails_the_probe_of_another(checkpoint, tmp_path, capsys
     path, _ = checkpoint
     make_probe(tmp_path / "probe.npz", sensible("osmn", seed=8))
     out = tmp_path / "osmn.keras"
-    arguments = [f"--checkpoint={path}", "--size=compact", f"--out={out}"]
+    arguments = [f"--checkpoint={path}", "--backbone=vgg16_compact", f"--out={out}"]
     assert run(import_osmn, *arguments, f"--probe={tmp_path}/probe.npz") == 2
     assert "Look for another variant" in capsys.readouterr().err
     np.savez(tmp_path / "empty.npz", a=np.zeros(1))

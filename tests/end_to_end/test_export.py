@@ -29,13 +29,13 @@ def test_files_are_written_checked_and_not_replaced(run, random_weights, tmp_pat
     given = {"weights": random_weights["osmn.weights.h5"], "formats": "saved_model"}
     code, _, error = run(**given)
     assert code == 2 and "give --model" in error
-    code, said, _ = run(**given, model="osmn", size="compact")
+    code, said, _ = run(**given, model="osmn", backbone="vgg16_compact")
     assert code == 0
     record = json.loads((tmp_path / "out" / "export.json").read_text())
     assert {row["function"] for row in record["files"]} == {"adapt", "heat_map", "step"}
     assert all(float(row["largest difference"]) < 1e-3 for row in record["files"])
     assert "largest difference" in said
-    code, _, error = run(**given, model="osmn", size="compact")
+    code, _, error = run(**given, model="osmn", backbone="vgg16_compact")
     assert code == 2 and "export.json" in error
     code, _, error = run(**{**given, "formats": "onyx"})
     assert code == 2 and "expected some of" in error

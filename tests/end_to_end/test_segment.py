@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from osmn_recurrent import masks
+from osmn_recurrent import backbones, masks
 from osmn_recurrent.cli import segment as program
 from osmn_recurrent.datasets.video_files import open_clip
 from osmn_recurrent.inference import merging, segmenter
 from osmn_recurrent.inference.refinement import GuidedFilter, RefiningSegmenter
-from osmn_recurrent.models import presets, vgg
+from osmn_recurrent.models import presets
 
 
 def results(folder):
@@ -25,7 +25,9 @@ def results(folder):
 
 def test_masks_palette_and_summary(segment_program, boxes, random_weights):
     code, said, errors = segment_program(
-        model="osmn", size="compact", weights=random_weights["osmn.weights.h5"]
+        model="osmn",
+        backbone="vgg16_compact",
+        weights=random_weights["osmn.weights.h5"],
     )
     assert (code, errors) == (0, [])
     lines = said.splitlines()
@@ -64,7 +66,7 @@ def test_keras_file_knows_its_network(segment_program, boxes, random_weights):
     code, _, errors = segment_program(
         weights=random_weights["reconvnet.weights.h5"],
         model="reconvnet",
-        size="compact",
+        backbone="vgg16_compact",
         model_option="coupling=residual",
         out=boxes / "b",
     )
@@ -199,7 +201,7 @@ def test_flags_know_all_names():
     """Lists in flags are literal (no TensorFlow for --help); they agree."""
     flags = program.FLAGS
     assert flags["model"].parser.enum_values == list(presets.MODELS)
-    assert flags["size"].parser.enum_values == list(vgg.SIZES)
+    assert flags["backbone"].parser.enum_values == list(backbones.NAMES)
     assert flags["merge"].parser.enum_values == list(merging.MERGES)
     assert flags["precision"].parser.enum_values == list(segmenter.PRECISIONS)
 

@@ -9,7 +9,7 @@ from experiments import speed as program
 from osmn_recurrent import programs
 
 SMALL = {
-    "size": "compact",
+    "backbone": "vgg16_compact",
     "height": 48,
     "width": 64,
     "rounds": 2,

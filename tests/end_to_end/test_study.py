@@ -82,7 +82,7 @@ def test_yardsticks_on_real_video(test_data, tmp_path):
 @pytest.mark.parametrize("name", ["osmn", "reconvnet"])
 def test_the_probe_is_the_loop_where_nothing_is_changed(name):
     clip = Panning(frames=5)
-    model = randomise(build_model(name, "compact"))
+    model = randomise(build_model(name, "vgg16_compact"))
     frames = [clip.frame(t)[:48, :64] for t in range(5)]
     first = np.zeros((48, 64), np.uint8)
     first[10:30, 20:50] = 4

@@ -16,7 +16,8 @@ from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.models.presets import load_model, weights_of
 
 SMALL = (
-    "--size=compact --height=64 --width=96 --scales=1.0 --steps=2 --batch_size=1"
+    "--backbone=vgg16_compact --height=64 --width=96 --scales=1.0 --steps=2 "
+    "--batch_size=1"
 ).split()
 
 

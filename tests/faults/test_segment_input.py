@@ -156,7 +156,7 @@ def text(content):
 @pytest.mark.parametrize("change", [half, text])
 def test_damaged_weights(segment_program, boxes, random_weights, kind, change):
     path = spoiled(random_weights[f"osmn.{kind}"], change)
-    flags = {} if kind == "keras" else {"model": "osmn", "size": "compact"}
+    flags = {} if kind == "keras" else {"model": "osmn", "backbone": "vgg16_compact"}
     code, _, errors = segment_program(weights=path, **flags)
     assert (code, len(errors)) == (2, 1)
     assert path.name in errors[0]
@@ -165,7 +165,11 @@ def test_damaged_weights(segment_program, boxes, random_weights, kind, change):
 
 BAD_WEIGHTS = {
     "another model": (
-        {"weights": "osmn.weights.h5", "model": "reconvnet", "size": "compact"},
+        {
+            "weights": "osmn.weights.h5",
+            "model": "reconvnet",
+            "backbone": "vgg16_compact",
+        },
         r"osmn.weights.h5 does not hold the weights of reconvnet",
     ),
     "another size": (
@@ -217,7 +221,7 @@ def test_bad_weights_and_settings(case, segment_program, boxes, random_weights):
 def test_missing_weights(segment_program, boxes):
     for name in ("none.keras", "none.weights.h5"):
         code, _, errors = segment_program(
-            weights=boxes / name, model="osmn", size="compact"
+            weights=boxes / name, model="osmn", backbone="vgg16_compact"
         )
         assert code == 2
         assert_clear(errors[0], f"{name}: no such weights file")

@@ -23,7 +23,7 @@ def random_network(name, frame, mask, seed=3, **options):
     above 0.5.
     """
     keras.utils.set_random_seed(seed)
-    model = presets.build_model(name, "compact", **options)
+    model = presets.build_model(name, "vgg16_compact", **options)
     rng = np.random.default_rng(seed)
     if model.modulator is not None:
         for layer in (model.modulator.fc8, model.modulator.fc8_convlstm):

@@ -5,6 +5,7 @@ import pytest
 from result_folders import moving_boxes
 
 from osmn_recurrent import guides
+from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import inspection
 from osmn_recurrent.inference.segmenter import VideoSegmenter
@@ -35,7 +36,7 @@ class DrawnClip:
 @pytest.fixture(scope="module")
 def reconvnet():
     """A compact ReConvNet with random weights everywhere."""
-    model = presets.build_model("reconvnet", "compact", coupling="residual")
+    model = presets.build_model("reconvnet", "vgg16_compact", coupling="residual")
     rng = np.random.default_rng(0)
     for variable in (*model.modulator.variables, *model.modulator_sp.variables):
         noise = rng.normal(0, 0.05, variable.shape)
@@ -55,7 +56,7 @@ def test_looks_and_their_pictures():
     np.testing.assert_array_equal(looks.guides[5], last)
     shown = looks.pictures()[0]
     assert (shown[(first == 0).all(-1)] == 0).all()
-    restored = first + np.float32(colours.MEAN_BGR)
+    restored = first + np.float32(MEAN_BGR)
     inside = ~(first == 0).all(-1)
     np.testing.assert_allclose(shown[inside], restored[inside][:, ::-1], atol=0.5)
 
@@ -99,7 +100,7 @@ def test_the_watched_network_does_what_the_segmenter_does(reconvnet):
 
 
 def test_gates_of_known_biases():
-    model = presets.build_model("reconvnet", "compact")
+    model = presets.build_model("reconvnet", "vgg16_compact")
     for cell in model.cells:
         cell.kernel.assign(np.zeros(cell.kernel.shape))
         cell.recurrent_kernel.assign(np.zeros(cell.recurrent_kernel.shape))
@@ -117,7 +118,7 @@ def test_gates_of_known_biases():
 
 
 def test_networks_without_the_part_are_refused():
-    osvos = presets.build_model("osvos", "compact")
+    osvos = presets.build_model("osvos", "vgg16_compact")
     looks = inspection.looks_at([DrawnClip()], per_object=1)
     with pytest.raises(InputError, match="no visual modulator"):
         inspection.modulation_of(osvos, looks)

@@ -61,4 +61,6 @@ def test_who_has_a_release(network):
     assert release_loop.fits(network("osmn"))
     others = [("osmn", {"alignment": "exact"}), ("reconvnet", {}), ("osvos", {})]
     for name, options in others:
-        assert not release_loop.fits(presets.build_model(name, "compact", **options))
+        assert not release_loop.fits(
+            presets.build_model(name, "vgg16_compact", **options)
+        )

@@ -263,7 +263,7 @@ def test_precision(segmenters, scene, precision):
 
 def test_later_changes_of_the_weights_count(scene):
     frames, ids = scene
-    model = presets.build_model("osmn", "compact")
+    model = presets.build_model("osmn", "vgg16_compact")
     segmenter = VideoSegmenter(model)
     before = segmenter.settings()
     for bias, expected in ((100.0, 1), (-100.0, 0)):

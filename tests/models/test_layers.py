@@ -117,7 +117,7 @@ def released_decoder(decoder, features, size):
     """The release's order: enlarge 16 channels, crop, concatenate, fuse."""
     enlarged = []
     for number, feature in features.items():
-        side = decoder.sides[decoder.BLOCKS.index(number)](feature)
+        side = decoder.sides[decoder.numbers.index(number)](feature)
         stride = 2 ** (number - 1)
         line = 1 - np.abs(np.arange(2 * stride) - (stride - 0.5)) / stride
         kernel = np.outer(line, line)[:, :, None, None] * np.eye(16)
@@ -134,17 +134,17 @@ def released_decoder(decoder, features, size):
 
 
 def test_fusing_first_gives_the_releases_logits():
-    decoder, size = HypercolumnDecoder("full"), (61, 85)
+    decoder, size = HypercolumnDecoder("vgg16"), (61, 85)
     decoder.build()
     rng = np.random.default_rng(0)
     decoder.set_weights([rng.normal(size=w.shape) for w in decoder.get_weights()])
     features, height, width = {}, *size
-    for number in decoder.BLOCKS:
+    for number in decoder.numbers:
         height, width = -(-height // 2), -(-width // 2)
-        channels = decoder.width.blocks[number - 1]
+        channels = decoder.trunk.level(number).channels
         x = rng.normal(size=(1, height, width, channels)) / np.sqrt(9 * channels)
         features[number] = tf.constant(x, tf.float32)
-    ours = sum(decoder(x, number=n, size=size) for n, x in features.items())
+    ours = decoder(features, size=size)
     theirs = released_decoder(decoder, features, size)
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
@@ -174,7 +174,7 @@ def test_alignment_at_854_pixels(stride, shift):
 @pytest.mark.parametrize("frozen", [True, False])
 def test_spatial_modulator_is_convolution_normalisation_relu(frozen):
     """By the layers' own arithmetic; the parts are folded where they can be."""
-    layer = SpatialModulator("compact", (3, 4))
+    layer = SpatialModulator("vgg16_compact", (3, 4))
     layer.build()
     layer.freeze_statistics = frozen
     rng = np.random.default_rng(5)

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 from random_networks import random_inputs, randomise
 
-from osmn_recurrent.models import NAMES, SIZE_NAMES
+from osmn_recurrent import backbones
+from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.presets import (
     MODELS,
     build_model,
@@ -19,7 +20,6 @@ from osmn_recurrent.models.presets import (
     weights_of,
     with_dtype,
 )
-from osmn_recurrent.models.vgg import SIZES
 
 SIZE = (45, 70)  # no multiples of 16
 
@@ -27,7 +27,7 @@ SIZE = (45, 70)  # no multiples of 16
 @pytest.fixture(params=sorted(MODELS))
 def network(request):
     """Each compact network in turn."""
-    return randomise(build_model(request.param, "compact"))
+    return randomise(build_model(request.param, "vgg16_compact"))
 
 
 def step_through(model, inputs, clip):
@@ -45,9 +45,9 @@ def step_through(model, inputs, clip):
 
 
 def test_names_and_sizes_are_those_that_programs_list():
-    assert tuple(SIZES) == SIZE_NAMES
+    assert all(backbones.find(name).name == name for name in backbones.NAMES)
     for name in NAMES:
-        assert build_model(name, "compact").name == name
+        assert build_model(name, "vgg16_compact").name == name
 
 
 def test_a_clip_whole_and_frame_by_frame(network):
@@ -78,7 +78,7 @@ def test_a_clip_whole_and_frame_by_frame(network):
     ],
 )
 def test_reconvnets_options_whole_and_frame_by_frame(options):
-    model = randomise(build_model("reconvnet", "compact", **options))
+    model = randomise(build_model("reconvnet", "vgg16_compact", **options))
     inputs = random_inputs(1, SIZE, length=4)
     whole = np.asarray(model(inputs))[0]
     assert np.abs(whole - step_through(model, inputs, 0)).max() < 1e-4
@@ -87,7 +87,7 @@ def test_reconvnets_options_whole_and_frame_by_frame(options):
 
 
 def test_the_state_matters():
-    model = randomise(build_model("reconvnet", "compact"))
+    model = randomise(build_model("reconvnet", "vgg16_compact"))
     inputs = random_inputs(1, SIZE, length=3)
     inputs["image"][:] = inputs["image"][:, :1]
     inputs["spatial_guide"][:] = inputs["spatial_guide"][:, :1]
@@ -111,8 +111,8 @@ def test_one_frame_serves_all_objects(network):
 
 
 def test_residual_coupling_without_output_is_osmn():
-    osmn = randomise(build_model("osmn", "compact"))
-    model = randomise(build_model("reconvnet", "compact", coupling="residual"), 3)
+    osmn = randomise(build_model("osmn", "vgg16_compact"))
+    model = randomise(build_model("reconvnet", "vgg16_compact", coupling="residual"), 3)
     transfer_weights(model, osmn)
     for variable in model.modulator.fc8_convlstm.variables:
         variable.assign(np.zeros(variable.shape))  # gammas 0: no output
@@ -121,8 +121,8 @@ def test_residual_coupling_without_output_is_osmn():
 
 
 def test_osmn_in_reconvnet_changes_nothing_else():
-    osmn = randomise(build_model("osmn", "compact"))
-    model = randomise(build_model("reconvnet", "compact"), 3)
+    osmn = randomise(build_model("osmn", "vgg16_compact"))
+    model = randomise(build_model("reconvnet", "vgg16_compact"), 3)
     before = {v.path.split("/", 1)[1]: v.numpy() for v in weights_of(model)}
     fresh = transfer_weights(model, osmn)
     given = {v.path.split("/", 1)[1]: v.numpy() for v in weights_of(osmn)}
@@ -140,8 +140,8 @@ def test_osmn_in_reconvnet_changes_nothing_else():
 
 
 def test_what_does_not_fit_is_not_taken_over():
-    small, large = (build_model("osmn", size) for size in ("compact", "compact"))
-    other = build_model("osmn", "compact", mod_early_conv=True)
+    small, large = (build_model("osmn", "vgg16_compact") for _ in range(2))
+    other = build_model("osmn", "vgg16_compact", mod_early_conv=True)
     before = [v.numpy() for v in small.variables]
     with pytest.raises(ValueError, match="osmn does not fit into osmn"):
         transfer_weights(small, other)
@@ -153,7 +153,10 @@ def test_what_does_not_fit_is_not_taken_over():
 
 
 def test_osvos_is_osmns_segmentation_part():
-    osmn, osvos = build_model("osmn", "compact"), build_model("osvos", "compact")
+    osmn, osvos = (
+        build_model("osmn", "vgg16_compact"),
+        build_model("osvos", "vgg16_compact"),
+    )
     randomise(osmn)
     for layer in (osmn.modulator.fc8,):
         layer.kernel.assign(np.zeros(layer.kernel.shape))  # gammas 1
@@ -174,24 +177,36 @@ def test_osvos_is_osmns_segmentation_part():
         ((480, 854), (481, 865), 0, 5),
     ],
 )
-def test_masktracks_padding_switch(size, aligned, top, left):
-    plain = randomise(build_model("masktrack", "compact"))
-    padded = build_model("masktrack", "compact", aligned_size=aligned)
+def test_masktracks_padding_is_cropped_once(size, aligned, top, left):
+    """As the release: from the enlarged map of the padded image to the image."""
+    plain = randomise(build_model("masktrack", "vgg16_compact"))
+    padded = build_model("masktrack", "vgg16_compact", aligned_size=aligned)
     transfer_weights(padded, plain)
     inputs = random_inputs(1, size)
     bottom, right = aligned[0] - size[0] - top, aligned[1] - size[1] - left
-    by_hand = {
-        name: np.pad(inputs[name], [[0, 0], [top, bottom], [left, right], [0, 0]])
-        for name in ("image", "spatial_guide")
-    }
-    expected = np.asarray(plain(by_hand))
-    expected = expected[:, top : top + size[0], left : left + size[1]]
-    np.testing.assert_allclose(padded(inputs), expected, atol=1e-5)
+    x = np.concatenate([inputs["spatial_guide"], inputs["image"]], axis=-1)
+    x = np.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]])
+    x = plain.backbone.network_input(x)
+    for block in plain.seg.blocks:
+        x = block(x)
+    score = np.asarray(plain.seg.decoder.side(x, 5))[0, :, :, 0]
+    # Bilinear enlargement by 8 without any crop, one axis after the other.
+    for _ in range(2):
+        large = np.zeros(((len(score) + 1) * 8, score.shape[1]))
+        for row, values in enumerate(score):
+            falloff = 1 - np.abs(np.arange(16) - 7.5) / 8
+            large[row * 8 : row * 8 + 16] += falloff[:, None] * values
+        score = large.T
+    down, aside = ((a - b) // 2 for a, b in zip(score.shape, size, strict=True))
+    expected = score[down : down + size[0], aside : aside + size[1]]
+    np.testing.assert_allclose(
+        np.asarray(padded(inputs))[0, ..., 0], expected, atol=1e-4
+    )
     assert not np.allclose(padded(inputs), plain(inputs), atol=1e-3)
 
 
 def test_masktracks_padding_refuses_larger_images():
-    padded = build_model("masktrack", "compact", aligned_size=(49, 73))
+    padded = build_model("masktrack", "vgg16_compact", aligned_size=(49, 73))
     with pytest.raises(ValueError, match="aligned_size must not be smaller"):
         padded(random_inputs(1, (60, 60)))
 
@@ -222,7 +237,7 @@ def test_full_width_has_the_papers_gammas(name, options, count):
 
 
 def test_precisions_give_float32_logits_close_to_float32():
-    model = randomise(build_model("reconvnet", "compact"))
+    model = randomise(build_model("reconvnet", "vgg16_compact"))
     inputs = random_inputs(1, SIZE, length=2)
     exact = np.asarray(model(inputs))
     for policy, most in (("mixed_bfloat16", 0.2), ("mixed_float16", 0.03)):
@@ -235,7 +250,7 @@ def test_precisions_give_float32_logits_close_to_float32():
 
 
 def test_one_trace_for_all_sizes_and_numbers_of_objects():
-    model = randomise(build_model("reconvnet", "compact"))
+    model = randomise(build_model("reconvnet", "vgg16_compact"))
     traces = []
 
     @tf.function(
@@ -262,7 +277,7 @@ def test_one_trace_for_all_sizes_and_numbers_of_objects():
 
 
 def test_every_trainable_variable_has_a_gradient():
-    model = randomise(build_model("reconvnet", "compact"))
+    model = randomise(build_model("reconvnet", "vgg16_compact"))
     inputs = random_inputs(1, (64, 64), length=3)
     with tf.GradientTape() as tape:
         loss = keras.ops.sum(model(inputs, training=True) ** 2)
@@ -286,7 +301,7 @@ def test_files_give_the_same_network(network, tmp_path, ending):
         np.testing.assert_array_equal(loaded(inputs), expected)
     else:
         network.save_weights(path)
-    loaded = build_model(name, "compact", weights=path)
+    loaded = build_model(name, "vgg16_compact", weights=path)
     np.testing.assert_array_equal(loaded(inputs), expected)
 
 
@@ -300,7 +315,7 @@ assert backend.backend() == "jax"
 inputs = dict(np.load(f"{folder}/inputs.npz"))
 outputs = {}
 for name in json.loads(sys.argv[2]):
-    model = build_model(name, "compact", weights=f"{folder}/{name}.weights.h5")
+    model = build_model(name, "vgg16_compact", weights=f"{folder}/{name}.weights.h5")
     outputs[name] = ops.convert_to_numpy(model(inputs))
 np.savez(f"{folder}/outputs.npz", **outputs)
 """
@@ -313,7 +328,7 @@ def test_jax_gives_what_tensorflow_gives(tmp_path):
     np.savez(tmp_path / "inputs.npz", **inputs)
     expected = {}
     for name in MODELS:
-        model = randomise(build_model(name, "compact"))
+        model = randomise(build_model(name, "vgg16_compact"))
         model.save_weights(tmp_path / f"{name}.weights.h5")
         expected[name] = np.asarray(model(inputs))
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}

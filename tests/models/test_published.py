@@ -8,26 +8,27 @@ import numpy as np
 import pytest
 
 import osmn_recurrent as osr
+from osmn_recurrent import backbones
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import segment
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.metrics.davis import evaluate_masks
-from osmn_recurrent.models import NAMES, SIZE_NAMES, published
+from osmn_recurrent.models import NAMES, published
 from osmn_recurrent.models.presets import build_model, weights_of
 
 
 @pytest.fixture
 def presets(monkeypatch, tmp_path):
     """Two presets of one compact OSVOS: converted by the user, and packaged."""
-    model = build_model("osvos", "compact")
+    model = build_model("osvos", "vgg16_compact")
     rng = np.random.default_rng(3)
     for variable in weights_of(model):
         variable.assign(rng.normal(size=variable.shape))
     home = tmp_path / "home"
     own = published.Preset(
         model="osvos",
-        size="compact",
+        backbone="vgg16_compact",
         what="a test",
         source="example.org/page",
         licence="CC0",
@@ -60,14 +61,14 @@ def same(model, other):
 def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(presets):
     model, home = presets
     with pytest.raises(InputError) as caught:
-        osr.build_model("osvos", "compact", weights="own", alignment="exact")
+        osr.build_model("osvos", "vgg16_compact", weights="own", alignment="exact")
     text = str(caught.value)
     assert text.startswith(f"{home}/own.weights.h5: no such file")
     assert "publish it at example.org/page (licence CC0, md5:0123)" in text
     assert f"--out={home}/own.weights.h5 (another folder" in text
     home.mkdir()
     model.save_weights(home / "own.weights.h5")
-    found = osr.build_model("osvos", "compact", weights="own", alignment="exact")
+    found = osr.build_model("osvos", "vgg16_compact", weights="own", alignment="exact")
     assert same(found, model)
 
 
@@ -84,15 +85,15 @@ def test_a_preset_s_working_size_is_the_default(presets, monkeypatch):
 
 def test_packaged_weights_and_their_hash(presets, tmp_path):
     model, _ = presets
-    found = osr.build_model("osvos", "compact", weights="packaged")
+    found = osr.build_model("osvos", "vgg16_compact", weights="packaged")
     assert same(found, model)
     path = tmp_path / "package" / "p.weights.h5"
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(InputError, match="has not the SHA-256 of preset packaged"):
-        osr.build_model("osvos", "compact", weights="packaged")
+        osr.build_model("osvos", "vgg16_compact", weights="packaged")
     path.unlink()
     with pytest.raises(InputError, match="install the package again"):
-        osr.build_model("osvos", "compact", weights="packaged")
+        osr.build_model("osvos", "vgg16_compact", weights="packaged")
 
 
 def test_a_segmenter_from_a_preset_has_its_working_size(presets, monkeypatch):
@@ -121,9 +122,14 @@ def test_the_segmentation_program_knows_presets(presets):
 @pytest.mark.parametrize(
     ("name", "size", "options", "wrong"),
     [
-        ("osmn", "compact", {"alignment": "exact"}, "the network has model=osmn;"),
-        ("osvos", "full", {"alignment": "exact"}, "the network has size=full;"),
-        ("osvos", "compact", {}, "the network has alignment=None;"),
+        (
+            "osmn",
+            "vgg16_compact",
+            {"alignment": "exact"},
+            "the network has model=osmn;",
+        ),
+        ("osvos", "vgg16", {"alignment": "exact"}, "the network has backbone=vgg16;"),
+        ("osvos", "vgg16_compact", {}, "the network has alignment=None;"),
     ],
 )
 def test_a_preset_of_another_network(presets, name, size, options, wrong):
@@ -133,7 +139,7 @@ def test_a_preset_of_another_network(presets, name, size, options, wrong):
 
 def test_a_name_that_is_neither_file_nor_preset(presets):
     with pytest.raises(InputError, match="nothing: no such weights file.*osmn_davis"):
-        build_model("osvos", "compact", weights="nothing")
+        build_model("osvos", "vgg16_compact", weights="nothing")
 
 
 OWN = [name for name, preset in published.PRESETS.items() if preset.packaged]
@@ -166,7 +172,7 @@ def test_packaged_networks_follow_real_objects(test_data, name):
 def test_the_table_is_complete(name):
     preset = published.PRESETS[name]
     assert preset.model in NAMES
-    assert preset.size in SIZE_NAMES
+    assert preset.backbone in (None, *backbones.NAMES)
     assert preset.source and preset.licence and preset.what
     assert preset.file.endswith((".weights.h5", ".keras"))
     if preset.packaged:

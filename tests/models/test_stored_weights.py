@@ -18,8 +18,8 @@ def saved(tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("saved"), {}
     for name in ("osmn", "reconvnet", "osvos", "masktrack"):
         found[name] = folder / f"{name}.weights.h5"
-        presets.build_model(name, "compact").save_weights(found[name])
-    presets.build_model("osmn", "compact").save(folder / "osmn.keras")
+        presets.build_model(name, "vgg16_compact").save_weights(found[name])
+    presets.build_model("osmn", "vgg16_compact").save(folder / "osmn.keras")
     found["keras"] = folder / "osmn.keras"
     return found
 
@@ -29,13 +29,13 @@ def saved(tmp_path_factory):
     [("osmn", "osvos"), ("reconvnet", "osmn"), ("reconvnet", "osvos")],
 )
 def test_a_larger_networks_file_is_refused(saved, file, network):
-    model = presets.build_model(network, "compact")
+    model = presets.build_model(network, "vgg16_compact")
     before = presets.weights_digest(model)
     with pytest.raises(InputError, match="so it is another network's; choose"):
         presets.load_weights(model, saved[file])
     assert presets.weights_digest(model) == before
     for name in ("osmn", "reconvnet", "osvos", "masktrack"):
-        own = presets.build_model(name, "compact", weights=saved[name])
+        own = presets.build_model(name, "vgg16_compact", weights=saved[name])
         assert own.name
 
 
@@ -58,7 +58,9 @@ def test_a_keras_file_with_too_much_text_is_refused(saved, tmp_path):
     path = rewritten(saved["keras"], tmp_path / "a.keras", config__json=text)
     for load in (
         presets.load_model,
-        lambda path: presets.load_weights(presets.build_model("osmn", "compact"), path),
+        lambda path: presets.load_weights(
+            presets.build_model("osmn", "vgg16_compact"), path
+        ),
     ):
         with pytest.raises(InputError, match="config.json has 83,886,080 bytes, more"):
             load(path)
@@ -77,7 +79,7 @@ def test_arrays_that_would_fill_the_memory_are_refused(saved, tmp_path):
     content = h5_bytes(big=(1000, 1000, 1000))
     (tmp_path / "a.weights.h5").write_bytes(content)
     rewritten(saved["keras"], tmp_path / "a.keras", model__weights__h5=[content])
-    model = presets.build_model("osmn", "compact")
+    model = presets.build_model("osmn", "vgg16_compact")
     for load in (
         lambda: presets.load_weights(model, tmp_path / "a.weights.h5"),
         lambda: presets.load_weights(model, tmp_path / "a.keras"),
@@ -93,7 +95,7 @@ def test_links_out_of_a_file_are_refused(saved, tmp_path):
     with h5py.File(path, "a") as file:
         file["layers/other"] = h5py.ExternalLink("/etc/passwd", "/")
     with pytest.raises(InputError, match="layers/other is a link to another place"):
-        presets.build_model("osmn", "compact", weights=path)
+        presets.build_model("osmn", "vgg16_compact", weights=path)
     rewritten(saved["keras"], tmp_path / "b.keras", **{"../x__json": [b"{}"]})
     with pytest.raises(InputError, match="names '../x.json', which leads out"):
         presets.load_model(tmp_path / "b.keras")

@@ -108,7 +108,7 @@ def results(dataset="davis2016", **rows):
         "rows": {
             name: {
                 "network": "OSMN",
-                "size": "full",
+                "backbone": "vgg16",
                 "seconds_per_frame": 0.5,
                 "global": dict.fromkeys(GLOBAL_NAMES, j),
                 "sequences": {"a": {"1": {"J": [j]}}, "empty": {"1": {"J": []}}},

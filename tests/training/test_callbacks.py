@@ -24,7 +24,7 @@ def sample(frames=None):
 @pytest.mark.parametrize(("name", "frames"), [("osmn", None), ("reconvnet", 2)])
 def test_a_strip_shows_frame_guide_truth_and_prediction(tmp_path, name, frames):
     keras.utils.set_random_seed(0)
-    model = presets.build_model(name, "compact")
+    model = presets.build_model(name, "vgg16_compact")
     log = TensorBoardLog(tmp_path, model, [sample(frames)])
     strip = log.strip(sample(frames)).astype(int)
     assert strip.shape == (16, 96, 3)
@@ -39,7 +39,7 @@ def test_a_strip_shows_frame_guide_truth_and_prediction(tmp_path, name, frames):
 
 
 def test_events_hold_scalars_and_pictures(tmp_path):
-    model = presets.build_model("osvos", "compact")
+    model = presets.build_model("osvos", "vgg16_compact")
     log = TensorBoardLog(tmp_path, model, [sample(), sample()])
     log.row(100, 2.5, 1e-3, 7.0)
     log.validated(100, {"loss": 1.0, "J": 0.5, "F": 0.25, "J&F": 0.375})

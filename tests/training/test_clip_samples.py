@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from osmn_recurrent import guides, masks
+from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training import augmentation
@@ -134,7 +135,7 @@ def test_colours_change_alike_in_all_pictures_of_a_sample(clip):
         )
         np.testing.assert_array_equal(label, before[3])
         np.testing.assert_array_equal(spatial, before[2])
-        for channel, mean in enumerate(colours.MEAN_BGR):
+        for channel, mean in enumerate(MEAN_BGR):
             old, new = (
                 np.rint(x[..., channel] + mean).astype(int) for x in (before[0], image)
             )

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from osmn_recurrent import guides
+from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.datasets.coco import CocoObjects
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training import pipeline, samples
@@ -108,7 +109,7 @@ def test_a_picture_is_stretched_as_pillow_does(test_data, tmp_path):
     picture, mask = objects.image(int(made._order(0)[1]))
     stretched = Image.fromarray(picture).resize((320, 200), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(
-        image, np.asarray(stretched)[..., ::-1] - np.float32(colours.MEAN_BGR)
+        image, np.asarray(stretched)[..., ::-1] - np.float32(MEAN_BGR)
     )
     nearest = Image.fromarray(mask).resize((320, 200), Image.Resampling.NEAREST)
     np.testing.assert_array_equal(label[..., 0], nearest)

@@ -46,10 +46,12 @@ def quick(name, **changes):
 
 def test_full_networks_have_the_published_settings_and_compact_ones_their_own():
     for name in NAMES:
-        full = presets.MODELS[name](size="full")
+        full = presets.MODELS[name](backbone="vgg16")
         published = FinetuneSettings.for_model(name)
         assert FinetuneSettings.for_network(full) == published
-        own = FinetuneSettings.for_network(presets.MODELS[name](size="compact"))
+        own = FinetuneSettings.for_network(
+            presets.MODELS[name](backbone="vgg16_compact")
+        )
         assert (own.loss, own.transforms.clip_length) == ("lovasz_hinge", 3)
         assert own.trainable == published.trainable
 
@@ -63,7 +65,7 @@ def values(model):
     ["osmn", *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES if n != "osmn")],
 )
 def test_the_original_is_untouched_and_the_copy_moves(name):
-    model = randomise(presets.build_model(name, "compact"))
+    model = randomise(presets.build_model(name, "vgg16_compact"))
     before = [v.numpy() for v in model.variables]
     frame, mask = scene()
     settings = quick(name, learning_rate=1e-3, reduction="image_mean")
@@ -85,7 +87,10 @@ def test_the_original_is_untouched_and_the_copy_moves(name):
 @pytest.mark.slow
 def test_the_seed_decides():
     """Dropout and transformations are the seed's, the order of sums is not."""
-    model, settings = randomise(presets.build_model("osmn", "compact")), quick("osmn")
+    model, settings = (
+        randomise(presets.build_model("osmn", "vgg16_compact")),
+        quick("osmn"),
+    )
     one, same, other = (
         values(finetune_online(model, *scene(), dataclasses.replace(settings, seed=s)))
         for s in (0, 0, 1)
@@ -97,7 +102,7 @@ def test_the_seed_decides():
 
 
 def test_only_the_chosen_parts_move():
-    model = randomise(presets.build_model("osmn", "compact"))
+    model = randomise(presets.build_model("osmn", "vgg16_compact"))
     settings = quick("osmn", trainable=r"/fc8/|upscore-fuse", learning_rate=1e-3)
     tuned = finetune_online(model, *scene(), settings)
     for new, old in zip(presets.weights_of(tuned), values(model), strict=True):
@@ -110,7 +115,7 @@ def test_only_the_chosen_parts_move():
 @pytest.mark.slow
 def test_it_learns_the_object():
     """A new network, which knows nothing, finds the object afterwards."""
-    model, (frame, mask) = presets.build_model("osmn", "compact"), scene()
+    model, (frame, mask) = presets.build_model("osmn", "vgg16_compact"), scene()
     transforms = FirstFrameTransforms(scales=(1.0,), flip=0.5, motion=Motion())
     settings = FinetuneSettings(
         iterations=60,
@@ -129,7 +134,7 @@ def test_it_learns_the_object():
 
 
 def test_first_mask_that_teaches_nothing():
-    model = presets.build_model("osmn", "compact")
+    model = presets.build_model("osmn", "vgg16_compact")
     frame, mask = scene()
     with pytest.raises(InputError, match="holds 0 objects, expected exactly one"):
         finetune_online(model, frame, ~mask & mask)
@@ -150,7 +155,7 @@ def test_first_mask_that_teaches_nothing():
 
 def test_an_object_of_one_pixel_is_tuned_on():
     """At small scales it would vanish; then the frame itself is taken."""
-    model, (frame, _) = presets.build_model("osmn", "compact"), scene()
+    model, (frame, _) = presets.build_model("osmn", "vgg16_compact"), scene()
     mask = np.zeros(frame.shape[:2], bool)
     mask[5, 5] = True
     transforms = FirstFrameTransforms(scales=(0.5,))

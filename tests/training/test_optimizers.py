@@ -36,7 +36,7 @@ def test_each_group_moves_at_its_own_rate():
 
 
 def test_every_variable_of_reconvnet_is_in_one_group():
-    model = build_model("reconvnet", "compact")
+    model = build_model("reconvnet", "vgg16_compact")
     optimizer = GroupedAdam(1e-6, recurrent_groups(10.0))
     table = optimizer.group_table(model.trainable_variables)
     cells = [v for cell in model.cells for v in cell.trainable_variables]

@@ -37,7 +37,7 @@ def started(policy):
     """`(step, network, optimizer)` of one training."""
     keras.utils.set_random_seed(0)
     model = presets.build_model(
-        "reconvnet", "compact", coupling="residual", dtype=policy
+        "reconvnet", "vgg16_compact", coupling="residual", dtype=policy
     )
     model.modulator.dropout6.rate = model.modulator.dropout7.rate = 0.0
     steps.prepare(model, SETTINGS, 1)

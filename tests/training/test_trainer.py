@@ -53,7 +53,7 @@ def clips(tmp_path_factory):
 
 def make_model(name="reconvnet", seed=0, **options):
     keras.utils.set_random_seed(seed)
-    return presets.build_model(name, "compact", **options)
+    return presets.build_model(name, "vgg16_compact", **options)
 
 
 def state_of(folder):

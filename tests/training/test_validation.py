@@ -22,7 +22,7 @@ def test_validation_is_propagation_at_its_size(size, tmp_path):
     write_moving_shapes(tmp_path, train=1, val=1, frames=5, size=(48, 64))
     (clip,) = davis_clips(tmp_path, 2017, "val")
     keras.utils.set_random_seed(3)
-    model = presets.build_model("osmn", "compact")
+    model = presets.build_model("osmn", "vgg16_compact")
     settings = TrainSettings(
         samples=SampleSettings(size=(48, 64), scales=(1.0,)),
         reduction="image_mean",

@@ -176,7 +176,7 @@ def _network(values, settings):
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the settings beside the weights do not describe a {saved.__name__} "
-            f"({type(error).__name__}: {error}); give --model and --size."
+            f"({type(error).__name__}: {error}); give --model and --backbone."
         ) from None
     model.build()
     return model

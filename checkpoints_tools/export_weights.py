@@ -23,7 +23,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "weights",
     None,
-    "A .keras file, or a .weights.h5 file with --model, --size and its switches.",
+    "A .keras file, or a .weights.h5 file with --model, --backbone and its switches.",
     required=True,
     flag_values=FLAGS,
 )

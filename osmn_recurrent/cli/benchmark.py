@@ -200,7 +200,7 @@ def list_entries():
         elif not weights.endswith(".keras") and model is None:
             raise InputError(
                 f"{weights} does not say which network it belongs to; give --models "
-                "(and --size), or a .keras file."
+                "(and --backbone), or a .keras file."
             )
         entries.append(
             Entry(

@@ -176,7 +176,9 @@ class Decoder(keras.layers.Layer):
             number: one of `numbers`.
             training: whether dropout is active.
         """
-        raise NotImplementedError
+        # Profiles tell the parts of a network by these scopes.
+        with keras.name_scope(self.name):
+            return self._side(features, number, training)
 
     def fuse(self, sides, size):
         """The logits.
@@ -188,7 +190,8 @@ class Decoder(keras.layers.Layer):
         Returns:
             (N, H, W, 1) float32.
         """
-        raise NotImplementedError
+        with keras.name_scope(self.name):
+            return self._fuse(sides, size)
 
     def call(self, features, size, training=False):
         """Logits of all levels at once.
@@ -242,12 +245,12 @@ class HypercolumnDecoder(Decoder):
             side.build((None, None, None, self.trunk.level(number).channels))
         self.fusion.build()
 
-    def side(self, features, number, training=False):
+    def _side(self, features, number, training):
         """(B, h, w, 1): the level's share of the logits, at its own size."""
         index = self.numbers.index(number)
         return self.fusion(self.sides[index](features), index=index)
 
-    def fuse(self, sides, size):
+    def _fuse(self, sides, size):
         """The sum of all levels' shares, enlarged."""
         logits = 0.0
         for number in self.numbers:
@@ -306,7 +309,7 @@ class AtrousPyramidDecoder(Decoder):
             fc7.build((None, None, None, self.trunk.width.atrous))
             fc8.build((None, None, None, self.trunk.width.atrous))
 
-    def side(self, features, number, training=False):
+    def _side(self, features, number, training):
         """(B, h, w, 1): the sum of the branches, at the level's size."""
         features, score = max_pool(features, 3, 1), 0.0
         for fc6, fc7, fc8 in self.branches:
@@ -314,7 +317,7 @@ class AtrousPyramidDecoder(Decoder):
             score = score + fc8(self.dropout(fc7(x), training=training))
         return score
 
-    def fuse(self, sides, size):
+    def _fuse(self, sides, size):
         """The one level's score, enlarged."""
         (number,) = self.numbers
         return upsample(sides[number], self.trunk.level(number).stride, size)
@@ -366,7 +369,7 @@ class ConcatenatedDecoder(Decoder):
         self.hidden.build((None, None, None, len(self.numbers) * self.CHANNELS))
         self.score.build((None, None, None, self.HIDDEN))
 
-    def side(self, features, number, training=False):
+    def _side(self, features, number, training):
         """(B, h, w, CHANNELS) at the finest level's size."""
         lateral = self.laterals[self.numbers.index(number)](features)
         finest = self.trunk.level(self.numbers[0]).stride
@@ -375,7 +378,7 @@ class ConcatenatedDecoder(Decoder):
             lateral = enlarge(lateral, stride, finest)
         return ops.relu(lateral)
 
-    def fuse(self, sides, size):
+    def _fuse(self, sides, size):
         """Head and enlargement."""
         maps = [sides[n] for n in self.numbers]
         # Zeros of the objects' batch pair what is of the frame with all of them.

@@ -1,6 +1,7 @@
 """the small-scale study's table, curves and failures, from its benchmark's results."""
 
 import collections
+import csv
 import shutil
 
 import numpy as np
@@ -94,6 +95,71 @@ def table_rows(methods, seconds):
         times = [each for each in times if each is not None]
         row["s/frame"] = float(np.mean(times)) if times else None
         rows.append(row)
+    return rows
+
+
+def sequence_means(text):
+    """Figures per method and sequence, averaged over seeds and objects.
+
+    Args:
+        text: contents of a benchmark's sequences.csv.
+
+    Returns:
+        `{method: {sequence: {"J": percent, "F": percent}}}`.
+    """
+    values = collections.defaultdict(list)
+    for row in csv.DictReader(text.splitlines()):
+        for column in list(row)[2:]:
+            name, _, figure = column.rpartition(" ")
+            method, dot, seed = name.rpartition(".")
+            method = method if dot and seed.isdecimal() else name
+            if row[column]:
+                value = float(row[column])
+                values[method, row["sequence"], figure].append(value)
+    means = collections.defaultdict(lambda: collections.defaultdict(dict))
+    for (method, sequence, figure), each in values.items():
+        means[method][sequence][figure] = float(np.mean(each))
+    return means
+
+
+def leave_one_out(text, method, baseline):
+    """How much of a method's lead hangs on one sequence.
+
+    Args:
+        text: contents of a benchmark's sequences.csv.
+        method: its name without the seed.
+        baseline: the method that it is compared with.
+
+    Returns:
+        List of dicts: "without" (a sequence; None in the first row, which has
+        all), "mean" (difference of J&F over the others, points), "better" (of
+        "sequences", how many are above the baseline) and "own" (the left-out
+        sequence's difference). The sequence that the lead hangs on most first.
+    """
+    means = sequence_means(text)
+    gaps = {
+        sequence: float(
+            np.mean(
+                [
+                    means[method][sequence][x] - means[baseline][sequence][x]
+                    for x in "JF"
+                ]
+            )
+        )
+        for sequence in means[method]
+    }
+    rows = []
+    for without in [None, *sorted(gaps, key=gaps.get, reverse=True)]:
+        rest = [gap for sequence, gap in gaps.items() if sequence != without]
+        rows.append(
+            {
+                "without": without,
+                "mean": float(np.mean(rest)),
+                "better": sum(gap > 0 for gap in rest),
+                "sequences": len(rest),
+                "own": gaps.get(without),
+            }
+        )
     return rows
 
 
@@ -217,7 +283,7 @@ def keep(out, target):
     paths = [p for name in wanted for p in out.glob(f"*/*/{name}")]
     paths += [out / name for name in ("study.md", "study.csv", "study.json")]
     paths += [out / "benchmark" / name for name in ("table.md", "sequences.csv")]
-    paths.append(out / "probe" / "probe.md")
+    paths += [out / "probe" / name for name in ("probe.md", "probe.json")]
     for path in paths:
         copy = target / path.relative_to(out)
         copy.parent.mkdir(parents=True, exist_ok=True)

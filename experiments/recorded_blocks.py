@@ -1,0 +1,314 @@
+"""What the texts say in figures: each block is made from recorded results.
+
+A record is what a program wrote (results of `osmn demo`, table.csv of `osmn
+benchmark`, speed.json of `experiments.speed`, what `experiments.study --record`
+copies), so that new results replace it by being copied over it.
+"""
+
+import csv
+import json
+import pathlib
+
+from experiments import hardware, study_table
+from osmn_recurrent.reports.tables import markdown_table
+
+FOLDER = pathlib.Path(__file__).parent
+STUDY, RECORDS = FOLDER / "study_results", FOLDER / "records"
+
+TITLES = {
+    "OSVOS_published": "OSVOS, published masks (ImageNet)",
+    "OSMN_published": "OSMN, published masks (ImageNet, all of COCO)",
+    "copy": "copy the first mask",
+    "flow": "move it by optical flow",
+}
+"""How a row of the study is called in a text; others keep their names."""
+
+TUNED = "+tuning"
+
+
+def read_json(*parts, folder=RECORDS):
+    """The contents of a recorded JSON file."""
+    return json.loads(folder.joinpath(*parts).read_text(encoding="utf-8"))
+
+
+def read_table(name):
+    """Rows of a recorded table.csv: numbers as numbers, empty cells as None."""
+    text = (RECORDS / name).read_text(encoding="utf-8")
+    return [
+        {key: _value(cell) for key, cell in row.items()}
+        for row in csv.DictReader(text.splitlines())
+    ]
+
+
+def _value(cell):
+    try:
+        return float(cell) if cell else None
+    except ValueError:
+        return cell
+
+
+def demo():
+    """The table of `osmn demo`, and where it was made."""
+    record = read_json("demo.json")
+    table = markdown_table(record["methods"], {"s/frame": 3})
+    where = record.get("hardware")
+    return table + (f"\n\nMeasured on {where}." if where else "")
+
+
+def packaged():
+    """Scores of the packaged networks."""
+    names = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
+    rows = [
+        {
+            "preset": f"`{row['method']}`",
+            **{
+                name.replace("-R", " r").replace("-D", " d"): row[name]
+                for name in names
+            },
+        }
+        for row in read_table("packaged.csv")
+    ]
+    return markdown_table(rows)
+
+
+def published():
+    """Scores of masks that the authors published, against OSMN's."""
+    rows = [
+        {
+            "masks of": row["method"],
+            **{name: row[name] for name in ("J&F", "J", "F", "J&F over OSMN")},
+            "95 % interval": row["interval"],
+            "better in": row["better in"],
+        }
+        for row in read_table("published_masks.csv")
+    ]
+    return markdown_table(rows)
+
+
+def visual_guide():
+    """What the visual guide is worth in the packaged networks."""
+    record = read_json("visual_guide.json")
+    networks, objects = record["networks"], record["objects"]
+    figures = "; ".join(
+        f"`{name}` {each['J_own']:.1f} and {each['J_other']:.1f}"
+        for name, each in networks.items()
+    )
+    compared = (
+        f"J on {objects} sequences, each with its own and with another object's visual "
+        f"guide: {figures}."
+    )
+    if any(each["largest_difference"] for each in networks.values()):
+        return compared
+    return (
+        "**In the packaged networks the visual guide changes nothing**: their visual "
+        f"modulators died in training and give all {objects} objects the same scales, "
+        "bit for bit. "
+        f"{compared} What they follow is the last mask."
+    )
+
+
+def study():
+    """The study's table, short."""
+    rows = [
+        {
+            "method": _title(row["method"]),
+            "seeds": int(row["seeds"]),
+            "J&F": _spread(row, "J&F"),
+            "J": _spread(row, "J"),
+            "F": row["F"],
+            "J&F over OSMN": row["J&F over OSMN"],
+            "90 % interval": row["J&F interval"],
+            "s/frame": row["s/frame"],
+        }
+        for row in read_json("study.json", folder=STUDY)
+    ]
+    return markdown_table(rows, {"s/frame": 3})
+
+
+def study_in_full():
+    """The study's table with recall and decay, and J's difference."""
+    rows = [
+        {
+            "method": _title(row["method"]),
+            "J": _spread(row, "J"),
+            "J recall": row["J-Recall"],
+            "J decay": row["J-Decay"],
+            "J over OSMN": row["J over OSMN"],
+            "90 % interval": row["J interval"],
+        }
+        for row in read_json("study.json", folder=STUDY)
+    ]
+    return markdown_table(rows)
+
+
+def _title(method):
+    plain = method.removesuffix(TUNED)
+    title = TITLES.get(plain, plain)
+    return f"{title}, fine-tuned online" if method.endswith(TUNED) else title
+
+
+def _spread(row, figure):
+    spread = row[f"± {figure}"]
+    return f"{row[figure]:.1f}" + ("" if spread is None else f" ± {spread:.1f}")
+
+
+def leave_one_out():
+    """ReConvNet's lead over OSMN without each of the sequences."""
+    rows = [
+        {
+            "without": f"`{row['without']}`" if row["without"] else "- (all)",
+            "J&F over OSMN": row["mean"],
+            "better in": f"{row['better']} of {row['sequences']}",
+            "the sequence's own": row["own"],
+        }
+        for row in _without_each()
+    ]
+    return markdown_table(rows)
+
+
+def _without_each():
+    text = (STUDY / "benchmark" / "sequences.csv").read_text(encoding="utf-8")
+    return study_table.leave_one_out(text, "ReConvNet", "OSMN")
+
+
+def study_in_words():
+    """What the table does not say: the one sequence, and the stop clips."""
+    whole, *others = _without_each()
+    least = min(others, key=lambda row: row["mean"])
+    stop = {
+        row["network"].partition(".")[0]: row["J"]
+        for row in read_json("probe", "probe.json", folder=STUDY)
+        if row["way"] == "as usual"
+    }
+    return (
+        f"Most of ReConvNet's lead is one sequence: without `{least['without']}` it is "
+        f"{least['mean']:.1f} J&F instead of {whole['mean']:.1f}, and it is better on "
+        f"{least['better']} of {least['sequences']} sequences. On the four clips that "
+        "chose when to stop, and that are not in the table, J is "
+        + " and ".join(f"{value:.1f} ({name})" for name, value in stop.items())
+        + "."
+    )
+
+
+def probe_stop():
+    """What guides and memory are worth on the clips for stopping."""
+    return _probe("probe")
+
+
+def probe_validation():
+    """The same on the validation sequences."""
+    return _probe("probe_val")
+
+
+def _probe(name):
+    return markdown_table(read_json(name, "probe.json", folder=STUDY))
+
+
+def trainings():
+    """Steps, time and best state of each training of the study."""
+    rows = []
+    for path in sorted(STUDY.glob("s*/*/run.json")):
+        run = read_json(path, folder=STUDY)
+        result = run["result"]
+        rows.append(
+            {
+                "training": "/".join(path.parent.relative_to(STUDY).parts),
+                "steps": result["steps"],
+                "minutes": result["seconds"] / 60,
+                "best state, step": result["best_step"],
+                "J on the stop clips there": 100 * result["best_J"],
+            }
+        )
+    return markdown_table(rows)
+
+
+def failures():
+    """J of every sequence, the worst first."""
+    values = study_table.sequence_means(
+        (STUDY / "benchmark" / "sequences.csv").read_text(encoding="utf-8")
+    )
+    names = [n for n in ("OSMN_published", "flow", "OSMN", "ReConvNet") if n in values]
+    first = values[names[-1]]
+    rows = [
+        {
+            "sequence": f"`{sequence}`",
+            **{f"J, {_title(n)}": values[n][sequence]["J"] for n in names},
+        }
+        for sequence in sorted(first, key=lambda sequence: first[sequence]["J"])
+    ]
+    return markdown_table(rows)
+
+
+def speed():
+    """Seconds per frame of our loop and of the released procedure."""
+    records = [read_json(f"speed_{name}.json") for name in ("osmn", "reconvnet")]
+    lines = [line for record in records for line in _speed_lines(record)]
+    first = records[0]
+    height, width = first["frame"]
+    return (
+        markdown_table(lines, {"s/frame": 2, "times faster": 2, "with files": 2})
+        + f"\n\nFrames of {width}x{height}, float32, random weights; "
+        + _machine(first)
+        + "."
+    )
+
+
+def _machine(record):
+    described = record["hardware"]
+    return described if isinstance(described, str) else hardware.in_words(described)
+
+
+def _speed_lines(record):
+    with_files = {
+        (row["loop"], row["objects"]): row["times_faster"]
+        for row in record["rows"]
+        if row["files"]
+    }
+    for row in record["rows"]:
+        if row["files"] or row["precision"] != "float32":
+            continue
+        over = row["over_floor"]
+        network = "" if row["objects"] is None else f", {record['model']}"
+        yield {
+            "loop": row["loop"] + network,
+            "objects": "-" if row["objects"] is None else str(row["objects"]),
+            "s/frame": row["seconds"],
+            "times faster": row["times_faster"],
+            "with files": with_files.get((row["loop"], row["objects"])),
+            "over VGG16 alone": None if over is None else f"{100 * over:+.0f}%",
+        }
+
+
+def endurance():
+    """Memory and time over a long video."""
+    record = read_json("speed_endurance.json")
+    (height, width), run = record["frame"], record["endurance"]
+    megabytes, seconds = run["megabytes"], run["seconds"]
+    return (
+        f"{run['frames']:,} frames of {width}x{height} with {run['objects']} objects "
+        f"({record['size']} {record['model']}): {megabytes[0]:,.0f} MB after a tenth "
+        f"of them, {megabytes[1]:,.0f} MB at the end; {seconds[0]:.3f} s a frame at "
+        f"the beginning, {seconds[1]:.3f} s at the end."
+    )
+
+
+BLOCKS = {
+    function.__name__: function
+    for function in (
+        demo,
+        packaged,
+        published,
+        visual_guide,
+        study,
+        study_in_full,
+        study_in_words,
+        leave_one_out,
+        trainings,
+        probe_stop,
+        probe_validation,
+        failures,
+        speed,
+        endurance,
+    )
+}
+"""Functions by the name that stands in a text's marker."""

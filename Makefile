@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 RUN := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-slow lint format docs clean
 
 help:
 	@echo "make demo       set up, make videos, train both networks, compare them"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-slow  set up, run all tests"
 	@echo "make lint       check style"
 	@echo "make format     fix style"
+	@echo "make docs       build the documentation into site/"
 	@echo "make clean      remove .venv and caches (results stay)"
 
 demo: $(STAMP)
@@ -35,8 +36,12 @@ format: $(STAMP)
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+docs: $(STAMP)
+	$(RUN) -m experiments.write_texts --check
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache build site *.egg-info
 
 $(STAMP): pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \

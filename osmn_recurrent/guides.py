@@ -97,6 +97,14 @@ def visual_guide(
 
     Returns:
         (size, size, 3) float32 BGR minus mean, background exactly 0.
+
+    Example:
+
+    >>> frame = np.full((120, 160, 3), 200, np.uint8)
+    >>> mask = np.zeros((120, 160), np.uint8)
+    >>> mask[40:80, 60:100] = 1
+    >>> visual_guide(frame, mask).shape
+    (224, 224, 3)
     """
     mask = (np.asarray(mask) > 0).astype(np.uint8)
     left, top, right, bottom = bounding_box(mask)
@@ -153,6 +161,14 @@ def spatial_guide(mask, shift=(0.0, 0.0), scale=(1.0, 1.0)):
 
     Returns:
         (H, W, 1) float32 in [0, 1]; all zeros for an empty mask.
+
+    Example:
+
+    >>> mask = np.zeros((120, 160), np.uint8)
+    >>> mask[40:81, 60:101] = 1
+    >>> heat = spatial_guide(mask)
+    >>> heat.shape, float(heat[60, 80, 0])  # 1 at the centre
+    ((120, 160, 1), 1.0)
     """
     counts = _mask_counts(mask)
     if not counts[0].any():

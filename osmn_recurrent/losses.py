@@ -60,6 +60,12 @@ def lovasz_hinge(labels, logits):
     Returns:
         float32 scalar, the mean over images (leading axes). Finite for
         images without any object: their loss is the largest hinge error.
+
+    Example:
+
+    >>> labels = ops.reshape([1.0, 1.0, 0.0, 0.0], (1, 2, 2, 1))
+    >>> float(lovasz_hinge(labels, 4.0 * labels - 2.0))  # right, beyond the margin
+    0.0
     """
     labels, logits = _as_images(labels, logits)
     errors = 1.0 - logits * (2.0 * labels - 1.0)

@@ -121,6 +121,15 @@ def write_mask(path, ids, palette=None):
         path: the PNG file.
         ids: (H, W) uint8.
         palette: 768 ints, by default `davis_palette()`.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "00000.png"
+    >>> write_mask(path, np.array([[0, 1], [2, 2]]))
+    >>> read_mask(path)
+    array([[0, 1],
+           [2, 2]], dtype=uint8)
     """
     image = Image.fromarray(np.ascontiguousarray(ids, np.uint8))
     image.putpalette(list(palette or davis_palette()))

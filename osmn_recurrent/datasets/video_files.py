@@ -73,7 +73,7 @@ def example_clip():
     Example:
 
     >>> clip = example_clip()
-    >>> len(clip), clip.frame(0).shape, clip.mask(0).max()
+    >>> len(clip), clip.frame(0).shape, int(clip.mask(0).max())
     (60, (270, 480, 3), 1)
     """
     return open_clip(EXAMPLES / "rabbit.mp4", EXAMPLES / "rabbit.png")

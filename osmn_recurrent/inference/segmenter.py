@@ -69,6 +69,16 @@ class VideoSegmenter:
 
     Raises:
         ValueError: unknown `precision` or `merge`, or a bad `working_size`.
+
+    Example:
+
+    >>> from osmn_recurrent.datasets.video_files import example_clip
+    >>> clip = example_clip()
+    >>> segmenter = VideoSegmenter.from_preset("osmn-compact")
+    >>> segmenter.start(clip.frame(0), clip.mask(0)).shape
+    (270, 480)
+    >>> segmenter.step(clip.frame(1)).dtype, segmenter.objects
+    (dtype('uint8'), (1,))
     """
 
     def __init__(self, model, precision="float32", merge="argmax", working_size=None):

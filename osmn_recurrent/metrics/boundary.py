@@ -31,6 +31,16 @@ def contour_accuracy(true, predicted, bound=DAVIS_BOUND):
 
     Raises:
         InputError: the masks are not (H, W) or differ in shape.
+
+    Example:
+
+    >>> true = np.zeros((100, 100))
+    >>> true[20:60, 20:60] = 1
+    >>> moved = np.roll(true, 2, axis=1)  # by two pixels, which the bound allows
+    >>> contour_accuracy(true, moved)
+    1.0
+    >>> contour_accuracy(true, moved, bound=1) < 0.6
+    True
     """
     true, predicted = as_binary(true, predicted)
     radius = tolerance(true.shape, bound)
@@ -43,7 +53,7 @@ def contour_accuracy(true, predicted, bound=DAVIS_BOUND):
     recall = _matched(true, predicted, radius) / of_true
     if precision + recall == 0:
         return 0.0
-    return 2 * precision * recall / (precision + recall)
+    return float(2 * precision * recall / (precision + recall))
 
 
 def tolerance(shape, bound=DAVIS_BOUND):

@@ -19,10 +19,15 @@ def region_similarity(true, predicted):
 
     Raises:
         InputError: the masks are not (H, W) or differ in shape.
+
+    Example:
+
+    >>> region_similarity([[1, 1, 0]], [[0, 1, 1]])
+    0.3333333333333333
     """
     true, predicted = as_binary(true, predicted)
     union = np.count_nonzero(true | predicted)
-    return np.count_nonzero(true & predicted) / union if union else 1.0
+    return float(np.count_nonzero(true & predicted) / union) if union else 1.0
 
 
 def as_binary(true, predicted):

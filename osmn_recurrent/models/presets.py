@@ -45,6 +45,13 @@ def build_model(name, backbone=None, weights=None, **options):
     Raises:
         ValueError: unknown name or backbone.
         InputError: weights that are missing, damaged or of another network.
+
+    Example:
+
+    >>> model = build_model("osmn", "compact")
+    >>> guide = np.zeros((1, 224, 224, 3), "float32")
+    >>> model.adapt(guide).shape  # scales of one object
+    TensorShape([1, 864])
     """
     if name not in MODELS:
         raise ValueError(f"name must be one of {sorted(MODELS)}. Received: {name!r}")

@@ -286,9 +286,9 @@ def endurance():
     megabytes, seconds = run["megabytes"], run["seconds"]
     return (
         f"{run['frames']:,} frames of {width}x{height} with {run['objects']} objects "
-        f"({record['size']} {record['model']}): {megabytes[0]:,.0f} MB after a tenth "
-        f"of them, {megabytes[1]:,.0f} MB at the end; {seconds[0]:.3f} s a frame at "
-        f"the beginning, {seconds[1]:.3f} s at the end."
+        f"({record['model']} on {record['backbone']}): {megabytes[0]:,.0f} MB after a "
+        f"tenth of them, {megabytes[1]:,.0f} MB at the end; {seconds[0]:.3f} s a frame "
+        f"at the beginning, {seconds[1]:.3f} s at the end."
     )
 
 

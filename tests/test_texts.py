@@ -112,7 +112,8 @@ def test_the_python_of_readme_runs(tmp_path):
         "import dataclasses\n"
         "from osmn_recurrent.training.online import FinetuneSettings\n"
         "from osmn_recurrent.models.presets import build_model\n"
-        "settings = FinetuneSettings.for_network(build_model('osmn', 'compact'))\n"
+        "model = build_model('osmn', 'vgg16_compact')\n"
+        "settings = FinetuneSettings.for_network(model)\n"
         "settings = dataclasses.replace(settings, iterations=1)\n"
     )
     subprocess.run([sys.executable, "-c", prelude + short], check=True, cwd=tmp_path)

@@ -48,7 +48,7 @@ def build_model(name, backbone=None, weights=None, **options):
 
     Example:
 
-    >>> model = build_model("osmn", "compact")
+    >>> model = build_model("osmn", "vgg16_compact")
     >>> guide = np.zeros((1, 224, 224, 3), "float32")
     >>> model.adapt(guide).shape  # scales of one object
     TensorShape([1, 864])

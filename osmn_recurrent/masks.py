@@ -143,16 +143,6 @@ def object_ids(ids):
     return tuple(int(i) for i in np.flatnonzero(counts[:VOID]) if i > 0)
 
 
-def one_hot(ids, objects):
-    """Masks of single objects: (N, H, W) bool for `objects`, N ids."""
-    ids = np.asarray(ids)
-    return (
-        np.stack([ids == i for i in objects])
-        if len(objects)
-        else np.zeros((0, *ids.shape), bool)
-    )
-
-
 def bounding_box(mask):
     """Box of the set pixels as the OSMN release has it.
 

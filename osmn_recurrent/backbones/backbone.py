@@ -122,11 +122,6 @@ class Backbone:
         """The `Level` of a number."""
         return self.levels[number - 1]
 
-    @property
-    def first_modulated(self):
-        """Number of the first level that depends on the object."""
-        return self.modulated[0]
-
     def modulated_levels(self, early=False):
         """Numbers of the modulated levels.
 

@@ -7,8 +7,6 @@ import tensorflow as tf
 
 from osmn_recurrent.errors import InputError
 
-STRATEGIES = ("one", "mirrored", "multiworker")
-
 
 def make_strategy(name):
     """The `tf.distribute.Strategy` of a name.

@@ -20,6 +20,8 @@ from absl import flags
 
 from experiments import ablation_grid
 from osmn_recurrent import backbones, files, programs, run_folder, text_files
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -37,8 +39,8 @@ def _float(name, default, text):
     flags.DEFINE_float(name, default, text, lower_bound=0.0, flag_values=FLAGS)
 
 
-_string("data_dir", None, "Folder in DAVIS layout.", required=True)
-flags.DEFINE_enum("year", "2017", ["2016", "2017"], "DAVIS edition.", flag_values=FLAGS)
+_string("dataset", "davis2017", f"Data set: {shared_flags.DATASETS}.")
+_string("data_dir", None, "Its folder.", required=True)
 _string("resolution", "480p", "Folder under JPEGImages.")
 _string("train_split", "train", "List of the training clips.")
 _string("val_split", "val", "List of the clips that are scored.")
@@ -90,17 +92,16 @@ def all_cells():
 
 def main():
     """Trains and scores; see the module's text."""
-    from osmn_recurrent.datasets.davis import davis_clips
-
     out = pathlib.Path(FLAGS.out)
     cells = chosen_cells()
     if any(cell.add_on == "crf" for cell in cells):
         from osmn_recurrent.inference.refinement import DenseCRF
 
         DenseCRF()  # says so now if the package is missing
-    place = (FLAGS.data_dir, int(FLAGS.year))
-    train_clips = davis_clips(*place, FLAGS.train_split, FLAGS.resolution)
-    val_clips = davis_clips(*place, FLAGS.val_split, FLAGS.resolution)
+    train_clips, val_clips = (
+        registry.clips(FLAGS.dataset, FLAGS.data_dir, split, FLAGS.resolution, False)
+        for split in (FLAGS.train_split, FLAGS.val_split)
+    )
     for clip in val_clips:
         clip.check()
     folders = [out / cell.name for cell in cells]
@@ -305,11 +306,11 @@ def refine_clip(clip, given, refined):
 
 def score(results):
     """`{"J": ..., "F": ...}`, means over the objects in percent."""
-    from osmn_recurrent.metrics import davis, result_folder
+    from osmn_recurrent.metrics import result_folder
     from osmn_recurrent.metrics.statistics import summarise
 
-    sequences = davis.davis_sequences(
-        FLAGS.data_dir, int(FLAGS.year), FLAGS.val_split, FLAGS.resolution
+    sequences = registry.sequences(
+        FLAGS.dataset, FLAGS.data_dir, FLAGS.val_split, FLAGS.resolution
     )
     scores = result_folder.evaluate_folder(results, sequences)
     total = summarise(

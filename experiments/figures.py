@@ -2,7 +2,7 @@
 
     python -m experiments.figures --results=runs/davis2016/results.json \\
         --published=official_per_frame/osmn.json --weights=reconvnet.keras \\
-        --dataset=davis2016 --data_dir=DAVIS --set=val --out=runs/figures
+        --dataset=davis2016 --data_dir=DAVIS --split=val --out=runs/figures
 
 Draws what the flags allow:
 
@@ -17,7 +17,7 @@ Draws what the flags allow:
     convlstm_gates.png   ReConvNet: its gates over a clip
 
 The figures from 5 on need --weights; 5, 6 and ReConvNet's also a data set: the
-paper's 100 objects with --dataset=coco --set=val2017, or the objects of clips,
+paper's 100 objects with --dataset=coco --split=val2017, or the objects of clips,
 seen in several frames. Gates need clips.
 """
 
@@ -29,7 +29,7 @@ from experiments import tables
 from osmn_recurrent import files, programs, text_files
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import segment
-from osmn_recurrent.datasets.by_name import DATASETS
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -45,16 +45,16 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )
 flags.DEFINE_string("weights", None, "A .keras or .weights.h5 file.", flag_values=FLAGS)
-flags.DEFINE_enum(
+flags.DEFINE_string(
     "dataset",
     None,
-    [*DATASETS, "coco"],
-    "Data set; coco: ten objects of each category of OSMN's Fig. 5.",
+    f"Data set: {shared_flags.DATASETS}; coco: ten objects of each category of OSMN's "
+    "Fig. 5.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string("data_dir", None, "Folder of the data set.", flag_values=FLAGS)
 flags.DEFINE_string(
-    "set", "val", "List of sequences; COCO: such as val2017.", flag_values=FLAGS
+    "split", "val", "List of sequences; COCO: such as val2017.", flag_values=FLAGS
 )
 flags.DEFINE_string(
     "resolution", "480p", "Folder under JPEGImages; DAVIS only.", flag_values=FLAGS
@@ -112,7 +112,7 @@ def draw_scores(out):
     measured, place = {}, ""
     if FLAGS.results:
         results = tables.read_results(FLAGS.results)
-        place = f"{results['dataset']} {results['set']}, "
+        place = f"{results['dataset']} {results['split']}, "
         measured = {
             name: {
                 sequence: [each["J"] for each in objects.values()]
@@ -175,9 +175,12 @@ def draw_network(out):
     from osmn_recurrent.reports import figures
 
     coco = FLAGS.dataset == "coco"
-    clips = list_clips() if FLAGS.dataset and not coco else []
+    place = FLAGS.dataset, FLAGS.data_dir, FLAGS.split, FLAGS.resolution
+    clips = []
+    if FLAGS.dataset and not coco:
+        clips = registry.clips(*place, first_mask_only=False)
     # Read now, so that what is missing is said before anything is drawn.
-    objects = list(category_objects(FLAGS.data_dir, FLAGS.set)) if coco else []
+    objects = list(category_objects(FLAGS.data_dir, FLAGS.split)) if coco else []
     clip = next((x for x in clips if FLAGS.clip in (None, x.name)), None)
     if clips and clip is None:
         raise InputError(
@@ -246,19 +249,6 @@ def draw_modulation(model, name, looks, out):
             f"{name}: gammas of the ConvLSTMs' outputs, {what}",
             lambda x: f"mean {x.mean():.3f}, std {x.std():.3f}",
         )
-
-
-def list_clips():
-    """The clips of the set, with all their masks."""
-    from osmn_recurrent.datasets import by_name, davis, youtube_vos
-
-    where = (FLAGS.data_dir, FLAGS.set)
-    if FLAGS.dataset == "youtube_vos":
-        return youtube_vos.youtube_vos_clips(*where, first_mask_only=False)
-    if FLAGS.dataset == "youtube_objects":
-        return by_name.list_clips(FLAGS.dataset, *where)
-    year = int(FLAGS.dataset.removeprefix("davis"))
-    return davis.davis_clips(FLAGS.data_dir, year, FLAGS.set, FLAGS.resolution)
 
 
 def report(draw, path, *arguments):

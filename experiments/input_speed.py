@@ -2,7 +2,8 @@
 
 Example, on the cores that training will have:
 
-    python -m experiments.input_speed --data_dir=DAVIS --year=2016 --out=runs/speed
+    python -m experiments.input_speed --dataset=davis2016 --data_dir=DAVIS \\
+        --out=runs/speed
 
 Two loaders make stage 2's samples (guide frame, earlier mask, frame, mask) of
 the same clips: the pipeline of `osmn_recurrent.training`, and a plain Pillow
@@ -21,7 +22,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from osmn_recurrent import files, programs
-from osmn_recurrent.datasets.davis import davis_clips
+from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -33,7 +35,9 @@ flags.DEFINE_string(
     required=True,
     flag_values=FLAGS,
 )
-flags.DEFINE_enum("year", "2017", ["2016", "2017"], "DAVIS edition.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "dataset", "davis2017", f"Data set: {shared_flags.DATASETS}.", flag_values=FLAGS
+)
 flags.DEFINE_string("split", "train", "List under ImageSets.", flag_values=FLAGS)
 flags.DEFINE_string("resolution", "480p", "Folder under JPEGImages.", flag_values=FLAGS)
 flags.DEFINE_integer("clips", 4, "Clips to read, 0: all.", flag_values=FLAGS)
@@ -215,7 +219,8 @@ def main():
     if out:
         files.refuse_to_overwrite(out, FLAGS.overwrite)
         files.check_output(out)
-    clips = davis_clips(FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution)
+    place = FLAGS.dataset, FLAGS.data_dir, FLAGS.split, FLAGS.resolution
+    clips = registry.clips(*place, first_mask_only=False)
     from osmn_recurrent.training.samples import SampleSettings
 
     settings = SampleSettings(size=(FLAGS.height, FLAGS.width), scales=(1.0,))

@@ -1,7 +1,7 @@
 """The small-scale study: ReConvNet against OSMN on real video, from nothing.
 
     python -m experiments.study --coco_dir=COCO --train_dir=DAVIS_240P \\
-        --val_dir=DAVIS --val_set=val --out=runs/study
+        --val_dir=DAVIS --val_split=val --out=runs/study
 
 OSMN is trained on images (stage 1) and on clips (stage 2); then, for every
 seed, from the same weights (a) ReConvNet and (b) OSMN on for as many frames with
@@ -43,7 +43,7 @@ _text("train_resolution", "240p", "Folder under its JPEGImages.")
 _text("train_split", "train_fit", "List of the training clips.")
 _text("stop_split", "train_stop", "List of the clips for early stopping.")
 _text("val_dir", None, "DAVIS-2016 folder for the table.", required=True)
-_text("val_set", "val", "List of the sequences in the table.")
+_text("val_split", "val", "List of the sequences in the table.")
 _text("val_resolution", "480p", "Folder under JPEGImages and Annotations.")
 _text(
     "working_size",
@@ -136,9 +136,10 @@ def main():
     if FLAGS.record:
         files.check_output(FLAGS.record, folder=True)
     from experiments import study_table
-    from osmn_recurrent.datasets.davis import davis_clips
+    from osmn_recurrent.datasets import registry
 
-    clips = davis_clips(FLAGS.val_dir, 2016, FLAGS.val_set, FLAGS.val_resolution)
+    place = FLAGS.val_dir, FLAGS.val_split, FLAGS.val_resolution
+    clips = registry.clips("davis2016", *place, first_mask_only=False)
     with run_folder.hold(out):
         lines = [f"{shlex.join(command)}\n" for command in commands]
         files.write_text(out / "commands.txt", "".join(lines))
@@ -213,8 +214,8 @@ def tuning_command(training, seed, out):
         "osmn_recurrent.cli.finetune",
         f"--weights={place / 'model.keras'}",
         f"--data_dir={FLAGS.val_dir}",
-        "--year=2016",
-        f"--split={FLAGS.val_set}",
+        "--dataset=davis2016",
+        f"--split={FLAGS.val_split}",
         f"--resolution={FLAGS.val_resolution}",
         f"--working_size={FLAGS.working_size}",
         "--nobefore",
@@ -228,10 +229,10 @@ def table_commands(out):
     """Commands for the baselines' masks, all scores and the page."""
     clips = [
         f"--data_dir={FLAGS.val_dir}",
-        f"--set={FLAGS.val_set}",
+        f"--split={FLAGS.val_split}",
         f"--resolution={FLAGS.val_resolution}",
     ]
-    baselines = ["experiments.study_baselines", *clips, "--year=2016", f"--out={out}"]
+    baselines = ["experiments.study_baselines", *clips, f"--out={out}"]
     masks = [f"{name}:{out / name}" for name in ("copy", "flow")] + FLAGS.masks
     weights = []
     for seed, training in chosen():
@@ -265,7 +266,7 @@ def table_commands(out):
     probe = [
         "experiments.study_probe",
         f"--data_dir={FLAGS.train_dir}",
-        f"--set={FLAGS.stop_split}",
+        f"--split={FLAGS.stop_split}",
     ]
     probe += [
         f"--resolution={FLAGS.train_resolution}",

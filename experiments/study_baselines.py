@@ -1,6 +1,6 @@
 """Masks without any network: what the small-scale study's networks must beat.
 
-    python -m experiments.study_baselines --data_dir=DAVIS --set=val \\
+    python -m experiments.study_baselines --data_dir=DAVIS --split=val \\
         --out=runs/baselines
 
 Writes OUT/copy/SEQUENCE/FRAME.png, the first mask again and again, and
@@ -16,17 +16,12 @@ from absl import flags
 from tqdm import tqdm
 
 from osmn_recurrent import files, masks, programs, run_folder, text_files
+from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import tuning
+from osmn_recurrent.datasets import registry
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "data_dir", None, "Folder in DAVIS layout.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_enum("year", "2016", ["2016", "2017"], "DAVIS edition.", flag_values=FLAGS)
-flags.DEFINE_string("set", "val", "List of sequences.", flag_values=FLAGS)
-flags.DEFINE_string(
-    "resolution", "480p", "Folder under JPEGImages and Annotations.", flag_values=FLAGS
-)
+shared_flags.define_dataset(FLAGS, "davis2016")
 flags.DEFINE_string(
     "out", None, "Folder for the results.", required=True, flag_values=FLAGS
 )
@@ -111,9 +106,7 @@ def write(name, clips, folder):
 
 def main():
     """Writes both; see the module's text."""
-    from osmn_recurrent.datasets.davis import davis_clips
-
-    clips = davis_clips(FLAGS.data_dir, int(FLAGS.year), FLAGS.set, FLAGS.resolution)
+    clips = registry.clips(*shared_flags.dataset_place(FLAGS))
     for clip in clips:
         clip.check()
     out = pathlib.Path(FLAGS.out)

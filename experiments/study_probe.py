@@ -1,7 +1,7 @@
 """What a network's memory and guides are worth: the small-scale study's probe.
 
     python -m experiments.study_probe --weights=OSMN:osmn.keras,ReConvNet:rcn.keras \\
-        --data_dir=DAVIS --set=train_stop --resolution=240p --out=runs/probe
+        --data_dir=DAVIS --split=train_stop --resolution=240p --out=runs/probe
 
 Segments each clip as usual; with the true mask of the frame before as guide, so
 that no error is handed on; and, for a recurrent network, without memory (the
@@ -19,6 +19,7 @@ from absl import flags
 from osmn_recurrent import files, programs
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import tuning
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import output
 from osmn_recurrent.inference.segmenter import VideoSegmenter
@@ -27,13 +28,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_list(
     "weights", None, "Networks, each NAME:FILE.", required=True, flag_values=FLAGS
 )
-flags.DEFINE_string(
-    "data_dir", None, "DAVIS-2016 folder.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_string("set", "val", "List of sequences.", flag_values=FLAGS)
-flags.DEFINE_string(
-    "resolution", "480p", "Folder under JPEGImages and Annotations.", flag_values=FLAGS
-)
+shared_flags.define_dataset(FLAGS, "davis2016")
 flags.DEFINE_string(
     "working_size",
     None,
@@ -86,15 +81,14 @@ class ProbingSegmenter(VideoSegmenter):
 
 def main():
     """Segments in all ways and scores; see the module's text."""
-    from osmn_recurrent.datasets.davis import davis_clips
-    from osmn_recurrent.metrics import davis
     from osmn_recurrent.models import presets
     from osmn_recurrent.reports import tables
 
-    clips = davis_clips(FLAGS.data_dir, 2016, FLAGS.set, FLAGS.resolution)
+    place = shared_flags.dataset_place(FLAGS)
+    clips = registry.clips(*place, first_mask_only=False)
     for clip in clips:
         clip.check()
-    sequences = davis.davis_sequences(FLAGS.data_dir, 2016, FLAGS.set, FLAGS.resolution)
+    sequences = registry.sequences(*place)
     out, networks = pathlib.Path(FLAGS.out), {}
     for text in FLAGS.weights:
         name, colon, path = text.partition(":")
@@ -107,7 +101,8 @@ def main():
             rows.append(probe(model, way, clips, sequences, out / name))
             rows[-1] = {"network": name, **rows[-1]}
     table = tables.markdown_table(rows, {})
-    title = f"DAVIS-2016 {FLAGS.set}, percent; cleared: every {FLAGS.memory} frames."
+    place = f"{FLAGS.dataset} {FLAGS.split}"
+    title = f"{place}, percent; cleared: every {FLAGS.memory} frames."
     files.write_text(out / "probe.md", f"{title}\n\n{table}\n")
     files.write_json(out / "probe.json", rows)
     print(tables.text_table(rows, {}))
@@ -129,7 +124,7 @@ def probe(model, way, clips, sequences, folder):
         model: the network.
         way: of `ways_of`.
         clips: list of `Clip`s with a mask for every frame.
-        sequences: their truth, of `davis.davis_sequences`.
+        sequences: their truth, of `registry.sequences`.
         folder: the masks go to FOLDER/WAY/CLIP.
 
     Returns:

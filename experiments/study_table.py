@@ -223,8 +223,9 @@ def write(out, tuned, clips):
     rows = table_rows(methods, tuned_seconds(tuned))
     rows.sort(key=lambda row: -row["J&F"])
     title = (
-        f"{results['dataset']} {results['set']}. Means over seeds in percent, ± their "
-        "standard deviation; differences to OSMN (tuned networks: to tuned OSMN) are "
+        f"{results['dataset']} {results['split']}. Means over seeds in percent, ± "
+        "their standard deviation; differences to OSMN (tuned networks: to tuned "
+        "OSMN) are "
         "paired over sequences, with a bootstrap interval of "
         f"{100 * COVERAGE:g} %."
     )
@@ -232,7 +233,7 @@ def write(out, tuned, clips):
     files.write_text(out / "study.md", f"{title}\n\n{markdown}\n")
     files.write_text(out / "study.csv", tables.csv_table(rows))
     files.write_json(out / "study.json", rows)
-    place = f"{results['dataset']} {results['set']}, mean over seeds and sequences"
+    place = f"{results['dataset']} {results['split']}, mean over seeds and sequences"
     figures.draw_over_time(out / "j_over_time.png", curves_of(methods), {}, place)
     draw_failures(out, clips, methods)
     print(tables.text_table(rows, benchmark.DECIMALS))

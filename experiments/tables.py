@@ -79,7 +79,7 @@ def read_results(path):
         InputError: no such file, or something else.
     """
     results = text_files.read_json(path, "a results.json of osmn benchmark")
-    keys = {"dataset", "set", "resolution", "rows"}
+    keys = {"dataset", "split", "resolution", "rows"}
     if not isinstance(results, dict) or not keys <= results.keys():
         raise InputError(
             f"{path} is no results.json of osmn benchmark (keys are missing); name "

@@ -2,7 +2,7 @@
 
     osmn benchmark --weights=osmn.keras,reconvnet.keras \\
         --masks=OSVOS:published/osvos --dataset=davis2016 --data_dir=DAVIS \\
-        --set=val --out=runs/benchmark
+        --split=val --out=runs/benchmark
 
 Every file of weights segments the whole set, every folder of masks is taken as
 it is, and all are scored by the data set's official rules. A row shows its
@@ -22,14 +22,15 @@ from absl import flags
 from osmn_recurrent import files, programs, provenance, run_folder
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import segment, tuning
-from osmn_recurrent.datasets.by_name import list_clips
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.published import PRESETS
 from osmn_recurrent.names import single
 
 FLAGS = flags.FlagValues()
-shared_flags.define_set(FLAGS)
+shared_flags.define_dataset(FLAGS)
+shared_flags.define_processes(FLAGS)
 shared_flags.define_network(FLAGS)
 shared_flags.define_loop(FLAGS)
 flags.DEFINE_list(
@@ -100,12 +101,9 @@ class Entry:
 
 def main():
     """Segments, scores and compares; see the module's text."""
-    from osmn_recurrent.metrics import score_report
-
     out, entries = pathlib.Path(FLAGS.out), list_entries()
-    sequences, categories = score_report.list_sequences(
-        FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
-    )
+    place = shared_flags.dataset_place(FLAGS)
+    sequences = registry.sequences(*place)
     hidden = [each.name for each in sequences if each.hidden]
     if hidden:
         raise InputError(
@@ -115,12 +113,12 @@ def main():
         )
     clips = []
     if any(each.weights for each in entries):
-        clips = list_clips(FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution)
+        clips = registry.clips(*place)
     for clip in clips:
         clip.check()
     check_places(out, entries, clips)
     with run_folder.hold(out):
-        written = run(out, entries, clips, sequences, categories)
+        written = run(out, entries, clips, sequences)
     folders = [f"{e.name}:{e.folder or out / e.name}" for e in entries]
     return programs.Done(
         written,
@@ -128,7 +126,7 @@ def main():
             "report",
             results=folders[0],
             compare=",".join(folders[1:]) or None,
-            **shared_flags.set_arguments(FLAGS),
+            **shared_flags.dataset_arguments(FLAGS),
             out=out / "report.html",
         ),
     )
@@ -146,16 +144,18 @@ def check_places(out, entries, clips):
     files.refuse_inputs([*made, *tuned], [*given, *inputs], made)
 
 
-def run(out, entries, clips, sequences, categories):
+def run(out, entries, clips, sequences):
     """Segments, scores and writes; gives the files' paths."""
-    rows = {}
+    from osmn_recurrent.metrics import score_report
+
+    rows, categories = {}, score_report.categories_of(sequences)
     for entry in entries:
         rows[entry.name] = score_row(entry, clips, sequences, categories, out)
     baseline = choose_baseline(rows)
     compare(rows, baseline)
     results = {
         "dataset": FLAGS.dataset,
-        "set": FLAGS.set,
+        "split": FLAGS.split,
         "resolution": FLAGS.resolution,
         "data_dir": FLAGS.data_dir,
         "baseline": baseline,

@@ -171,7 +171,7 @@ def segment_example(folder):
 
 def make_videos(folder, settings):
     """The training clips and the held-out ones, drawn unless they are there."""
-    from osmn_recurrent.datasets import davis, moving_shapes
+    from osmn_recurrent.datasets import moving_shapes, registry
 
     moving_shapes.write_moving_shapes(
         folder,
@@ -183,8 +183,8 @@ def make_videos(folder, settings):
         overwrite=FLAGS.overwrite,
     )
     return (
-        davis.davis_clips(folder, 2017, "train"),
-        davis.davis_clips(folder, 2017, "val"),
+        registry.clips("davis2017", folder, "train", first_mask_only=False),
+        registry.clips("davis2017", folder, "val", first_mask_only=False),
     )
 
 

@@ -1,12 +1,12 @@
 """Scores a folder of masks: J and F, exactly the official figures.
 
     osmn evaluate --results=DIR --dataset=davis2016 \\
-        --data_dir=DAVIS --set=val
+        --data_dir=DAVIS --split=val
 
 Expects RESULTS/SEQUENCE/FRAME.png, palette masks or 0/255. First everything
 is checked - names, sizes, ids, completeness - and all faults are listed;
 with a fault nothing is scored (exit code 2). Writes the official files
-global_results-SET.csv and per-sequence_results-SET.csv, and scores.json with
+global_results-SPLIT.csv and per-sequence_results-SPLIT.csv, and scores.json with
 every frame; scores are always computed anew and replace those in OUT.
 
 Sets without public truth (DAVIS test-dev and challenge, YouTube-VOS valid and
@@ -19,10 +19,12 @@ from absl import flags
 
 from osmn_recurrent import programs, run_folder
 from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
-shared_flags.define_set(FLAGS)
+shared_flags.define_dataset(FLAGS)
+shared_flags.define_processes(FLAGS)
 flags.DEFINE_string(
     "results",
     None,
@@ -50,9 +52,7 @@ def main():
     from osmn_recurrent import files
     from osmn_recurrent.metrics import result_folder, score_report
 
-    sequences, categories = score_report.list_sequences(
-        FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution
-    )
+    sequences = registry.sequences(*shared_flags.dataset_place(FLAGS))
     out = pathlib.Path(FLAGS.out or FLAGS.results)
     hidden = [each.name for each in sequences if each.hidden]
     if not hidden:
@@ -86,7 +86,7 @@ def main():
         )
         return programs.Done(packed)
     with run_folder.hold(out):
-        report = write_scores(out, scores, categories)
+        report = write_scores(out, scores, score_report.categories_of(sequences))
     print_scores(report, scores)
     page = out / "report.html"
     return programs.Done(
@@ -94,7 +94,7 @@ def main():
         programs.osmn_command(
             "report",
             results=FLAGS.results,
-            **shared_flags.set_arguments(FLAGS),
+            **shared_flags.dataset_arguments(FLAGS),
             out=page,
         ),
     )
@@ -103,7 +103,7 @@ def main():
 def score_files(out):
     """The CSV files that may be written beside scores.json."""
     kinds = ("global", "per-category", "per-sequence")
-    return [out / f"{kind}_results-{FLAGS.set}.csv" for kind in kinds]
+    return [out / f"{kind}_results-{FLAGS.split}.csv" for kind in kinds]
 
 
 def pack(sequences):
@@ -112,8 +112,8 @@ def pack(sequences):
     from osmn_recurrent.inference import writers
     from osmn_recurrent.metrics import result_folder
 
-    layout = FLAGS.dataset.rstrip("0123456789")
-    if layout not in writers.LAYOUTS:
+    layout = registry.find(FLAGS.dataset).server_layout
+    if layout is None:
         raise InputError(f"--zip: {FLAGS.dataset} has no server; leave --zip out.")
     files.refuse_to_overwrite(FLAGS.zip, overwrite=False)
     files.check_output(FLAGS.zip)
@@ -141,20 +141,20 @@ def write_scores(out, scores, categories=None):
 
     report = {
         "dataset": FLAGS.dataset,
-        "set": FLAGS.set,
+        "split": FLAGS.split,
         "results": FLAGS.results,
         **score_report.score_report(scores, categories),
     }
     if categories:
         davis.write_table(
-            out / f"per-category_results-{FLAGS.set}.csv",
+            out / f"per-category_results-{FLAGS.split}.csv",
             ("Category", "J-Mean", "F-Mean"),
             [
                 [name, row["J-Mean"], row["F-Mean"]]
                 for name, row in report["categories"].items()
             ],
         )
-    davis.write_csv(out, FLAGS.set, score_report.counted_scores(scores))
+    davis.write_csv(out, FLAGS.split, score_report.counted_scores(scores))
     files.write_json(out / "scores.json", report)
     return report
 

@@ -1,7 +1,7 @@
 """Fine-tunes a network on each video's first frame, and segments the video.
 
     osmn finetune --weights=osmn.keras \\
-        --data_dir=DAVIS --year=2016 --split=val --out=runs/tuned
+        --dataset=davis2016 --data_dir=DAVIS --split=val --out=runs/tuned
     osmn finetune --weights=osmn.keras \\
         --video=clip.mp4 --mask=first.png --out=runs/mine
 
@@ -19,6 +19,7 @@ from absl import flags
 from osmn_recurrent import files, programs, run_folder, text_files
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import segment, tuning
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -32,10 +33,7 @@ def _string(name, default, text, **options):
 
 _string("weights", None, "A .keras or .weights.h5 file.", required=True)
 _string("out", None, "Folder for the results.", required=True)
-_string("data_dir", None, "DAVIS folder; or give --video and --mask.")
-flags.DEFINE_enum("year", "2017", ["2016", "2017"], "DAVIS edition.", flag_values=FLAGS)
-_string("split", "val", "List under ImageSets.")
-_string("resolution", "480p", "Folder under JPEGImages.")
+shared_flags.define_dataset(FLAGS, "davis2017", required=False)
 flags.DEFINE_list(
     "sequences", [], "Only these sequences of the list.", flag_values=FLAGS
 )
@@ -168,9 +166,7 @@ def main():
         advice = programs.osmn_command(
             "report",
             results=out / "masks",
-            dataset=f"davis{FLAGS.year}",
-            data_dir=FLAGS.data_dir,
-            set=FLAGS.split,
+            **shared_flags.dataset_arguments(FLAGS),
             out=out / "report.html",
         )
     return programs.Done((out / "table.txt", out / "masks"), advice)
@@ -192,11 +188,8 @@ def list_clips():
             raise InputError("--video needs --mask, the mask of its first frame.")
         clips = [open_clip(FLAGS.video, FLAGS.mask)]
     else:
-        from osmn_recurrent.datasets.davis import davis_clips
-
-        clips = davis_clips(
-            FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution
-        )
+        place = shared_flags.dataset_place(FLAGS)
+        clips = registry.clips(*place, first_mask_only=False)
         unknown = set(FLAGS.sequences) - {clip.name for clip in clips}
         if unknown:
             raise InputError(
@@ -342,12 +335,10 @@ def _precision(model):
 
 
 def mean_j(clip, results):
-    """Mean J over a clip's objects in percent, by DAVIS' rules."""
-    from osmn_recurrent.metrics import davis, result_folder
+    """Mean J over a clip's objects in percent, by the data set's rules."""
+    from osmn_recurrent.metrics import result_folder
 
-    sequences = davis.davis_sequences(
-        FLAGS.data_dir, int(FLAGS.year), FLAGS.split, FLAGS.resolution
-    )
+    sequences = registry.sequences(*shared_flags.dataset_place(FLAGS))
     own = [each for each in sequences if each.name == clip.name]
     scores = result_folder.evaluate_folder(results, own, processes=1)[clip.name]
     return 100 * sum(each.figures()["J-Mean"] for each in scores.values()) / len(scores)

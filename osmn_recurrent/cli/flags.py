@@ -5,28 +5,38 @@ import ast
 from absl import flags
 
 from osmn_recurrent import backbones
-from osmn_recurrent.datasets.by_name import DATASETS
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.published import PRESETS
 
+DATASETS = f"{', '.join(registry.BUILT_IN)}, or one of a plug-in"
+"""Names of data sets, for help texts; `registry.names` tells them all."""
 
-def define_set(flag_values):
-    """Defines the flags that name a set of sequences to score."""
+
+def define_dataset(flag_values, name=None, required=True):
+    """Defines the flags that name a set of clips.
+
+    Args:
+        flag_values: where to define them.
+        name: the data set that --dataset names by default.
+        required: whether --dataset (without a default) and --data_dir must be
+            given.
+    """
     own = {"flag_values": flag_values}
-    flags.DEFINE_enum(
+    flags.DEFINE_string(
         "dataset",
-        None,
-        DATASETS,
-        "Data set, and its rules; the DAVIS ones fit anything laid out like it.",
-        required=True,
+        name,
+        f"Data set, and its rules: {DATASETS}; the DAVIS ones fit anything laid out "
+        "like it.",
+        required=required and name is None,
         **own,
     )
     flags.DEFINE_string(
-        "data_dir", None, "Folder of the data set.", required=True, **own
+        "data_dir", None, "Folder of the data set.", required=required, **own
     )
     flags.DEFINE_string(
-        "set",
+        "split",
         "val",
         "List of sequences in the data set; YouTube-Objects without lists: all.",
         **own,
@@ -37,18 +47,28 @@ def define_set(flag_values):
         "Folder under JPEGImages and Annotations; DAVIS only.",
         **own,
     )
+
+
+def define_processes(flag_values):
+    """Defines --processes of programs that score."""
     flags.DEFINE_integer(
         "processes",
         None,
         "Processes that score at a time. Default: one per core.",
         lower_bound=1,
-        **own,
+        flag_values=flag_values,
     )
 
 
-def set_arguments(flag_values):
-    """The values of `define_set` that another program needs for the same set."""
-    return {name: flag_values[name].value for name in ("dataset", "data_dir", "set")}
+def dataset_arguments(flag_values):
+    """The values of `define_dataset` that another program needs for the same set."""
+    return {name: flag_values[name].value for name in ("dataset", "data_dir", "split")}
+
+
+def dataset_place(flag_values):
+    """The values of `define_dataset` as `registry.clips` takes them."""
+    names = ("dataset", "data_dir", "split", "resolution")
+    return [flag_values[name].value for name in names]
 
 
 def define_network(flag_values):

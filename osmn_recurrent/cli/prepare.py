@@ -3,8 +3,8 @@
 Examples:
 
     osmn prepare --dataset=coco --data_dir=COCO --out=PREPARED
-    osmn prepare --dataset=davis --data_dir=DAVIS \\
-        --year=2017 --resolution=480p --out=PREPARED
+    osmn prepare --dataset=davis2017 --data_dir=DAVIS \\
+        --resolution=480p --out=PREPARED
 
 Every picture and mask is read once, so that nothing training could not read
 gets in. `tfds build --imports=osmn_recurrent.datasets.tfds_builders.prepared_coco
@@ -25,7 +25,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_enum(
     "dataset",
     None,
-    ["coco", "davis"],
+    ["coco", "davis2016", "davis2017"],
     "What the folder holds: COCO's annotations and pictures, or clips in DAVIS layout.",
     required=True,
     flag_values=FLAGS,
@@ -36,11 +36,8 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "out", None, "Folder to write into.", required=True, flag_values=FLAGS
 )
-flags.DEFINE_enum(
-    "year", "2017", ["2016", "2017"], "DAVIS edition (davis).", flag_values=FLAGS
-)
 flags.DEFINE_string(
-    "resolution", "480p", "Folder under JPEGImages (davis).", flag_values=FLAGS
+    "resolution", "480p", "Folder under JPEGImages; DAVIS only.", flag_values=FLAGS
 )
 flags.DEFINE_bool("overwrite", False, "Replace what is there.", flag_values=FLAGS)
 
@@ -52,7 +49,8 @@ def _builder(folder):
         return PreparedCoco(data_dir=folder)
     from osmn_recurrent.datasets.tfds_builders import prepared_davis
 
-    config = prepared_davis.davis_folder_config(FLAGS.year, FLAGS.resolution)
+    year = FLAGS.dataset.removeprefix("davis")
+    config = prepared_davis.davis_folder_config(year, FLAGS.resolution)
     return prepared_davis.PreparedDavis(config=config, data_dir=folder)
 
 
@@ -77,11 +75,10 @@ def main():
             move(scratch, out, pathlib.Path(place))
     for name, split in builder.info.splits.items():
         print(f"{name}: {split.num_examples} examples, {split.num_bytes / 1e6:.1f} MB")
-    dataset = "coco" if FLAGS.dataset == "coco" else f"davis{FLAGS.year}"
     return programs.Done(
         (place,),
         programs.osmn_command(
-            "train", prepared=True, dataset=dataset, data_dir=FLAGS.out
+            "train", prepared=True, dataset=FLAGS.dataset, data_dir=FLAGS.out
         )
         + " --flagfile=... --workdir=...",
     )

@@ -1,7 +1,7 @@
 """A page about one or more folders of masks: scores, curves, worst frames.
 
     osmn report --results=published/osvos --compare=published/osmn \\
-        --dataset=davis2016 --data_dir=DAVIS --set=val --out=report.html
+        --dataset=davis2016 --data_dir=DAVIS --split=val --out=report.html
 
 Scores every folder by the data set's official rules and writes one HTML file
 that needs nothing else: tables that sort, every clip with a slider, the truth
@@ -16,11 +16,12 @@ from absl import flags
 
 from osmn_recurrent import files, programs
 from osmn_recurrent.cli import flags as shared_flags
-from osmn_recurrent.datasets.by_name import list_clips
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
-shared_flags.define_set(FLAGS)
+shared_flags.define_dataset(FLAGS)
+shared_flags.define_processes(FLAGS)
 flags.DEFINE_string(
     "results",
     None,
@@ -47,7 +48,7 @@ flags.DEFINE_bool("overwrite", False, "Replace the file.", flag_values=FLAGS)
 
 def main():
     """Scores and writes the page; see the module's text."""
-    from osmn_recurrent.metrics import result_folder, score_report
+    from osmn_recurrent.metrics import result_folder
     from osmn_recurrent.reports import html, tables
 
     out = pathlib.Path(FLAGS.out)
@@ -56,11 +57,11 @@ def main():
     if out.exists() and not html.is_page(out):
         raise InputError(f"{out} is no page of osmn report; name another --out.")
     folders = list_folders()
-    where = (FLAGS.dataset, FLAGS.data_dir, FLAGS.set, FLAGS.resolution)
-    sequences, _ = score_report.list_sequences(*where)
+    where = shared_flags.dataset_place(FLAGS)
+    sequences = registry.sequences(*where)
     pictures = {
         clip.name: {path.stem: path for path in clip.frame_paths}
-        for clip in list_clips(*where)
+        for clip in registry.clips(*where)
     }
     scores = {
         name: result_folder.evaluate_folder(folder, sequences, FLAGS.processes)
@@ -71,7 +72,7 @@ def main():
         page_clip(sequence, pictures[sequence.name], folders, scores)
         for sequence in sequences
     ]
-    title = f"{' and '.join(folders)} on {FLAGS.dataset} {FLAGS.set}"
+    title = f"{' and '.join(folders)} on {FLAGS.dataset} {FLAGS.split}"
     text = (
         f"{len(sequences)} clip{'' if len(sequences) == 1 else 's'}, figures in "
         "percent by the data set's official rules. "
@@ -137,8 +138,10 @@ def page_clip(sequence, pictures, folders, scores):
             f"{sequence.name}; complete the data set's pictures."
         )
 
+    read_truth = sequence.read_truth or read_values
+
     def truth(t):
-        return as_ids(sequence.read_truth(sequence.truth[names[t]]), sequence)
+        return as_ids(read_truth(sequence.truth[names[t]]), sequence)
 
     def predicted(folder, t):
         path = folder / sequence.name / f"{names[t]}.png"
@@ -161,7 +164,7 @@ def as_ids(values, sequence):
     """Ids to show: where masks are 0/255 or 0 and anything, object 1."""
     from osmn_recurrent.metrics.frames import is_binary
 
-    if sequence.binary or is_binary(values):
+    if sequence.protocol.binary or is_binary(values):
         return (values > 0).astype("uint8")
     return values
 

@@ -17,7 +17,8 @@ import shlex
 
 from osmn_recurrent import files, programs, run_folder
 from osmn_recurrent.cli import train_flags
-from osmn_recurrent.cli.train_flags import DATASETS, FLAGS
+from osmn_recurrent.cli.train_flags import FLAGS
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 STATE_FILES = ("state.npz", "run.json", "best.keras", "last.keras", "model.keras")
@@ -42,14 +43,11 @@ def load_clips(dataset, data_dir, split, prepared=False):
     if prepared:
         from osmn_recurrent.datasets.prepared import prepared_clips
 
-        return prepared_clips(data_dir, split, binary=dataset == "davis2016")
-    if dataset == "youtube_vos":
-        from osmn_recurrent.datasets.youtube_vos import youtube_vos_clips
-
-        return youtube_vos_clips(data_dir, split, first_mask_only=False)
-    from osmn_recurrent.datasets.davis import davis_clips
-
-    return davis_clips(data_dir, int(dataset[-4:]), split, FLAGS.resolution)
+        binary = registry.find(dataset).protocol.binary
+        return prepared_clips(data_dir, split, binary=binary)
+    return registry.clips(
+        dataset, data_dir, split, FLAGS.resolution, first_mask_only=False
+    )
 
 
 def make_samples(settings, guide_kind):
@@ -98,7 +96,9 @@ def validation_clips():
     """The clips of `--val_split`, or none."""
     if not FLAGS.val_split:
         return []
-    own = FLAGS.dataset if FLAGS.dataset in DATASETS[:2] else DATASETS[1]
+    own = FLAGS.dataset
+    if own == "coco" or registry.find(own).sparse_masks:
+        own = "davis2017"
     kind = FLAGS.val_dataset or own
     prepared = FLAGS.prepared and not FLAGS.val_data_dir
     folder = FLAGS.val_data_dir or FLAGS.data_dir

@@ -6,12 +6,11 @@ from absl import flags
 
 from osmn_recurrent import backbones
 from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES
 
 FLAGS = flags.FlagValues()
-
-DATASETS = ("davis2016", "davis2017", "youtube_vos", "coco")
 
 
 def _text(name, default, help_text, **more):
@@ -77,7 +76,11 @@ _choice(
 )
 
 # The data.
-_choice("dataset", "davis2017", DATASETS, "Kind of data (OSMN stage 1: coco).")
+_text(
+    "dataset",
+    "davis2017",
+    f"Kind of data: coco (OSMN, stage 1), {shared_flags.DATASETS}.",
+)
 _text(
     "data_dir",
     None,
@@ -93,11 +96,11 @@ _switch(
 _text("cache_dir", None, "Folder of COCO's index. Default: beside the annotations.")
 _text("split", None, "List under ImageSets, or COCO's. Default: train, train2017.")
 _text("resolution", "480p", "Folder under DAVIS' JPEGImages.")
-_choice(
+_text(
     "val_dataset",
     None,
-    DATASETS[:2],
-    "Layout of the validation's data. Default: that of dataset, davis2017 for others.",
+    "Kind of the validation's data, with a mask for every frame. Default: that of "
+    "dataset, or davis2017.",
 )
 _text("val_data_dir", None, "DAVIS folder of the validation. Default: data_dir.")
 _text("val_split", None, "List of clips to validate on. Default: no validation.")
@@ -288,7 +291,8 @@ def _sample_settings():
         flip=FLAGS.flip,
         crop=FLAGS.crop,
         colour_jitter=FLAGS.colour_jitter,
-        sparse_masks=FLAGS.dataset == "youtube_vos",
+        sparse_masks=FLAGS.dataset != "coco"
+        and registry.find(FLAGS.dataset).sparse_masks,
     )
 
 

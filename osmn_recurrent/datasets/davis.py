@@ -13,6 +13,7 @@ import pathlib
 
 from osmn_recurrent import names
 from osmn_recurrent.datasets.clips import Clip, masks_by_frame, picture_paths
+from osmn_recurrent.datasets.ground_truth import Sequence
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.text_files import read_text
 
@@ -134,6 +135,37 @@ def davis_clips(
             masks = {0: masks[0]}
         clips.append(Clip(name, tuple(frames), masks, binary=int(year) == 2016))
     return clips
+
+
+def davis_sequences(data_dir, year, split, resolution="480p"):
+    """What a result folder of a DAVIS set must hold, and its truth.
+
+    Sequences of which only the first mask is public (test-dev, challenge)
+    have the frames of JPEGImages, the others those of Annotations.
+
+    Args:
+        data_dir: the folder that holds Annotations and ImageSets.
+        year: 2016 or 2017.
+        split: name of a list of sequences, such as "val".
+        resolution: a folder name under Annotations.
+
+    Returns:
+        list of `Sequence`.
+
+    Raises:
+        InputError: a list, resolution or sequence that is missing.
+    """
+    sequences = []
+    for name in sequence_names(data_dir, year, split):
+        paths = annotation_paths(data_dir, name, resolution)
+        truth = {path.stem: path for path in paths}
+        stems, hidden = tuple(truth), False
+        pictures = pathlib.Path(data_dir) / "JPEGImages" / resolution / name
+        if len(paths) == 1 and pictures.is_dir():
+            stems = tuple(path.stem for path in picture_paths(pictures)) or stems
+            hidden = len(stems) > 1
+        sequences.append(Sequence(name, stems, truth, hidden))
+    return sequences
 
 
 def _folder(data_dir, kind, resolution, sequence):

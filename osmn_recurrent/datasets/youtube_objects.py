@@ -31,6 +31,7 @@ from osmn_recurrent.datasets.clips import (
     Clip,
     picture_paths,
 )
+from osmn_recurrent.datasets.ground_truth import Sequence
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import open_image
 from osmn_recurrent.text_files import read_text
@@ -151,6 +152,35 @@ def youtube_objects_clips(data_dir, split="all"):
             )
         )
     return clips
+
+
+def youtube_objects_sequences(data_dir, split="all"):
+    """What a result folder must hold, and its truth.
+
+    Only the first annotated frame is left out of the scores. Predictions may
+    have the size of the frames or of the masks.
+
+    Args:
+        data_dir: see `list_videos`.
+        split: see `list_videos`.
+
+    Returns:
+        list of `Sequence`, with their categories.
+
+    Raises:
+        InputError: see `list_videos`.
+    """
+    return [
+        Sequence(
+            name=video.name,
+            frames=tuple(video.labels),
+            truth=video.labels,
+            read_truth=read_label,
+            picture=next(iter(video.frame_paths), None),
+            category=video.category,
+        )
+        for video in list_videos(data_dir, split)
+    ]
 
 
 def read_label(path):

@@ -19,6 +19,7 @@ import pathlib
 
 from osmn_recurrent import names
 from osmn_recurrent.datasets.clips import Clip, masks_by_frame, picture_paths
+from osmn_recurrent.datasets.ground_truth import Sequence
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.text_files import read_json
 
@@ -131,6 +132,36 @@ def youtube_vos_clips(data_dir, split="valid", first_mask_only=True):
             )
         )
     return clips
+
+
+def youtube_vos_sequences(data_dir, split="train"):
+    """What a result folder must hold, and its truth.
+
+    An object is scored in the frames that `meta.json` lists for it, but for the
+    first, in which its mask is given. The server does the same with truth that
+    is not public, and averages apart what is of a category seen in training and
+    what is not; from local truth there is one average.
+
+    Args:
+        data_dir: see `list_videos`.
+        split: "train", "valid" or "test".
+
+    Returns:
+        list of `Sequence`.
+
+    Raises:
+        InputError: see `list_videos`.
+    """
+    return [
+        Sequence(
+            name=video.name,
+            frames=video.frames,
+            truth=video.masks,
+            hidden=video.hidden,
+            objects={i: frames[1:] for i, frames in video.objects.items()},
+        )
+        for video in list_videos(data_dir, split)
+    ]
 
 
 def _read_meta(path):

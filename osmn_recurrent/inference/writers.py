@@ -11,10 +11,6 @@ from osmn_recurrent import files, masks
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import open_image
 
-LAYOUTS = {"davis": "", "youtube_vos": "Annotations/"}
-"""What stands before SEQUENCE/FRAME.png in a server's zip file: DAVIS wants
-the sequences' folders at the top, YouTube-VOS one folder Annotations."""
-
 
 def cutout(frame, ids):
     """The objects without their background.
@@ -102,7 +98,8 @@ def write_submission(path, results, sequences, layout):
         path: the zip file.
         results: folder with SEQUENCE/FRAME.png.
         sequences: `{sequence: names of its frames}`; other files stay out.
-        layout: "davis" or "youtube_vos", see `LAYOUTS`.
+        layout: what stands before SEQUENCE/FRAME.png in the archive: nothing
+            for DAVIS, "Annotations/" for YouTube-VOS (`Dataset.server_layout`).
 
     Raises:
         InputError: a mask is missing, or is no palette PNG, whose ids the
@@ -110,7 +107,7 @@ def write_submission(path, results, sequences, layout):
     """
     results = pathlib.Path(results)
     members = [
-        (results / name / f"{frame}.png", f"{LAYOUTS[layout]}{name}/{frame}.png")
+        (results / name / f"{frame}.png", f"{layout}{name}/{frame}.png")
         for name, frames in sorted(sequences.items())
         for frame in frames
     ]

@@ -6,9 +6,8 @@ and the last are not scored; 255, void, counts as background. DAVIS 2016 is the
 same with one object, every non-zero pixel. Statistics are taken per object, then
 averaged over all objects.
 
-`evaluate_masks` scores one clip in memory, `davis_sequences` lists a data
-set for `result_folder.evaluate_folder`, `write_csv` writes the files that
-the official evaluation writes.
+`evaluate_masks` scores one clip in memory, `result_folder.evaluate_folder` a
+folder of masks, `write_csv` writes the files that the official evaluation writes.
 """
 
 import itertools
@@ -18,15 +17,12 @@ import numpy as np
 
 from osmn_recurrent import files
 from osmn_recurrent.csv_files import csv_text
-from osmn_recurrent.datasets import davis
-from osmn_recurrent.datasets.clips import picture_paths
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.metrics.frames import (
     is_binary,
     score_frame,
     scored_objects,
 )
-from osmn_recurrent.metrics.result_folder import Sequence
 from osmn_recurrent.metrics.statistics import (
     GLOBAL_NAMES,
     ObjectScores,
@@ -83,37 +79,6 @@ def evaluate_masks(truth, predicted, objects=None, skip=SKIP):
         each: ObjectScores(scores[:, i, 0], scores[:, i, 1])
         for i, each in enumerate(objects)
     }
-
-
-def davis_sequences(data_dir, year, split, resolution="480p"):
-    """What a result folder of a DAVIS set must hold, and its truth.
-
-    Sequences of which only the first mask is public (test-dev, challenge)
-    have the frames of JPEGImages, the others those of Annotations.
-
-    Args:
-        data_dir: the folder that holds Annotations and ImageSets.
-        year: 2016 or 2017.
-        split: name of a list of sequences, such as "val".
-        resolution: a folder name under Annotations.
-
-    Returns:
-        list of `Sequence`.
-
-    Raises:
-        InputError: a list, resolution or sequence that is missing.
-    """
-    sequences = []
-    for name in davis.sequence_names(data_dir, year, split):
-        paths = davis.annotation_paths(data_dir, name, resolution)
-        truth = {path.stem: path for path in paths}
-        names, hidden = tuple(truth), False
-        pictures = pathlib.Path(data_dir) / "JPEGImages" / resolution / name
-        if len(paths) == 1 and pictures.is_dir():
-            names = tuple(path.stem for path in picture_paths(pictures)) or names
-            hidden = len(names) > 1
-        sequences.append(Sequence(name, names, truth, hidden, year == 2016, SKIP))
-    return sequences
 
 
 def write_csv(folder, split, scores):

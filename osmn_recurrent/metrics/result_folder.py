@@ -35,38 +35,6 @@ from osmn_recurrent.metrics.statistics import ObjectScores
 _FRAMES_PER_TASK = 8
 
 
-@dataclasses.dataclass(frozen=True)
-class Sequence:
-    """What a result folder must hold of one sequence, and its truth.
-
-    Attributes:
-        name: the sequence's folder under the result folder.
-        frames: names of the frames that have a mask, in order.
-        truth: `{frame name: true mask file}`, for scoring of all frames, for
-            checking at least of the first.
-        hidden: only the first masks are public.
-        binary: every non-zero pixel is object 1 (DAVIS 2016).
-        skip: frames at the beginning and the end that are not scored.
-        objects: `{object id: names of its scored frames}`; None for those of
-            the first true mask (`frames.scored_objects`) and all frames but
-            those of `skip`.
-        read_truth: reads a true mask file as (H, W) uint8 ids.
-        picture: a frame whose size a predicted mask may have instead of the
-            true masks' size; it is then resized (nearest) as by the OSMN
-            release's script for YouTube-Objects.
-    """
-
-    name: str
-    frames: tuple
-    truth: dict
-    hidden: bool = False
-    binary: bool = False
-    skip: tuple = (0, 0)
-    objects: dict | None = None
-    read_truth: Callable = read_values
-    picture: pathlib.Path | None = None
-
-
 class ResultFolderError(InputError):
     """All faults of a result folder at once.
 
@@ -90,7 +58,7 @@ def evaluate_folder(results, sequences, processes=None):
 
     Args:
         results: the result folder.
-        sequences: list of `Sequence`.
+        sequences: list of `Sequence`, of `registry.sequences`.
         processes: how many work at a time, by default as many as there are
             cores; 1 stays in this process.
 
@@ -228,11 +196,12 @@ def _plan(arguments):
         mask, true mask, ids of the objects that it is scored for)`.
     """
     folder, sequence, scored = arguments
-    values = sequence.read_truth(sequence.truth[sequence.frames[0]])
+    read_truth, rules = sequence.read_truth or read_values, sequence.protocol
+    values = read_truth(sequence.truth[sequence.frames[0]])
     objects = sequence.objects
-    binary = sequence.binary or (is_binary(values) and len(objects or (1,)) == 1)
+    binary = rules.binary or (is_binary(values) and len(objects or (1,)) == 1)
     if objects is None:
-        first, last = sequence.skip
+        first, last = rules.skip
         counted = sequence.frames[first : len(sequence.frames) - last]
         ids = (1,) if binary else scored_objects(values)
         objects = dict.fromkeys(ids, counted)
@@ -251,7 +220,7 @@ def _plan(arguments):
         binary=binary,
         size=values.shape,
         picture_size=image_size(sequence.picture) if sequence.picture else None,
-        read_truth=sequence.read_truth,
+        read_truth=read_truth,
     )
     items = [
         (frame, path, sequence.truth.get(frame), tuple(by_frame[frame]))

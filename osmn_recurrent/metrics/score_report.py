@@ -1,34 +1,21 @@
-"""Data sets by name, and the scores of a result folder as plain values."""
+"""The scores of a result folder as plain values."""
 
 import math
 
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.metrics import davis, youtube
+from osmn_recurrent.metrics import youtube
 from osmn_recurrent.metrics.statistics import summarise
 
 
-def list_sequences(dataset, data_dir, split, resolution="480p"):
-    """The sequences of a set, for `result_folder.evaluate_folder`.
+def categories_of(sequences):
+    """`{sequence: category}` where the protocol averages by category, else None.
 
     Args:
-        dataset: one of `datasets.by_name.DATASETS`.
-        data_dir: folder of the data set.
-        split: name of a list of sequences.
-        resolution: folder under Annotations; DAVIS only.
-
-    Returns:
-        `(sequences, categories)`; categories, `{sequence: category}`, is
-        None but for YouTube-Objects.
-
-    Raises:
-        InputError: something of the data set is missing.
+        sequences: list of `Sequence` of one data set.
     """
-    if dataset == "youtube_objects":
-        return youtube.youtube_objects_sequences(data_dir, split)
-    if dataset == "youtube_vos":
-        return youtube.youtube_vos_sequences(data_dir, split), None
-    year = int(dataset.removeprefix("davis"))
-    return davis.davis_sequences(data_dir, year, split, resolution), None
+    if any(each.protocol.by_category for each in sequences):
+        return {each.name: each.category for each in sequences}
+    return None
 
 
 def counted_scores(scores):

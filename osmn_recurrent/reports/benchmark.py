@@ -12,8 +12,8 @@ def title(results):
     sequences = [each for each in first["sequences"].values() if _counts(each)]
     objects = sum(_counts(each) for each in sequences)
     return (
-        f"{results['dataset']} {results['set']}: {len(sequences)} clips with {objects} "
-        "objects. Figures in percent; differences to "
+        f"{results['dataset']} {results['split']}: {len(sequences)} clips with "
+        f"{objects} objects. Figures in percent; differences to "
         f"{results['baseline']} are paired over sequences, with a bootstrap interval "
         f"of {100 * COVERAGE:g} %."
     )

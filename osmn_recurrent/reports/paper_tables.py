@@ -65,7 +65,7 @@ def describe_set(results, row):
     size = results["resolution"]
     small = f", {size}" if results["dataset"].startswith("davis") else ""
     what = f"{row['size']} {row['network']}" if row["network"] else "masks"
-    return f"{what}, {results['dataset']} {results['set']} ({count} clips{small})"
+    return f"{what}, {results['dataset']} {results['split']} ({count} clips{small})"
 
 
 def _value(column, row):
@@ -79,7 +79,7 @@ def command(table, row):
     file = f"--masks={row.key}:FOLDER" if row.masks else f"--weights={row.key}:FILE"
     return [
         f"osmn benchmark {file} --dataset={dataset} --data_dir=DATA"
-        + ("" if dataset == "youtube_objects" else " --set=val")
+        + ("" if dataset == "youtube_objects" else " --split=val")
         + f" --out=runs/{dataset}"
         for dataset in dict.fromkeys(column.dataset for column in table.columns)
     ]

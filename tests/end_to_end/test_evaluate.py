@@ -168,12 +168,12 @@ def test_a_submission_is_checked_and_not_scored(evaluate, tmp_path):
         picture = tmp_path / "data/JPEGImages/480p/secret" / f"{t:05d}.jpg"
         write_grey(picture, np.zeros(clip.shape[1:], np.uint8))
     write_clip(tmp_path / "results" / "secret", clip)
-    code, printed, _ = evaluate(set="test-dev")
+    code, printed, _ = evaluate(split="test-dev")
     assert code == 0
     assert "complete: 4 masks of 1 sequence" in printed
     assert not list((tmp_path / "results").glob("*.*"))
     (tmp_path / "results" / "secret" / "00003.png").unlink()
-    code, _, errors = evaluate(set="test-dev")
+    code, _, errors = evaluate(split="test-dev")
     assert code == 2
     assert "00003.png: no such mask" in errors
 
@@ -208,7 +208,7 @@ def test_youtube_vos_with_local_truth(evaluate, tmp_path):
     write_clip(tmp_path / "data" / "train" / "Annotations" / "v", clip)
     (tmp_path / "data" / "train" / "meta.json").write_text(json.dumps(meta))
     write_clip(tmp_path / "results" / "v", clip)
-    code, printed, _ = evaluate(dataset="youtube_vos", set="train")
+    code, printed, _ = evaluate(dataset="youtube_vos", split="train")
     assert code == 0
     assert "1 sequence, 2 objects, 4 scored frames" in printed
     report = json.loads((tmp_path / "results" / "scores.json").read_text())
@@ -221,7 +221,7 @@ def test_youtube_vos_with_local_truth(evaluate, tmp_path):
     ("given", "text"),
     [
         ({"results": "nowhere"}, "nowhere: no such folder"),
-        ({"set": "train"}, "train.txt: no such list"),
+        ({"split": "train"}, "train.txt: no such list"),
         ({"resolution": "1080p"}, "1080p: no such folder"),
         ({"dataset": "davis2018"}, "dataset"),
         ({"processes": 0}, "processes"),

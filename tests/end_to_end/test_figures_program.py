@@ -137,7 +137,7 @@ def test_objects_of_coco(draw, random_weights, tmp_path):
         "annotations": annotations,
         "categories": [{"id": i, "name": name} for i, name in names.items()],
     }
-    given = {"dataset": "coco", "data_dir": root, "set": "val"}
+    given = {"dataset": "coco", "data_dir": root, "split": "val"}
     weights = random_weights["reconvnet.keras"]
     code, _, errors = draw(weights=weights, **given)
     assert code == 2 and "instances_val.json: no such file" in errors

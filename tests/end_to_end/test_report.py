@@ -79,7 +79,7 @@ def test_frames_without_a_mask_are_shown_without_one(report, tmp_path):
     [
         ({"results": "nowhere"}, "nowhere: no such folder"),
         ({"compare": "x:{0}/exact,x:{0}/exact"}, "two folders of masks are called x"),
-        ({"set": "train"}, "no such list"),
+        ({"split": "train"}, "no such list"),
     ],
 )
 def test_bad_flags_are_one_sentence(report, tmp_path, given, text):

@@ -142,7 +142,7 @@ def test_a_run_that_broke_off_goes_on(benchmark, random_weights, tmp_path):
         ({"weights": "{0}/w.weights.h5", "models": "vgg"}, "no network vgg"),
         ({"weights": "{0}/w.weights.h5", "models": "osmn,osvos"}, "names 2 networks"),
         ({"masks": "a:{0}/published", "baseline": "b"}, "--baseline=b is no row"),
-        ({"masks": "a:{0}/published", "set": "train"}, "no such list"),
+        ({"masks": "a:{0}/published", "split": "train"}, "no such list"),
         ({"masks": "a:{0}/nowhere"}, "no such folder"),
     ],
 )
@@ -186,7 +186,7 @@ def test_objects_that_appear_later(benchmark, random_weights, tmp_path):
     frames = {"1": names[1:], "2": names[3:]}
     meta = {"videos": {"v": {"objects": {i: {"frames": f} for i, f in frames.items()}}}}
     (root / "meta.json").write_text(json.dumps(meta))
-    given = {"dataset": "youtube_vos", "data_dir": tmp_path / "vos", "set": "train"}
+    given = {"dataset": "youtube_vos", "data_dir": tmp_path / "vos", "split": "train"}
     code, _, _ = benchmark(weights=random_weights["osmn.keras"], **given)
     assert code == 0
     found = {
@@ -208,7 +208,7 @@ def test_videos_with_categories(benchmark, random_weights, tmp_path):
         write_clip(root / "Labels" / name, clip[::2], ["00000", "00002", "00004"])
         for t, ids in enumerate(clip):
             write_grey(root / "Images" / name / f"{t:05d}.jpg", 90 * ids)
-    given = {"dataset": "youtube_objects", "data_dir": root, "set": "all"}
+    given = {"dataset": "youtube_objects", "data_dir": root, "split": "all"}
     code, printed, _ = benchmark(weights=random_weights["osmn.keras"], **given)
     assert code == 0
     row = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]["OSMN"]

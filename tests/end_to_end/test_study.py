@@ -12,11 +12,12 @@ from PIL import Image
 
 from experiments import study, study_baselines, study_probe, study_table
 from osmn_recurrent import programs
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.metrics import davis, result_folder
+from osmn_recurrent.metrics import result_folder
 from osmn_recurrent.metrics.statistics import summarise
 from osmn_recurrent.models.presets import build_model
 
@@ -71,7 +72,7 @@ def test_yardsticks_on_real_video(test_data, tmp_path):
     """Against figures that others measured on the same ten sequences."""
     root = test_data / "data" / "davis2016"
     clips = davis_clips(root, 2016, "val_lab")
-    sequences = davis.davis_sequences(root, 2016, "val_lab")
+    sequences = registry.sequences("davis2016", root, "val_lab")
     for name, expected in {"copy": 37.2, "flow": 44.8}.items():
         study_baselines.write(name, clips, tmp_path / name)
         scores = result_folder.evaluate_folder(tmp_path / name, sequences)

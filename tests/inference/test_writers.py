@@ -8,6 +8,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from osmn_recurrent import masks
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import output, writers
 
@@ -64,14 +65,15 @@ def test_tracks_decode_to_the_masks(mask_paths):
 
 @pytest.mark.parametrize(
     ("layout", "first"),
-    [("davis", "boxes/00000.png"), ("youtube_vos", "Annotations/boxes/00000.png")],
+    [("davis2017", "boxes/00000.png"), ("youtube_vos", "Annotations/boxes/00000.png")],
 )
 def test_submissions(mask_paths, tmp_path, layout, first):
     frames = {"boxes": [path.stem for path in mask_paths]}
     (mask_paths[0].parent / "run.json").write_text("{}")
     results = mask_paths[0].parents[1]
     for name in ("a.zip", "b.zip"):
-        writers.write_submission(tmp_path / name, results, frames, layout)
+        place = registry.find(layout).server_layout
+        writers.write_submission(tmp_path / name, results, frames, place)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         names = archive.namelist()
@@ -85,10 +87,10 @@ def test_submissions_want_all_masks_and_palettes(mask_paths, tmp_path):
     frames = {"boxes": [path.stem for path in mask_paths]}
     Image.fromarray(masks.read_mask(mask_paths[2])).save(mask_paths[2])  # grey
     with pytest.raises(InputError, match=r"00002.png is a PNG of mode L"):
-        writers.write_submission(tmp_path / "a.zip", results, frames, "davis")
+        writers.write_submission(tmp_path / "a.zip", results, frames, "")
     mask_paths[2].unlink()
     with pytest.raises(InputError, match=r"00002.png: no such mask"):
-        writers.write_submission(tmp_path / "a.zip", results, frames, "davis")
+        writers.write_submission(tmp_path / "a.zip", results, frames, "")
     assert not (tmp_path / "a.zip").exists()
 
 

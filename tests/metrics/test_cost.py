@@ -7,14 +7,15 @@ import sys
 
 import pytest
 
-from osmn_recurrent.metrics import score_report
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.metrics.result_folder import evaluate_folder
 
 PROGRAM = """
 import resource, sys
-from osmn_recurrent.metrics import result_folder, score_report
+from osmn_recurrent.datasets import registry
+from osmn_recurrent.metrics import result_folder
 data, masks = sys.argv[1:]
-sequences, _ = score_report.list_sequences("davis2016", data, "val_lab")
+sequences = registry.sequences("davis2016", data, "val_lab")
 result_folder.evaluate_folder(masks, sequences, 2)
 own, worker = (
     resource.getrusage(who).ru_maxrss
@@ -47,7 +48,7 @@ def test_two_processes_stay_below_500_megabytes(published):
 @pytest.mark.slow
 def test_reading_masks_is_the_largest_part(published):
     data, folder = published
-    sequences, _ = score_report.list_sequences("davis2016", data, "val_lab")
+    sequences = registry.sequences("davis2016", data, "val_lab")
     profile = cProfile.Profile()
     profile.runcall(evaluate_folder, folder, sequences, 1)
     times = {

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from osmn_recurrent import masks
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.metrics import davis
 from osmn_recurrent.metrics.result_folder import evaluate_folder
 
@@ -45,7 +46,7 @@ def test_several_objects_in_memory(test_data):
 def test_several_objects_from_a_result_folder(test_data):
     data = test_data / "data" / "evaluator_multi_object"
     official = official_scores(data)
-    sequences = davis.davis_sequences(data, 2017, "val")
+    sequences = registry.sequences("davis2017", data, "val")
     scores = {
         f"{name}_{i}": each
         for name, objects in evaluate_folder(data / "predicted", sequences, 1).items()
@@ -65,7 +66,7 @@ def check_published(test_data, method):
     """
     published = test_data / "data" / "published_masks_davis2016"
     official = official_scores(published)[method]
-    sequences = davis.davis_sequences(test_data / "data/davis2016", 2016, "val_lab")
+    sequences = registry.sequences("davis2016", test_data / "data/davis2016", "val_lab")
     found = evaluate_folder(published / method, sequences, 2)
     assert set(found) == set(official["sequences"])
     scores = {name: objects[1] for name, objects in found.items()}

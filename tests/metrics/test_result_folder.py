@@ -11,6 +11,7 @@ from PIL import Image
 from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
 from osmn_recurrent import masks
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.metrics import davis
 from osmn_recurrent.metrics.result_folder import (
@@ -44,7 +45,7 @@ def results(tmp_path):
 def faults_of(results, data):
     """The list of faults."""
     with pytest.raises(ResultFolderError) as caught:
-        evaluate_folder(results, davis.davis_sequences(data, 2017, "val"), 1)
+        evaluate_folder(results, registry.sequences("davis2017", data, "val"), 1)
     for fault in caught.value.faults:
         assert fault in str(caught.value)
     return caught.value.faults
@@ -66,14 +67,14 @@ def assert_same_as_in_memory(found):
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_scores_are_those_in_memory(data, results, processes):
-    sequences = davis.davis_sequences(data, 2017, "val")
+    sequences = registry.sequences("davis2017", data, "val")
     assert_same_as_in_memory(evaluate_folder(results, sequences, processes))
 
 
 def test_workers_start_beside_tensorflow(data, results, monkeypatch):
     # With TensorFlow in the process workers must not be forked.
     monkeypatch.setitem(sys.modules, "tensorflow", types.ModuleType("tensorflow"))
-    sequences = davis.davis_sequences(data, 2017, "val")
+    sequences = registry.sequences("davis2017", data, "val")
     assert_same_as_in_memory(evaluate_folder(results, sequences, 2))
 
 
@@ -82,7 +83,7 @@ def test_workers_start_after_opencv_used_threads(data, results):
     cv2.setNumThreads(2)
     try:
         cv2.GaussianBlur(np.ones((1500, 1500), np.float32), (31, 31), 0)
-        sequences = davis.davis_sequences(data, 2017, "val")
+        sequences = registry.sequences("davis2017", data, "val")
         assert_same_as_in_memory(evaluate_folder(results, sequences, 2))
         assert cv2.getNumThreads() == 2
     finally:
@@ -115,7 +116,7 @@ def test_all_faults_are_listed_at_once(data, results):
 
 def test_ids_up_to_the_largest_are_objects(data, results):
     # Official: objects 1 to 5, of which 1, 3 and 4 have empty true masks.
-    sequences = davis.davis_sequences(data, 2017, "val")
+    sequences = registry.sequences("davis2017", data, "val")
     found = evaluate_folder(results, sequences, 1)["gaps"]
     assert list(found) == [1, 2, 3, 4, 5]
     for i in (1, 3, 4):  # nothing predicted where nothing is
@@ -164,7 +165,7 @@ def test_names_that_are_no_frames_are_pointed_out(data, results):
 
 
 def test_frames_that_do_not_count_may_be_absent(data, results):
-    sequences = davis.davis_sequences(data, 2017, "val")
+    sequences = registry.sequences("davis2017", data, "val")
     for name, clip in CLIPS.items():
         for t in (0, len(clip) - 1):
             (results / name / f"{t:05d}.png").unlink()
@@ -182,7 +183,7 @@ def test_other_files_in_the_results_do_not_matter(data, results):
     (results / "scores.json").write_text("{}")
     (results / "one" / "run.json").write_text("{}")
     masks.write_mask(results / "one" / "00099.png", CLIPS["one"][0])
-    sequences = davis.davis_sequences(data, 2017, "val")
+    sequences = registry.sequences("davis2017", data, "val")
     assert_same_as_in_memory(evaluate_folder(results, sequences, 1))
 
 
@@ -198,7 +199,7 @@ def test_zero_and_255_are_one_object(tmp_path):
     (tmp_path / "grey/ImageSets/2017/val.txt").write_text("one\n")
     expected = davis.evaluate_masks(clip, [np.roll(ids, 1) for ids in clip])[1]
     for truth in ("ids", "grey"):
-        sequences = davis.davis_sequences(tmp_path / truth, 2017, "val")
+        sequences = registry.sequences("davis2017", tmp_path / truth, "val")
         for predicted in ("as_ids", "as_grey"):
             found = evaluate_folder(tmp_path / predicted, sequences, 1)["one"]
             assert list(found) == [1]
@@ -212,7 +213,7 @@ def test_davis_2016_takes_any_value_above_zero(tmp_path):
     for t, ids in enumerate(clip):
         soft = np.where(ids > 0, 20 * t + 3 * ids, 0).astype(np.uint8)
         write_grey(tmp_path / "results" / "two" / f"{t:05d}.png", soft)
-    sequences = davis.davis_sequences(tmp_path / "data", 2016, "val")
+    sequences = registry.sequences("davis2016", tmp_path / "data", "val")
     found = evaluate_folder(tmp_path / "results", sequences, 1)["two"]
     assert list(found) == [1]
     assert found[1].j.tolist() == found[1].f.tolist() == [1.0] * 3
@@ -223,7 +224,7 @@ def test_a_sequence_that_begins_without_its_object_counts_in_2016(tmp_path):
     clip[2, 2:5, 2:5] = 1
     write_davis(tmp_path / "data", {"late": clip}, year=2016)
     write_clip(tmp_path / "results" / "late", np.zeros_like(clip))
-    sequences = davis.davis_sequences(tmp_path / "data", 2016, "val")
+    sequences = registry.sequences("davis2016", tmp_path / "data", "val")
     found = evaluate_folder(tmp_path / "results", sequences, 1)["late"]
     assert found[1].j.tolist() == [1.0, 0.0]
 
@@ -233,7 +234,7 @@ def test_very_short_sequences(tmp_path, frames, scored):
     clip = moving_boxes(frames, (1,))
     write_davis(tmp_path / "data", {"short": clip})
     write_clip(tmp_path / "results" / "short", clip)
-    sequences = davis.davis_sequences(tmp_path / "data", 2017, "val")
+    sequences = registry.sequences("davis2017", tmp_path / "data", "val")
     found = evaluate_folder(tmp_path / "results", sequences, 1)["short"]
     assert found[1].j.tolist() == [1.0] * scored
 
@@ -244,7 +245,7 @@ def test_a_long_clip_and_a_large_one(tmp_path):
     write_davis(tmp_path / "data", {"long": long, "large": large})
     write_clip(tmp_path / "results" / "long", long)
     write_clip(tmp_path / "results" / "large", np.roll(large, 9, axis=2))
-    sequences = davis.davis_sequences(tmp_path / "data", 2017, "val")
+    sequences = registry.sequences("davis2017", tmp_path / "data", "val")
     found = evaluate_folder(tmp_path / "results", sequences, 2)
     assert found["long"][1].j.tolist() == [1.0] * 1198
     assert found["large"][1].j == pytest.approx([2991 / 3009])
@@ -264,7 +265,7 @@ def test_a_set_without_public_truth_is_checked(tmp_path):
     clip = moving_boxes(5, (1, 2))
     write_davis(tmp_path / "data", {"secret": clip[:1]}, split="test-dev")
     write_frames(tmp_path / "data", "secret", 5)
-    sequences = davis.davis_sequences(tmp_path / "data", 2017, "test-dev")
+    sequences = registry.sequences("davis2017", tmp_path / "data", "test-dev")
     assert [each.hidden for each in sequences] == [True]
     write_clip(tmp_path / "results" / "secret", clip)
     check_folder(tmp_path / "results", sequences, 1)
@@ -289,6 +290,6 @@ def test_a_true_mask_of_another_size_is_named(data, results):
 
 
 def test_a_missing_result_folder_is_named(data, tmp_path):
-    sequences = davis.davis_sequences(data, 2017, "val")
+    sequences = registry.sequences("davis2017", data, "val")
     with pytest.raises(InputError, match="nowhere: no such folder"):
         evaluate_folder(tmp_path / "nowhere", sequences, 1)

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from result_folders import moving_boxes, write_clip, write_grey
 
-from osmn_recurrent.metrics import youtube
+from osmn_recurrent.datasets import registry
+from osmn_recurrent.metrics import score_report, youtube
 from osmn_recurrent.metrics.region import region_similarity
 from osmn_recurrent.metrics.result_folder import ResultFolderError, evaluate_folder
 from osmn_recurrent.metrics.statistics import ObjectScores, summarise
@@ -20,8 +21,8 @@ def test_youtube_objects_leaves_out_the_first_frame_only(tmp_path):
     guess = np.roll(clip, 2, axis=1)
     write_clip(tmp_path / "results" / "cow_0001", guess, names)
     write_clip(tmp_path / "results" / "cow_0001", guess[:1], ["00002"])  # unlabelled
-    sequences, categories = youtube.youtube_objects_sequences(tmp_path / "data")
-    assert categories == {"cow_0001": "cow"}
+    sequences = registry.sequences("youtube_objects", tmp_path / "data", "all")
+    assert score_report.categories_of(sequences) == {"cow_0001": "cow"}
     found = evaluate_folder(tmp_path / "results", sequences, 1)["cow_0001"][1]
     expected = [region_similarity(*pair) for pair in zip(clip, guess, strict=True)]
     assert found.j.tolist() == expected[1:]
@@ -37,7 +38,7 @@ def test_masks_of_the_size_of_the_frames_are_reduced_to_the_labels(tmp_path):
         write_grey(base / "images" / f"frame{number:04d}.jpg", np.zeros((24, 32), "u1"))
         large = np.asarray(Image.fromarray(label).resize((32, 24), Image.NEAREST))
         write_grey(tmp_path / "results" / "cow_0001" / f"frame{number:04d}.png", large)
-    sequences, _ = youtube.youtube_objects_sequences(tmp_path / "data")
+    sequences = registry.sequences("youtube_objects", tmp_path / "data", "all")
     found = evaluate_folder(tmp_path / "results", sequences, 1)["cow_0001"][1]
     assert found.j.tolist() == [1.0]
     write_grey(tmp_path / "results/cow_0001/frame0002.png", np.zeros((20, 20), "u1"))
@@ -77,7 +78,8 @@ def test_youtube_vos_scores_objects_in_their_own_frames(tmp_path):
     (folder / "meta.json").write_text(json.dumps(meta))
     guess = np.roll(clip, 1, axis=2)
     write_clip(tmp_path / "results" / "v", guess[1:], names[1:])
-    sequences = youtube.youtube_vos_sequences(tmp_path)
+    sequences = registry.sequences("youtube_vos", tmp_path, "train")
+    assert score_report.categories_of(sequences) is None
     found = evaluate_folder(tmp_path / "results", sequences, 1)["v"]
     assert found[1].frames == tuple(names[1:])
     assert found[2].frames == (names[2],)

@@ -103,7 +103,7 @@ def results(dataset="davis2016", **rows):
     """A benchmark's results with one sequence; rows by name, J in [0, 1]."""
     return {
         "dataset": dataset,
-        "set": "val",
+        "split": "val",
         "resolution": "480p",
         "rows": {
             name: {

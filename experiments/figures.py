@@ -205,7 +205,7 @@ def draw_network(out):
         else:
             looks = inspection.looks_at(clips, FLAGS.looks)
         draw_modulation(model, name, looks, out)
-    if clips and hasattr(model, "cells"):
+    if clips and model.cells:
         report(
             figures.draw_gates,
             out / "convlstm_gates.png",

@@ -81,7 +81,7 @@ def find(name):
         _load_plugins()
     if name not in _KNOWN:
         raise InputError(
-            f"no data set is called {name}; there are {', '.join(_KNOWN)}."
+            f"no dataset is called {name}; there are {', '.join(_KNOWN)}."
         )
     return _KNOWN[name]
 

@@ -64,7 +64,7 @@ def describe_set(results, row):
     )
     size = results["resolution"]
     small = f", {size}" if results["dataset"].startswith("davis") else ""
-    what = f"{row['size']} {row['network']}" if row["network"] else "masks"
+    what = f"{row['network']} ({row['backbone']})" if row["network"] else "masks"
     return f"{what}, {results['dataset']} {results['split']} ({count} clips{small})"
 
 

@@ -102,7 +102,7 @@ def test_a_broken_plug_in_is_named(forgotten, monkeypatch):
 
 
 def test_unknown_and_repeated_names(forgotten):
-    with pytest.raises(InputError, match="no data set is called lions; there are dav"):
+    with pytest.raises(InputError, match="no dataset is called lions; there are dav"):
         registry.clips("lions", "x", "val")
     with pytest.raises(InputError, match="--split names '../val', which leads out"):
         registry.sequences("davis2017", "x", "../val")

@@ -15,7 +15,7 @@ def prepare(tmp_path, capsys):
     """Runs the program; gives `(exit code, stdout, stderr)`."""
 
     def run(**given):
-        given = {"dataset": "davis", "data_dir": tmp_path / "shapes", **given}
+        given = {"dataset": "davis2017", "data_dir": tmp_path / "shapes", **given}
         for name in program.FLAGS:
             program.FLAGS[name].unparse()
         arguments = [f"--{key}={value}" for key, value in given.items()]

@@ -124,8 +124,8 @@ def test_measured_figures_stand_below_the_published_ones():
     ours = [each for each in lines if each["method"] == "OSMN (stages 1 and 2)"]
     assert [each["from"] for each in ours] == [
         "paper",
-        "full OSMN, davis2016 val (1 clips, 480p)",
-        "full OSMN, youtube_objects val (1 clips)",
+        "OSMN (vgg16), davis2016 val (1 clips, 480p)",
+        "OSMN (vgg16), youtube_objects val (1 clips)",
     ]
     assert [each["DAVIS 16"] for each in ours] == [74.0, 50.0, None]
     assert [each["YoutubeObjs"] for each in ours] == [69.0, None, 25.0]

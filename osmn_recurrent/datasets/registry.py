@@ -80,9 +80,7 @@ def find(name):
     if name not in _KNOWN:
         _load_plugins()
     if name not in _KNOWN:
-        raise InputError(
-            f"no dataset is called {name}; there are {', '.join(_KNOWN)}."
-        )
+        raise InputError(f"no dataset is called {name}; there are {', '.join(_KNOWN)}.")
     return _KNOWN[name]
 
 

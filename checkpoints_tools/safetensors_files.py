@@ -1,12 +1,11 @@
 """Safetensors: our weights with their settings, and other people's VGG16."""
 
-import json
 import pathlib
 
 import numpy as np
 
 from checkpoints_tools.weight_files import TensorInfo, WeightFile, reason
-from osmn_recurrent import files, provenance
+from osmn_recurrent import files, provenance, text_files
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.presets import weights_of
 
@@ -68,7 +67,7 @@ class SafetensorsFile(WeightFile):
         settings = None
         if beside.is_file():
             try:
-                settings = dict(json.loads(beside.read_text(encoding="utf-8")))
+                settings = dict(text_files.read_json(beside, "settings of a network"))
             except (TypeError, ValueError) as error:
                 raise InputError(
                     f"{beside} holds no settings in JSON ({reason(error)}); remove it "

@@ -90,6 +90,10 @@ def call(main, flag_values, argv):
         traceback.
     """
     start = time.perf_counter()
+    for stream in (sys.stdout, sys.stderr):
+        # A name may have letters that the terminal's encoding has not.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     # Before TensorFlow is imported, which programs do in main.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     quiet.load_tensorflow_quietly()
@@ -102,6 +106,8 @@ def call(main, flag_values, argv):
         rest = flag_values(argv)[1:]
     except flags.Error as error:
         return _fail(_flag_error(error))
+    except UnicodeError as error:
+        return _fail(f"the file of --flagfile is no text in UTF-8 ({error}).")
     wanted = inspect.signature(main).parameters.values()
     if len(rest) > len(wanted):
         return _fail(

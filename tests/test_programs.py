@@ -1,8 +1,11 @@
 """Exit codes, one-sentence errors and help of every program."""
 
 import importlib
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 from absl import flags
@@ -110,3 +113,25 @@ def test_help_lists_each_flag_with_its_default(module, capsys):
 
 def test_there_are_programs():
     assert {"osmn_recurrent.cli.demo", "osmn_recurrent.cli.segment"} < set(PROGRAMS)
+
+
+def test_names_that_the_terminal_does_not_have():
+    code = (
+        "from absl import flags; from osmn_recurrent import programs\n"
+        "def main(): print('\\u89c6'); raise programs.InputError('\\u0142')\n"
+        "programs.run(main, flags.FlagValues())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        check=False,
+    )
+    assert (found.returncode, found.stdout) == (2, b"\\u89c6\n")
+    assert found.stderr == b"error: \\u0142\n"
+
+
+def test_a_flag_file_that_is_no_text(tmp_path, capsys):
+    (tmp_path / "a.flags").write_bytes(b"--place=\xe9\n")
+    assert call([f"--flagfile={tmp_path / 'a.flags'}"]) == 2
+    assert "--flagfile is no text" in capsys.readouterr().err

@@ -299,6 +299,7 @@ def follow_camera(loop, options):
             "camera:0 (or another number) and one mask, of its first frame."
         )
     ids, palette = masks.read_mask_with_palette(FLAGS.mask[0])
+    files.check_output(FLAGS.out, folder=True)
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     segmenter = tuning.make_segmenter(model, None, None, loop)
     folder = pathlib.Path(FLAGS.out) / f"camera{number}"

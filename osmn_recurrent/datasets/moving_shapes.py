@@ -11,7 +11,6 @@ copying the first mask fails on it. A clip depends on its seed alone.
 """
 
 import dataclasses
-import json
 import pathlib
 import shutil
 
@@ -25,6 +24,7 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.files import scratch_folder, write_json, write_text
 from osmn_recurrent.masks import write_mask
 from osmn_recurrent.run_folder import hold
+from osmn_recurrent.text_files import read_json
 
 RESOLUTION = "480p"
 """Folder under JPEGImages and Annotations, whatever the size of the frames:
@@ -298,8 +298,8 @@ def _is_written(data_dir, settings, overwrite):
     marker = data_dir / SETTINGS_FILE
     if marker.exists():
         try:
-            found = json.loads(marker.read_text(encoding="utf-8"))
-        except ValueError:
+            found = read_json(marker, "settings of moving shapes")
+        except InputError:
             found = None
         if found == settings:
             return all((data_dir / part).is_dir() for part in _FOLDERS)

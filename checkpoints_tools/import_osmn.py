@@ -1,19 +1,5 @@
-"""Loads released OSMN checkpoints (TF1) into our networks, and our safetensors.
+"""Loads released OSMN checkpoints (TF1) into our networks, and our safetensors."""
 
-    osmn convert osmn \\
-        --checkpoint=models/train_davis.ckpt-50000 --model=osmn \\
-        --out=osmn.weights.h5
-
-Adam's slots, beta1_power, beta2_power, global_step and the fixed upsampling
-kernels are recognised and left out. With --model=reconvnet the ConvLSTMs and
-their gammas keep their new values, as in the paper. A .safetensors file that
-export_weights wrote brings its settings along; the network's flags are needed
-only where it goes into another one.
-"""
-
-from absl import flags
-
-from checkpoints_tools import conversion
 from checkpoints_tools.formats import open_weights
 from checkpoints_tools.loading import load_offers, offers_of
 from checkpoints_tools.release_names import (
@@ -24,18 +10,7 @@ from checkpoints_tools.release_names import (
 )
 from checkpoints_tools.safetensors_files import SafetensorsFile
 from checkpoints_tools.tf_checkpoints import TFCheckpoint
-from osmn_recurrent import programs
 from osmn_recurrent.errors import InputError
-
-FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "checkpoint",
-    None,
-    "Checkpoint prefix, such as models/train_davis.ckpt-50000, or a .safetensors file.",
-    required=True,
-    flag_values=FLAGS,
-)
-conversion.define_flags(FLAGS)
 
 
 def load_osmn_checkpoint(model, path, strict=True, allow_missing=None):
@@ -88,23 +63,3 @@ def load_osmn_checkpoint(model, path, strict=True, allow_missing=None):
         strict=strict,
         allow_missing=allow_missing,
     )
-
-
-def main():
-    """Converts a checkpoint; see the module's text."""
-    return conversion.convert(
-        FLAGS,
-        lambda model: load_osmn_checkpoint(
-            model, FLAGS.checkpoint, allow_missing=FLAGS.allow_missing or None
-        ),
-        open_weights(FLAGS.checkpoint),
-    )
-
-
-def console():
-    """Entry of the console command."""
-    programs.run(main, FLAGS)
-
-
-if __name__ == "__main__":
-    console()

@@ -1,24 +1,18 @@
 """Loads VGG16 of other programs as start weights of our networks.
 
-    osmn convert vgg16 \\
-        --checkpoint=vgg_16.ckpt --model=osmn --out=osmn_start.weights.h5
-
 Reads slim's vgg_16.ckpt, Keras' VGG16 (.h5, .weights.h5, .keras; with and
 without top), torchvision's state dict saved as .npz or .safetensors, OSVOS'
-checkpoints (TF1) and, with --allow_pickle, VGG16 in .npy. The ImageNet
+checkpoints (TF1) and, with `allow_pickle`, VGG16 in .npy. The ImageNet
 classes (fc8) are left out; all that is not VGG16 keeps its new values.
 
 The networks read BGR minus (104, 117, 123). So do Keras' and Caffe's VGG16
 and OSVOS; slim's read RGB minus its mean, and the OSMN release fed it BGR all
-the same: --swap_rgb mends that. torchvision's read RGB divided by about 57;
-with --swap_rgb its features have the right colours and another scale.
+the same: `swap_rgb` mends that. torchvision's read RGB divided by about 57;
+with `swap_rgb` its features have the right colours and another scale.
 """
 
 import functools
 
-from absl import flags
-
-from checkpoints_tools import conversion
 from checkpoints_tools.formats import open_weights
 from checkpoints_tools.loading import Offer, load_offers
 from checkpoints_tools.vgg16_names import (
@@ -30,40 +24,10 @@ from checkpoints_tools.vgg16_names import (
     to_network,
 )
 from checkpoints_tools.weight_files import array_of
-from osmn_recurrent import programs
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.presets import weights_of
 
 PARTS = ("seg", "modulator")
-
-FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "checkpoint",
-    None,
-    "VGG16's file, or the prefix of a TensorFlow checkpoint.",
-    required=True,
-    flag_values=FLAGS,
-)
-flags.DEFINE_multi_enum(
-    "into",
-    list(PARTS),
-    PARTS,
-    "Part to load it into; may be given twice. The papers start both.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_bool(
-    "swap_rgb",
-    False,
-    "Reverse the colours that conv1_1 reads (for slim's and torchvision's VGG16).",
-    flag_values=FLAGS,
-)
-flags.DEFINE_bool(
-    "allow_pickle",
-    False,
-    "Read a pickled .npy file; give it only for files you trust.",
-    flag_values=FLAGS,
-)
-conversion.define_flags(FLAGS)
 
 
 def load_vgg16(
@@ -187,28 +151,3 @@ def _read(source, name, kind, layer, swap_rgb):
     if swap_rgb and layer == "conv1_1" and array.ndim == 4:
         array = array[:, :, ::-1]
     return array
-
-
-def main():
-    """Makes start weights; see the module's text."""
-    return conversion.convert(
-        FLAGS,
-        lambda model: load_vgg16(
-            model,
-            FLAGS.checkpoint,
-            tuple(dict.fromkeys(FLAGS.into)),
-            FLAGS.swap_rgb,
-            FLAGS.allow_pickle,
-            FLAGS.allow_missing or None,
-        ),
-        open_weights(FLAGS.checkpoint, FLAGS.allow_pickle),
-    )
-
-
-def console():
-    """Entry of the console command."""
-    programs.run(main, FLAGS)
-
-
-if __name__ == "__main__":
-    console()

@@ -81,9 +81,7 @@ def _imports(module, imports):
             yield f"{line}: {own} imports {other}"
         if name.split(".")[0] == "tensorflow" and module.startswith(KERAS_ONLY):
             yield f"{line}: tensorflow in a room that is Keras only"
-        flags_at_home = module.startswith(
-            ("experiments", "checkpoints_tools", "osmn_recurrent.cli")
-        )
+        flags_at_home = module.startswith(("experiments", "osmn_recurrent.cli"))
         if name == "absl.flags" and not flags_at_home:
             if module != "osmn_recurrent.programs":
                 yield f"{line}: flags are read in programs only"

@@ -5,9 +5,9 @@ import sys
 from osmn_recurrent import programs
 
 KINDS = {
-    "osmn": ("checkpoints_tools.import_osmn", "OSMN's TF1 checkpoints, safetensors"),
-    "vgg16": ("checkpoints_tools.import_vgg16", "VGG16 of other programs, to start"),
-    "export": ("checkpoints_tools.export_weights", "to TF1, safetensors, half files"),
+    "osmn": ("osmn_recurrent.cli.convert_osmn", "OSMN's TF1 checkpoints, safetensors"),
+    "vgg16": ("osmn_recurrent.cli.convert_vgg16", "VGG16 of other programs, to start"),
+    "export": ("osmn_recurrent.cli.convert_export", "to TF1, safetensors, half files"),
 }
 """Module and one line of help per kind."""
 

@@ -15,7 +15,7 @@ VERBS = {
     "report": ("osmn_recurrent.cli.report", "a page that shows masks and scores"),
     "refine": ("osmn_recurrent.cli.refine", "fit masks to the edges of frames"),
     "convert": ("osmn_recurrent.cli.convert", "weights from and to other programs"),
-    "inspect": ("checkpoints_tools.inspect_checkpoint", "what a weights file holds"),
+    "inspect": ("osmn_recurrent.cli.inspect", "what a weights file holds"),
     "export": ("osmn_recurrent.cli.export", "SavedModel, ONNX, LiteRT"),
     "prepare": ("osmn_recurrent.cli.prepare", "data sets as TFRecord files"),
     "demo": ("osmn_recurrent.cli.demo", "draw videos, train on them, compare"),

@@ -35,8 +35,7 @@ flags.DEFINE_string(
     "weights",
     DEFAULT,
     "A .keras or .weights.h5 file, or a preset (reconvnet-compact and osmn-compact "
-    "come with the package); TensorFlow 1 checkpoints go through "
-    "checkpoints_tools.import_osmn.",
+    "come with the package); TensorFlow 1 checkpoints go through osmn convert osmn.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(

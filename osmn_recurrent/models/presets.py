@@ -218,8 +218,8 @@ def load_weights(model, path):
     if not path.name.endswith((".weights.h5", ".keras")):
         raise InputError(
             f"{path} is neither a .weights.h5 nor a .keras file; convert a "
-            "TensorFlow 1 checkpoint with python -m "
-            "checkpoints_tools.import_osmn first."
+            "TensorFlow 1 checkpoint with "
+            "osmn convert osmn first."
         )
     kept = [variable.numpy() for variable in model.variables]
     try:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from checkpoints_tools import export_osmn_checkpoint, import_osmn, load_osmn_checkpoint
+from checkpoints_tools import export_osmn_checkpoint, load_osmn_checkpoint
 from checkpoints_tools.release_names import release_variables
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from osmn_recurrent import programs
+from osmn_recurrent.cli import convert_osmn
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.presets import build_model, weights_of
 
@@ -266,10 +267,10 @@ def test_broken_files_are_explained_with_exit_code_2(
 
 def run_program(arguments):
     """Exit code of the import program."""
-    import_osmn.FLAGS.unparse_flags()
-    for name in import_osmn.FLAGS:
-        import_osmn.FLAGS[name].unparse()
-    return programs.call(import_osmn.main, import_osmn.FLAGS, ["import", *arguments])
+    convert_osmn.FLAGS.unparse_flags()
+    for name in convert_osmn.FLAGS:
+        convert_osmn.FLAGS[name].unparse()
+    return programs.call(convert_osmn.main, convert_osmn.FLAGS, ["import", *arguments])
 
 
 def test_a_checkpoint_of_another_model_is_refused(checkpoint):

@@ -9,11 +9,12 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import save_file
 
-from checkpoints_tools import import_vgg16, load_vgg16
+from checkpoints_tools import load_vgg16
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from checkpoints_tools.vgg16_names import CONVS, SIDES
 from osmn_recurrent import backbones, programs
 from osmn_recurrent.backbones.vgg16 import CONVS_PER_BLOCK, VGG16, Width, max_pool
+from osmn_recurrent.cli import convert_vgg16
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets
 from osmn_recurrent.models.osmn import OSMN
@@ -353,9 +354,9 @@ def test_a_file_without_vgg16(narrow, tmp_path):
 
 def run_program(arguments):
     """Exit code of the import program."""
-    for name in import_vgg16.FLAGS:
-        import_vgg16.FLAGS[name].unparse()
-    return programs.call(import_vgg16.main, import_vgg16.FLAGS, ["p", *arguments])
+    for name in convert_vgg16.FLAGS:
+        convert_vgg16.FLAGS[name].unparse()
+    return programs.call(convert_vgg16.main, convert_vgg16.FLAGS, ["p", *arguments])
 
 
 def test_the_program_explains_what_it_refuses(tmp_path, capsys):

@@ -8,13 +8,12 @@ import pytest
 
 from checkpoints_tools import (
     export_osmn_checkpoint,
-    export_weights,
-    import_osmn,
     inspect_checkpoint,
     open_weights,
 )
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from osmn_recurrent import guides, programs
+from osmn_recurrent.cli import convert_export, convert_osmn, inspect
 from osmn_recurrent.models.presets import build_model, load_model, weights_of
 
 
@@ -44,7 +43,7 @@ def checkpoint(tmp_path):
 
 def test_inspection_lists_values_parts_and_networks(checkpoint, capsys):
     path, model = checkpoint
-    assert run(inspect_checkpoint, path) == 0
+    assert run(inspect, path) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{path}: TensorFlow checkpoint (V2), ")
     kernel = model.seg.blocks[0].convs[0].kernel.numpy()
@@ -97,7 +96,7 @@ def test_inspection_counts_nan_and_names_vgg16(tmp_path, capsys):
             "unknown": np.array([2**40]),
         },
     )
-    assert run(inspect_checkpoint, tmp_path / "v.ckpt") == 0
+    assert run(inspect, tmp_path / "v.ckpt") == 0
     out = capsys.readouterr().out
     row = next(x for x in out.splitlines() if "conv1_1" in x)
     assert row.split()[3:] == ["1", "2", "3", "2"]
@@ -108,7 +107,7 @@ def test_inspection_counts_nan_and_names_vgg16(tmp_path, capsys):
 def test_difference_of_two_files_of_other_formats(checkpoint, tmp_path, capsys):
     path, model = checkpoint
     model.save_weights(tmp_path / "same.weights.h5")
-    assert run(inspect_checkpoint, "--diff", path, tmp_path / "same.weights.h5") == 0
+    assert run(inspect, "--diff", path, tmp_path / "same.weights.h5") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"{len(weights_of(model))} tensors are the same"
     fixed = [f"osmn/seg/score-multi{n}-up/weights" for n in (2, 3, 4, 5)]
@@ -123,7 +122,7 @@ def test_difference_of_two_files_of_other_formats(checkpoint, tmp_path, capsys):
     model.save_weights(tmp_path / "other.weights.h5")
     # Flags may stand behind the files.
     files = [tmp_path / "same.weights.h5", tmp_path / "other.weights.h5", "--diff"]
-    assert run(inspect_checkpoint, *files) == 0
+    assert run(inspect, *files) == 0
     first, last = capsys.readouterr().out.splitlines()
     assert first == (
         "osmn/seg/conv1/conv1_1/biases: 1 of 16 values differ, by up to 0.25"
@@ -133,11 +132,11 @@ def test_difference_of_two_files_of_other_formats(checkpoint, tmp_path, capsys):
 
 def test_inspection_refuses_the_wrong_number_of_files(checkpoint, capsys):
     path, _ = checkpoint
-    assert run(inspect_checkpoint) == 2
+    assert run(inspect) == 2
     assert "PATH must be given" in capsys.readouterr().err
-    assert run(inspect_checkpoint, path, path) == 2
+    assert run(inspect, path, path) == 2
     assert "two files need --diff" in capsys.readouterr().err
-    assert run(inspect_checkpoint, "--diff", path) == 2
+    assert run(inspect, "--diff", path) == 2
     assert "--diff needs two files" in capsys.readouterr().err
 
 
@@ -147,13 +146,13 @@ def test_export_and_import_programs_go_in_a_circle(name, tmp_path, capsys):
     model.save(tmp_path / "a.keras")
     model.save_weights(tmp_path / "a.weights.h5")
     out = tmp_path / "deep" / "a.safetensors"
-    assert run(export_weights, f"--weights={tmp_path}/a.keras", f"--out={out}") == 0
+    assert run(convert_export, f"--weights={tmp_path}/a.keras", f"--out={out}") == 0
     settings = json.loads(out.with_suffix(".json").read_text())
     assert settings["class_name"] == type(model).__name__
     assert settings["config"]["backbone"] == "vgg16_compact"
     # The settings say which network it is.
     back = tmp_path / "back.keras"
-    assert run(import_osmn, f"--checkpoint={out}", f"--out={back}") == 0
+    assert run(convert_osmn, f"--checkpoint={out}", f"--out={back}") == 0
     for a, b in zip(weights_of(model), weights_of(load_model(back)), strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     arguments = [
@@ -163,14 +162,14 @@ def test_export_and_import_programs_go_in_a_circle(name, tmp_path, capsys):
         f"--out={tmp_path}/a.ckpt",
         "--global_step=7",
     ]
-    code = run(export_weights, *arguments)
+    code = run(convert_export, *arguments)
     if name == "reconvnet":
         assert code == 2
         assert "variables that the OSMN release does not" in capsys.readouterr().err
         return
     assert code == 0
     assert int(open_weights(tmp_path / "a.ckpt").read("global_step")) == 7
-    assert run(export_weights, *arguments) == 2
+    assert run(convert_export, *arguments) == 2
     assert "exists already" in capsys.readouterr().err
 
 
@@ -217,7 +216,7 @@ def test_an_import_is_validated_and_reported(checkpoint, tmp_path, capsys):
     make_probe(tmp_path / "probe.npz", model)
     out = tmp_path / "osmn.weights.h5"
     arguments = [f"--checkpoint={path}", "--backbone=vgg16_compact", f"--out={out}"]
-    assert run(import_osmn, *arguments, f"--probe={tmp_path}/probe.npz") == 0
+    assert run(convert_osmn, *arguments, f"--probe={tmp_path}/probe.npz") == 0
     assert "read again: the same weights and outputs" in capsys.readouterr().out
     report = json.loads((tmp_path / "osmn.weights.h5.import.json").read_text())
     assert report["source"]["sha256"] == {
@@ -269,7 +268,7 @@ def test_a_probe_that_differs_stops_the_import(
     make_probe(tmp_path / "probe.npz", model, **changes(model))
     out = tmp_path / "o" / "osmn.weights.h5"
     arguments = [f"--checkpoint={path}", "--backbone=vgg16_compact", f"--out={out}"]
-    assert run(import_osmn, *arguments, f"--probe={tmp_path}/probe.npz") == 2
+    assert run(convert_osmn, *arguments, f"--probe={tmp_path}/probe.npz") == 2
     error = capsys.readouterr().err
     assert message.replace("\\", "") in error
     assert not out.parent.exists()
@@ -280,10 +279,10 @@ def test_a_wrong_network_fails_the_probe_of_another(checkpoint, tmp_path, capsys
     make_probe(tmp_path / "probe.npz", sensible("osmn", seed=8))
     out = tmp_path / "osmn.keras"
     arguments = [f"--checkpoint={path}", "--backbone=vgg16_compact", f"--out={out}"]
-    assert run(import_osmn, *arguments, f"--probe={tmp_path}/probe.npz") == 2
+    assert run(convert_osmn, *arguments, f"--probe={tmp_path}/probe.npz") == 2
     assert "Look for another variant" in capsys.readouterr().err
     np.savez(tmp_path / "empty.npz", a=np.zeros(1))
-    assert run(import_osmn, *arguments, f"--probe={tmp_path}/empty.npz") == 2
+    assert run(convert_osmn, *arguments, f"--probe={tmp_path}/empty.npz") == 2
     assert "is no probe: it holds a, expected" in capsys.readouterr().err
     assert not out.exists()
 
@@ -294,7 +293,7 @@ def test_names_that_steer_a_terminal_are_written_out(tmp_path, capsys):
     np.savez(tmp_path / "b.npz", **{f"{name}/other": array, "plain": array})
     for arguments in (["a.npz"], ["--diff", "a.npz", "b.npz"]):
         paths = [x if x[0] == "-" else tmp_path / x for x in arguments]
-        assert run(inspect_checkpoint, *paths) == 0
+        assert run(inspect, *paths) == 0
         out, errors = capsys.readouterr()
         assert "Traceback" not in errors
         assert not set(out) & {"\x1b", "\x07", "\x9b"}

@@ -13,7 +13,6 @@ from recipe import CASES, inputs, seed_of, variables_of, weight
 
 from checkpoints_tools import (
     export_osmn_checkpoint,
-    import_osmn,
     load_osmn_checkpoint,
     open_weights,
 )
@@ -21,6 +20,7 @@ from checkpoints_tools.release_names import FIXED, fixed_kernels
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from checkpoints_tools.weight_files import array_of
 from osmn_recurrent import masks, programs
+from osmn_recurrent.cli import convert_osmn
 from osmn_recurrent.models.presets import build_model
 
 SMALL = "osmn_novisual_64x96_seed7"
@@ -92,8 +92,8 @@ def test_the_program_passes_the_release_s_probe(test_data, tmp_path):
         guide_mask=masks.read_mask(mask),
         guide_frame_as_visual_guide=made[f"{sequence}__1__854x480__visual_guide"],
     )
-    for name in import_osmn.FLAGS:
-        import_osmn.FLAGS[name].unparse()
+    for name in convert_osmn.FLAGS:
+        convert_osmn.FLAGS[name].unparse()
     out = tmp_path / "osmn.weights.h5"
     arguments = [
         f"--checkpoint={tmp_path}/release.ckpt",
@@ -101,7 +101,7 @@ def test_the_program_passes_the_release_s_probe(test_data, tmp_path):
         f"--probe={tmp_path}/probe.npz",
         f"--out={out}",
     ]
-    assert programs.call(import_osmn.main, import_osmn.FLAGS, ["p", *arguments]) == 0
+    assert programs.call(convert_osmn.main, convert_osmn.FLAGS, ["p", *arguments]) == 0
     report = json.loads((tmp_path / f"{out.name}.import.json").read_text())
     assert 0 < report["probe"]["network"]["logits"] < 1e-3
     assert report["probe"]["preprocessing"]["guide_frame_as_visual_guide"] <= 1
@@ -111,6 +111,7 @@ IMPORT = """
 import re, sys, time
 import keras, tensorflow
 from checkpoints_tools import load_osmn_checkpoint
+from osmn_recurrent.cli import convert_osmn
 from osmn_recurrent.models.presets import build_model
 wall, processor = time.perf_counter(), time.process_time()
 model = build_model("osmn")

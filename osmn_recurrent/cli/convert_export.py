@@ -16,8 +16,8 @@ import shlex
 
 from absl import flags
 
-from checkpoints_tools import conversion
 from osmn_recurrent import programs
+from osmn_recurrent.cli import conversion
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(

@@ -1,0 +1,69 @@
+"""Loads VGG16 of other programs as start weights of our networks.
+
+    osmn convert vgg16 \\
+        --checkpoint=vgg_16.ckpt --model=osmn --out=osmn_start.weights.h5
+
+checkpoints_tools/import_vgg16.py says which files are read, and what becomes of their
+colours.
+"""
+
+from absl import flags
+
+from checkpoints_tools import load_vgg16, open_weights
+from checkpoints_tools.import_vgg16 import PARTS
+from osmn_recurrent import programs
+from osmn_recurrent.cli import conversion
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "checkpoint",
+    None,
+    "VGG16's file, or the prefix of a TensorFlow checkpoint.",
+    required=True,
+    flag_values=FLAGS,
+)
+flags.DEFINE_multi_enum(
+    "into",
+    list(PARTS),
+    PARTS,
+    "Part to load it into; may be given twice. The papers start both.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "swap_rgb",
+    False,
+    "Reverse the colours that conv1_1 reads (for slim's and torchvision's VGG16).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "allow_pickle",
+    False,
+    "Read a pickled .npy file; give it only for files you trust.",
+    flag_values=FLAGS,
+)
+conversion.define_flags(FLAGS)
+
+
+def main():
+    """Makes start weights; see the module's text."""
+    return conversion.convert(
+        FLAGS,
+        lambda model: load_vgg16(
+            model,
+            FLAGS.checkpoint,
+            tuple(dict.fromkeys(FLAGS.into)),
+            FLAGS.swap_rgb,
+            FLAGS.allow_pickle,
+            FLAGS.allow_missing or None,
+        ),
+        open_weights(FLAGS.checkpoint, FLAGS.allow_pickle),
+    )
+
+
+def console():
+    """Entry of the console command."""
+    programs.run(main, FLAGS)
+
+
+if __name__ == "__main__":
+    console()

@@ -54,9 +54,8 @@ def make_samples(settings, guide_kind):
     """The samples that the flags describe."""
     own = settings.samples, guide_kind, settings.batch_size, settings.seed
     if FLAGS.dataset == "coco":
-        return make_image_samples(
-            FLAGS.data_dir, FLAGS.split or "train2017", own, FLAGS.pseudo_clips
-        )
+        objects = open_images(FLAGS.data_dir, FLAGS.split or "train2017")
+        return make_image_samples(objects, own, FLAGS.pseudo_clips)
     from osmn_recurrent.training.mixture import Mixture
     from osmn_recurrent.training.samples import ClipSamples
 
@@ -65,30 +64,59 @@ def make_samples(settings, guide_kind):
     samples = ClipSamples(clips, *own, cache=FLAGS.cache)
     if not FLAGS.image_dir:
         return samples
-    images = make_image_samples(
-        FLAGS.image_dir, FLAGS.image_split, own, FLAGS.clip_length > 0
-    )
+    images = make_image_samples(image_sources(), own, FLAGS.clip_length > 0)
     return Mixture([samples, images], [1.0 - FLAGS.image_share, FLAGS.image_share])
 
 
-def make_image_samples(folder, split, own, as_clips):
-    """Samples, or pseudo-clips, of a set in COCO's layout.
+def image_sources():
+    """The sets that `--image_dir` names, as one."""
+    from osmn_recurrent.datasets.joined_images import JoinedImages
+
+    sources = []
+    for given in FLAGS.image_dir:
+        folder, _, split = given.rpartition(":")
+        if not folder or not pathlib.Path(folder).is_dir():
+            folder, split = given, ""
+        sources.append(open_images(folder, split))
+    return sources[0] if len(sources) == 1 else JoinedImages(sources)
+
+
+def open_images(folder, split):
+    """A set of images.
 
     Args:
-        folder: the set, or one that `osmn prepare` wrote.
-        split: of it.
+        folder: in COCO's layout, or one of JPEGImages, Annotations and ImageSets, or
+            one that `osmn prepare` wrote.
+        split: of it; "": the default.
+    """
+    from osmn_recurrent.datasets.coco import CocoObjects
+    from osmn_recurrent.datasets.image_folder import ImageFolder
+    from osmn_recurrent.datasets.prepared import PreparedImages
+
+    if (pathlib.Path(folder) / "ImageSets").is_dir():
+        objects = ImageFolder(folder, split or "train")
+    else:
+        kind = PreparedImages if FLAGS.prepared else CocoObjects
+        objects = kind(folder, split or FLAGS.image_split, FLAGS.cache_dir)
+    print(getattr(objects, "describe", lambda: f"{len(objects):,} prepared images")())
+    return objects
+
+
+def make_image_samples(objects, own, as_clips):
+    """Samples, or pseudo-clips, of a set of images.
+
+    Args:
+        objects: of `open_images`.
         own: the first arguments of `Samples`.
         as_clips: whether to make pseudo-clips.
     """
-    from osmn_recurrent.datasets.coco import CocoObjects
-    from osmn_recurrent.datasets.prepared import PreparedImages
     from osmn_recurrent.training.image_samples import ImageSamples
     from osmn_recurrent.training.pseudo_clips import Motion
 
-    kind = PreparedImages if FLAGS.prepared else CocoObjects
-    objects = kind(folder, split, FLAGS.cache_dir)
-    print(getattr(objects, "describe", lambda: f"{len(objects):,} prepared images")())
-    motion = Motion() if as_clips else None
+    motion = None
+    if as_clips:
+        grey = FLAGS.window or FLAGS.distractors > 0
+        motion = Motion(jerk=FLAGS.jerk, outside="grey" if grey else "mirrored")
     return ImageSamples(objects, *own, motion=motion, pasted=FLAGS.pasted)
 
 
@@ -123,10 +151,15 @@ def make_model(strategy):
     options = train_flags.model_options()
     try:
         with strategy.scope():
+            imagenet = FLAGS.init_from == "imagenet"
             model = presets.build_model(
-                FLAGS.model, FLAGS.backbone, dtype=FLAGS.precision, **options
+                FLAGS.model,
+                FLAGS.backbone,
+                "imagenet" if imagenet else None,
+                dtype=FLAGS.precision,
+                **options,
             )
-            if FLAGS.init_from:
+            if FLAGS.init_from and not imagenet:
                 fresh = transfer_weights(model, FLAGS.init_from)
                 print(f"started from {FLAGS.init_from}; new: {len(fresh)} variables")
     except (TypeError, ValueError) as error:

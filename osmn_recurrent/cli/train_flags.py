@@ -59,8 +59,8 @@ flags.DEFINE_list(
 _text(
     "init_from",
     None,
-    "A .keras file to start from: this network's or a smaller one's (OSMN into "
-    "ReConvNet, as in the paper). Default: new weights.",
+    "imagenet, or a .keras file to start from: this network's or a smaller one's "
+    "(OSMN into ReConvNet, as in the paper). Default: new weights.",
 )
 _text(
     "init_filter",
@@ -120,13 +120,15 @@ _share(
     0.0,
     "Share of the pseudo-clips whose object moves over another still.",
 )
-_text(
+flags.DEFINE_multi_string(
     "image_dir",
-    None,
-    "COCO folder whose images, or pseudo-clips with --clip_length, are mixed with the "
-    "samples of data_dir (not in the papers).",
+    [],
+    "Folder of images (COCO's layout, or JPEGImages, Annotations, ImageSets) that are "
+    "mixed with the samples of data_dir, or pseudo-clips of them with --clip_length; "
+    "FOLDER:SPLIT names another list; repeat it for several (not in the papers).",
+    flag_values=FLAGS,
 )
-_text("image_split", "train2017", "COCO split under image_dir.")
+_text("image_split", "train2017", "COCO split under an image_dir that names none.")
 _share("image_share", 0.5, "Share of the samples that come from image_dir.")
 
 # Samples.
@@ -144,6 +146,33 @@ _whole(
     "Frames per sample; 0: single frames. ReConvNet's paper gives none.",
 )
 _whole("stride", 1, "Steps between the frames of a sample.", 1)
+_switch(
+    "window",
+    False,
+    "Show random views of the pictures at one size, scaled and turned, grey outside, "
+    "instead of stretching them (papers: stretched).",
+)
+_share(
+    "distractors",
+    0.0,
+    "Share of the samples with an object of another picture pasted in, which is the "
+    "one asked for in half of them (papers: 0).",
+)
+_share("guide_missing", 0.0, "Share of samples without spatial guide (papers: 0).")
+_whole("guide_missing_first", 0, "First steps, in which it is always missing.")
+_share("guide_wide", 0.0, "Share whose spatial guide covers two objects (papers: 0).")
+_share("guide_other", 0.0, "Share whose spatial guide lies over another object.")
+_number(
+    "picture_shift",
+    0.0,
+    "The mask of a single picture moves by up to this share of the object's size "
+    "before its spatial guide is made (papers: 0).",
+)
+_share("light", 0.0, "Strength of another light on frames, not on visual guides.")
+_whole("most_stride", 0, "Draw each clip's stride from --stride to this; 0: --stride.")
+_share("backwards", 0.0, "Share of the clips that run backwards.")
+_whole("guide_distance", 0, "Frames between visual guide and sample (release: 0).")
+_share("jerk", 0.0, "Pseudo-clips: share of each frame's own draw in their motion.")
 _share("flip", 0.0, "Probability of mirroring (OSMN stage 1: 0.5, stage 2: 0).")
 _share("crop", 1.0, "Random crops keep at least this share of each side; 1: none.")
 _number(
@@ -164,7 +193,7 @@ _choice(
 _choice(
     "loss",
     "balanced_cross_entropy",
-    ["balanced_cross_entropy", "lovasz_hinge"],
+    ["balanced_cross_entropy", "lovasz_hinge", "cross_entropy_lovasz"],
     "OSMN: balanced_cross_entropy; ReConvNet: lovasz_hinge.",
 )
 _choice(
@@ -178,6 +207,11 @@ _whole("batch_size", 4, "Samples per step, over all devices (OSMN: 8, then 4).",
 _whole("accumulate", 1, "Parts of a batch whose gradients are added up.", 1)
 _number("learning_rate", 1e-6, "Rate of the non-recurrent parts (papers: 1e-6).")
 _number("recurrent_learning_rate", 1e-5, "Rate of the ConvLSTMs (ReConvNet: 1e-5).")
+_number(
+    "trunk_learning_rate",
+    None,
+    "Rate of the segmentation network's trunk. Default: learning_rate (papers).",
+)
 flags.DEFINE_list(
     "rate_drops",
     [],
@@ -204,6 +238,7 @@ _share(
     "Share of guides made from the network's own predictions.",
 )
 _whole("scheduled_sampling_steps", 0, "Steps over which that share rises from 0.")
+_choice("loss_frames", "all", ["all", "last"], "Frames of a clip that have a loss.")
 _switch("rematerialise", False, "Less memory, more time: compute feature maps twice.")
 
 # The run.
@@ -256,7 +291,8 @@ def settings_from_flags():
     from osmn_recurrent.training.settings import TrainSettings
 
     same = (
-        "loss reduction steps batch_size accumulate learning_rate "
+        "loss reduction steps batch_size accumulate learning_rate loss_frames "
+        "trunk_learning_rate "
         "recurrent_learning_rate warmup_steps final_rate weight_decay trainable "
         "freeze_batch_norm scheduled_sampling scheduled_sampling_steps rematerialise "
         "validate_every patience save_every seed"
@@ -273,6 +309,9 @@ def settings_from_flags():
 
 def _sample_settings():
     from osmn_recurrent.training import augmentation
+    from osmn_recurrent.training.distractors import Distractors
+    from osmn_recurrent.training.guide_shares import GuideShares
+    from osmn_recurrent.training.placing import Window
     from osmn_recurrent.training.samples import SampleSettings
 
     scales = tuple(s for (s,) in _numbers("scales", "0.5,0.8,1", (float,)))
@@ -291,6 +330,19 @@ def _sample_settings():
         flip=FLAGS.flip,
         crop=FLAGS.crop,
         colour_jitter=FLAGS.colour_jitter,
+        window=Window() if FLAGS.window else None,
+        distractors=Distractors(FLAGS.distractors) if FLAGS.distractors else None,
+        guide_shares=GuideShares(
+            missing=FLAGS.guide_missing,
+            missing_first=FLAGS.guide_missing_first,
+            wide=FLAGS.guide_wide,
+            other=FLAGS.guide_other,
+            picture_shift=FLAGS.picture_shift,
+        ),
+        light=FLAGS.light,
+        most_stride=FLAGS.most_stride or None,
+        backwards=FLAGS.backwards,
+        guide_distance=FLAGS.guide_distance,
         sparse_masks=FLAGS.dataset != "coco"
         and registry.find(FLAGS.dataset).sparse_masks,
     )

@@ -135,6 +135,16 @@ class CocoObjects:
         picture = read_picture(self.sources[place], size)
         return picture, object_mask(self._code(number), size)
 
+    def others(self, number):
+        """(H, W) uint8 of 0 and 1: the other objects of object `number`'s picture."""
+        place = self._picture_of[number]
+        found = np.zeros(tuple(self._sizes[place].tolist()), np.uint8)
+        first, last = np.searchsorted(self._picture_of, [place, place + 1])
+        for other in range(first, last):
+            if other != number:
+                found |= object_mask(self._code(other), found.shape)
+        return found
+
     def _code(self, number):
         start = int(self._ends[number - 1]) if number else 0
         return self._codes[start : int(self._ends[number])]

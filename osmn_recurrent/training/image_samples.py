@@ -2,8 +2,11 @@
 
 import hashlib
 
+import numpy as np
+
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training import augmentation
+from osmn_recurrent.training.distractors import ASKED, OTHER, Cutout
 from osmn_recurrent.training.samples import Samples
 
 
@@ -73,23 +76,35 @@ class ImageSamples(Samples):
         return self.sources.name(index)
 
     def make(self, index, number, attempt=0):
-        """The sample of still `index`; see `Samples.sample`."""
+        """The sample of image `index`; see `Samples.sample`."""
         rng, size = self._draws(number, attempt)
         recolour = augmentation.recolouring(rng, self.settings.colour_jitter)
         picture, mask = self.sources.image(index)
         picture = recolour(picture)
-        visual = self.settings.guide_augmentation.visual_guide(rng, picture, mask)
+        ids = mask * np.uint8(ASKED)
+        if hasattr(self.sources, "others"):
+            ids[(self.sources.others(index) > 0) & (ids == 0)] = OTHER
+        look = picture, mask
         if self.motion is None:
-            frames, objects = [picture], [mask, mask]
+            frames, ids = [picture], [ids, ids]
         else:
-            frames, objects = self._clip(rng, picture, mask, recolour)
+            frames, ids = self._clip(rng, picture, ids, recolour)
             frames = frames[1:]
-        images, spatial, labels = self._network_parts(rng, size, frames, objects)
-        return self._finished(images, visual, spatial, labels)
+        return self._assembled(rng, number, size, frames, ids, look, recolour)
 
-    def _clip(self, rng, picture, mask, recolour):
+    def _clip(self, rng, picture, ids, recolour):
         length = self.settings.clip_length + 1
         if self.pasted and rng.uniform() < self.pasted:
             behind, _ = self.sources.image(int(rng.integers(len(self))))
+            mask = (ids == ASKED).view(np.uint8)
             return self.motion.paste(rng, picture, mask, recolour(behind), length)
-        return self.motion.move(rng, picture, mask, length)
+        return self.motion.move(rng, picture, ids, length)
+
+    def cutout(self, rng, recolour):
+        """Any object of the images."""
+        picture, mask = self.sources.image(int(rng.integers(len(self))))
+        picture = recolour(picture)
+        return Cutout.of(picture, mask, (picture, mask))
+
+    def _own_motion(self):
+        return self.motion

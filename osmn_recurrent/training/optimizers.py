@@ -9,6 +9,9 @@ from keras import ops
 RECURRENT = r"convlstm"
 """Paths of ReConvNet's new variables: the ConvLSTMs and their gammas."""
 
+TRUNK = r"/seg/(?!decoder/)"
+"""Paths of the segmentation network's trunk."""
+
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
 class GroupedAdam(keras.optimizers.Adam):
@@ -81,12 +84,33 @@ class GroupedAdam(keras.optimizers.Adam):
         return {**super().get_config(), "groups": self.groups}
 
 
-def recurrent_groups(factor):
-    """ReConvNet's two groups; `factor` is the recurrent rate's multiple."""
+def recurrent_groups(factor, trunk=1.0):
+    """Groups of rates.
+
+    Args:
+        factor: the recurrent rate's multiple.
+        trunk: the multiple of the segmentation trunk's rate.
+
+    Returns:
+        List of `(name, pattern, factor)`, as of `GroupedAdam`.
+    """
+    groups = [("recurrent", RECURRENT, factor)]
+    if trunk == 1.0:
+        return [*groups, ("other", f"^(?!.*{RECURRENT})", 1.0)]
     return [
-        ("recurrent", RECURRENT, factor),
-        ("other", f"^(?!.*{RECURRENT})", 1.0),
+        *groups,
+        ("trunk", f"^(?!.*{RECURRENT}).*{TRUNK}", trunk),
+        ("other", f"^(?!.*({RECURRENT}|{TRUNK}))", 1.0),
     ]
+
+
+def learning_groups(settings):
+    """The groups of `TrainSettings`."""
+    rate = settings.learning_rate
+    trunk = settings.trunk_learning_rate
+    return recurrent_groups(
+        settings.recurrent_learning_rate / rate, 1.0 if trunk is None else trunk / rate
+    )
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
@@ -152,7 +176,7 @@ def make_optimizer(settings, dtype_policy="float32"):
             settings.rate_drops,
             settings.final_rate,
         ),
-        recurrent_groups(settings.recurrent_learning_rate / settings.learning_rate),
+        learning_groups(settings),
         global_clipnorm=settings.clip_norm,
     )
     if dtype_policy == "mixed_float16":

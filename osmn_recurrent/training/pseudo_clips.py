@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from osmn_recurrent.masks import bounding_box
+from osmn_recurrent.training.placing import View, box_centre
 
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """Smooth random affine motion of a whole picture with its mask.
+    """Random affine motion of a whole picture with its mask, smooth by default.
 
     Each parameter follows a quadratic Bezier curve whose three control points
     are drawn from U(-1, 1) times its range: it never leaves the range, and
@@ -26,12 +27,21 @@ class Motion:
         scale: largest factor is 1 + scale, the smallest 1 / (1 + scale).
         rotation: largest angle in degrees.
         shear: largest horizontal shift per row, in pixels.
+        jerk: share j of each frame's own draw in its parameters: they are
+            (1 - j) times the curve's plus j times a draw from the same ranges
+            for each frame, so that the object jumps and guides of the frame
+            before lie beside it. 0: smooth.
+        outside: what `move` has outside of the picture: "mirrored", or "grey"
+            (the mean, background), where a mirrored twin of the object would
+            mislead.
     """
 
     shift: float = 0.1
     scale: float = 0.2
     rotation: float = 10.0
     shear: float = 0.05
+    jerk: float = 0.0
+    outside: str = "mirrored"
 
     def path(self, rng, length):
         """Parameters of every frame.
@@ -48,14 +58,18 @@ class Motion:
         ranges = np.array([self.shift, self.shift, widest, self.rotation, self.shear])
         control = rng.uniform(-1.0, 1.0, (3, 5)) * ranges
         u = np.linspace(0.0, 1.0, length)[:, None]
-        return np.concatenate([(1 - u) ** 2, 2 * u * (1 - u), u**2], 1) @ control
+        smooth = np.concatenate([(1 - u) ** 2, 2 * u * (1 - u), u**2], 1) @ control
+        if not self.jerk:
+            return smooth
+        own = rng.uniform(-1.0, 1.0, smooth.shape) * ranges
+        return (1.0 - self.jerk) * smooth + self.jerk * own
 
     def move(self, rng, picture, mask, length):
         """A pseudo-clip of one frame and its mask.
 
         The picture is reflected at its borders, and so is the mask: a
-        mirrored piece of the object counts as object. Rotation and scaling
-        are about the centre of the object's box.
+        mirrored piece of the object counts as object (or see `outside`).
+        Rotation and scaling are about the centre of the object's box.
 
         Args:
             rng: `numpy.random.Generator`.
@@ -70,8 +84,13 @@ class Motion:
         frames, masks = [], []
         for parameters in self.path(rng, length):
             matrix = affine_matrix(parameters, mask)
-            frames.append(_warp(picture, matrix, cv2.INTER_LINEAR))
-            masks.append(_warp(mask, matrix, cv2.INTER_NEAREST))
+            if self.outside == "grey":
+                view = View(matrix, mask.shape)
+                frames.append(view.frame(picture))
+                masks.append(view.mask(mask))
+            else:
+                frames.append(_warp(picture, matrix, cv2.INTER_LINEAR))
+                masks.append(_warp(mask, matrix, cv2.INTER_NEAREST))
         return frames, masks
 
     def paste(self, rng, picture, mask, background, length):
@@ -101,7 +120,7 @@ class Motion:
             frames.append(_warp(background, matrix, cv2.INTER_LINEAR))
             matrix = affine_matrix(own, mask)
             masks.append(cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST))
-            _blend(frames[-1], picture, matrix, masks[-1])
+            blend(frames[-1], picture, matrix, masks[-1])
         return frames, masks
 
 
@@ -116,10 +135,23 @@ def affine_matrix(parameters, mask):
     Returns:
         (2, 3) float64, from a point (x, y, 1) of the still to the frame's.
     """
+    return affine_about(parameters, box_centre(mask), mask.shape)
+
+
+def affine_about(parameters, centre, size):
+    """`affine_matrix` about a given point.
+
+    Args:
+        parameters: a row of `Motion.path`.
+        centre: `(x, y)`, the fixed point of rotation, scaling and shear.
+        size: `(height, width)` whose shares the shifts are.
+
+    Returns:
+        (2, 3) float64.
+    """
     right, down, log_scale, degrees, shear = parameters
-    height, width = mask.shape
-    box = bounding_box(mask)
-    centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
+    height, width = size
+    centre = np.asarray(centre)
     angle = np.deg2rad(degrees)
     # y points down, so this turns counter-clockwise as seen.
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -128,11 +160,17 @@ def affine_matrix(parameters, mask):
     return np.concatenate([linear, offset[:, None]], axis=1)
 
 
-def _blend(frame, picture, matrix, mask):
+def blend(frame, picture, matrix, mask):
     """Puts the moved `picture` into `frame` where `mask` is, in place.
 
     Outside of the mask's box, grown by the blur's pixel, nothing changes: only that
     part is warped and blended.
+
+    Args:
+        frame: (h, w, 3) uint8, changed.
+        picture: (H, W, 3) uint8.
+        matrix: (2, 3), from a point of the picture to the frame's.
+        mask: (h, w) uint8 of 0 and 1, in the frame.
     """
     if not mask.any():
         return

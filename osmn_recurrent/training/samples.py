@@ -6,6 +6,7 @@ import functools
 import logging
 import threading
 
+import cv2
 import numpy as np
 from pycocotools import mask as run_lengths
 from tqdm import tqdm
@@ -15,6 +16,9 @@ from osmn_recurrent.datasets.clips import sizes_digest
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.augmentation import GuideAugmentation
+from osmn_recurrent.training.distractors import ASKED, OTHER, Cutout, Distractors
+from osmn_recurrent.training.guide_shares import GuideShares
+from osmn_recurrent.training.placing import Stretch, Window
 
 CACHES = ("none", "frames")
 """What `ClipSamples` keeps in memory besides the masks' run lengths."""
@@ -47,6 +51,19 @@ class SampleSettings:
             pictures of a sample, visual guide included. 0 as in the papers,
             which start from ImageNet weights; without these, few videos are
             soon known by heart.
+        window: `placing.Window`: random views of the pictures at one size instead
+            of a stretched part (`crop`); None as released.
+        distractors: `distractors.Distractors`: objects of other pictures pasted
+            in, now and then asked for; None as in the papers.
+        guide_shares: `guide_shares.GuideShares`: how often the spatial guide says
+            something else than where the object was; the default is never.
+        light: the network image, not the visual guide, is multiplied by a factor
+            from U(1 - l, 1 + l) and shifted by U(-80 l, 80 l) grey levels.
+        most_stride: the stride of each sample is drawn from `stride` to this, as
+            far as the clip goes; None: always `stride`.
+        backwards: share of the samples whose clip runs backwards.
+        guide_distance: frames between a clip's visual guide and the frames of the
+            sample, where the clip has such; 0 as released.
         sparse_masks: clips may lack masks for some of their frames
             (YouTube-VOS: every fifth has one); the frames that have one are
             then the clip, and `stride` counts these.
@@ -62,6 +79,13 @@ class SampleSettings:
     flip: float = 0.0
     crop: float = 1.0
     colour_jitter: float = 0.0
+    window: Window | None = None
+    distractors: Distractors | None = None
+    guide_shares: GuideShares = dataclasses.field(default_factory=GuideShares)
+    light: float = 0.0
+    most_stride: int | None = None
+    backwards: float = 0.0
+    guide_distance: int = 0
     sparse_masks: bool = False
 
 
@@ -145,33 +169,79 @@ class Samples:
         seed = (self.seed, 2, number, attempt) if attempt else (self.seed, 2, number)
         return np.random.default_rng(seed), size
 
-    def _network_parts(self, rng, size, frames, objects):
-        """Images, spatial guides and labels of T frames.
+    def _assembled(self, rng, number, size, frames, ids, look, recolour):
+        """The sample of T frames.
 
         Args:
             rng: the sample's generator.
+            number: of the sample.
             size: `(height, width)` of the network image.
             frames: T arrays (H, W, 3) uint8 RGB.
-            objects: T + 1 masks (H, W) uint8 of 0 and 1, first that of the
-                step before.
+            ids: T + 1 arrays (H, W) uint8 of 0, `ASKED` and `OTHER`, first that
+                of the step before.
+            look: `(frame, mask)` of the visual guide.
+            recolour: of `augmentation.recolouring`, for a pasted object.
 
         Returns:
-            `(images, spatial_guides, labels)` with a time axis.
+            As `sample`.
         """
-        part = augmentation.random_part(rng, objects[1], self.settings.crop)
-        flip = self.settings.flip > 0 and rng.uniform() < self.settings.flip
-        objects = [masks.resize_mask(mask[part], size) for mask in objects]
-        frames = [frame[part] for frame in frames]
-        if flip:
-            objects = [np.ascontiguousarray(mask[:, ::-1]) for mask in objects]
-            frames = [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
-        images = _stack([guides.network_image(frame, size) for frame in frames])
+        settings, augment = self.settings, self.settings.guide_augmentation
+        pasting = settings.distractors
+        if pasting is None:
+            visual = augment.visual_guide(rng, *look)
+        view = self._view(rng, ids, size)
+        alone = len(ids) == 2 and ids[0] is ids[1]
+        frames = [view.frame(frame) for frame in frames]
+        ids = [view.mask(each) for each in ids[alone:]]
+        ids = ids * 2 if alone else ids
+        if pasting is not None:
+            if rng.uniform() < pasting.share:
+                # Neither a cached frame nor a mask may change.
+                frames = [frame.copy() for frame in frames]
+                ids = [ids[0].copy()] * 2 if alone else [each.copy() for each in ids]
+                cutout = self.cutout(rng, recolour)
+                if pasting.paste(rng, frames, ids, cutout, self._own_motion()):
+                    look = cutout.look
+            visual = augment.visual_guide(rng, *look)
+        if settings.light:
+            frames = self._lit(rng, frames)
+        images = _stack([guides.network_image(frame) for frame in frames])
+        shares = settings.guide_shares
+        kind = shares.kind(rng, number // self.batch_size) if shares.active else "own"
+        given = shares.masks(rng, kind, ids)
         if self.guide_kind == "mask":
-            spatial = [augmentation.mask_guide(rng, mask) for mask in objects[:-1]]
+            spatial = [augmentation.mask_guide(rng, mask) for mask in given]
         else:
-            augment = self.settings.guide_augmentation
-            spatial = augment.spatial_guides(rng, objects[:-1])
-        return images, _stack(spatial), _stack(objects[1:])[..., None]
+            spatial = augment.spatial_guides(rng, given)
+        labels = [(each == ASKED).view(np.uint8) for each in ids[1:]]
+        return self._finished(
+            images, visual, _stack(spatial), _stack(labels)[..., None]
+        )
+
+    def _view(self, rng, ids, size):
+        """Where the pictures lie in the network image."""
+        settings = self.settings
+        mask = (ids[1] == ASKED).view(np.uint8)
+        if settings.window is not None:
+            return settings.window.view(rng, mask, size, settings.flip)
+        part = augmentation.random_part(rng, mask, settings.crop)
+        flip = settings.flip > 0 and rng.uniform() < settings.flip
+        return Stretch(part, flip, size)
+
+    def _lit(self, rng, frames):
+        """Frames in another light, the same for all of them."""
+        light = self.settings.light
+        factor = rng.uniform(1.0 - light, 1.0 + light)
+        offset = 80.0 * rng.uniform(-light, light)
+        return [cv2.convertScaleAbs(_positive(f, offset), alpha=factor) for f in frames]
+
+    def cutout(self, rng, recolour):
+        """An object of another picture, a `distractors.Cutout`."""
+        raise NotImplementedError
+
+    def _own_motion(self):
+        """Motion of a pasted object; None: that of the distractors' settings."""
+        return None
 
     def _finished(self, images, visual, spatial, labels):
         """The sample; without time axis where images are asked for."""
@@ -250,7 +320,7 @@ class ClipSamples(Samples):
 
         Frames count within `self._times`, the clip's frames with a mask.
         """
-        index, guide_frames, self._times = [], {}, []
+        index, guide_frames, self._times, self._objects = [], {}, [], []
         for c, clip in enumerate(
             tqdm(self.clips, "reading masks", unit="clip", leave=False)
         ):
@@ -266,10 +336,12 @@ class ClipSamples(Samples):
                     visible.setdefault(i, []).append(t)
                     if self._shows(mask):
                         guide_frames.setdefault((c, i), []).append(t)
+            self._objects.append(tuple(visible))
             for i, frames in visible.items():
                 guide_frames.setdefault((c, i), frames[:1])
                 last = len(self._times[c]) - self._span
                 index += [(c, t, i) for t in frames if t < last]
+        self._shown = sorted(guide_frames)
         return index, guide_frames
 
     def _annotated(self, clip):
@@ -314,17 +386,51 @@ class ClipSamples(Samples):
         """The sample that begins at start `index`; see `Samples.sample`."""
         c, start, i = self.index[index]
         rng, size = self._draws(number, attempt)
-        look = int(rng.choice(self._guide_frames[c, i]))
+        times = self._times_of(rng, c, start)
+        shown = self._guide_frames[c, i]
+        away = self.settings.guide_distance
+        if away:
+            apart = [min(abs(t - own) for own in times) >= away for t in shown]
+            shown = np.asarray(shown)[apart] if any(apart) else shown
+        seen = int(rng.choice(shown))
         recolour = augmentation.recolouring(rng, self.settings.colour_jitter)
-        visual = self.settings.guide_augmentation.visual_guide(
-            rng, recolour(self._frame(c, look)), self._mask(c, look, i)
-        )
-        length, stride = self.settings.clip_length or 1, self.settings.stride
-        times = [start + stride * k for k in range(length + 1)]
-        objects = [self._mask(c, t, i) for t in times]
+        look = recolour(self._frame(c, seen)), self._mask(c, seen, i)
+        ids = [self._ids(c, t, i) for t in times]
         frames = [recolour(self._frame(c, t)) for t in times[1:]]
-        images, spatial, labels = self._network_parts(rng, size, frames, objects)
-        return self._finished(images, visual, spatial, labels)
+        return self._assembled(rng, number, size, frames, ids, look, recolour)
+
+    def _times_of(self, rng, c, start):
+        """Numbers of the T + 1 frames of a sample."""
+        settings = self.settings
+        length, stride = settings.clip_length or 1, settings.stride
+        if settings.most_stride:
+            furthest = (len(self._times[c]) - 1 - start) // length
+            most = max(stride, min(settings.most_stride, furthest))
+            stride = int(rng.integers(stride, most + 1))
+        times = [start + stride * k for k in range(length + 1)]
+        if settings.backwards and rng.uniform() < settings.backwards:
+            times.reverse()
+        return times
+
+    def _ids(self, c, t, i):
+        """(H, W) uint8: object `i` is `ASKED`, the clip's others are `OTHER`."""
+        own = self._mask(c, t, i) * np.uint8(ASKED)
+        for other in self._objects[c]:
+            if other != i:
+                own[(self._mask(c, t, other) > 0) & (own == 0)] = OTHER
+        return own
+
+    def cutout(self, rng, recolour):
+        """A visible object of any clip; its visual guide is of another frame."""
+        c, i = self._shown[int(rng.integers(len(self._shown)))]
+        t, seen = (int(rng.choice(self._guide_frames[c, i])) for _ in range(2))
+        look = recolour(self._frame(c, seen)), self._mask(c, seen, i)
+        return Cutout.of(recolour(self._frame(c, t)), self._mask(c, t, i), look)
+
+
+def _positive(frame, offset):
+    """A frame shifted by `offset` grey levels, within 0 to 255."""
+    return cv2.add(frame, offset * np.ones(4)) if offset else frame
 
 
 def _stack(arrays):

@@ -15,7 +15,8 @@ class TrainSettings:
 
     Attributes:
         samples: `SampleSettings`.
-        loss: "balanced_cross_entropy" (OSMN) or "lovasz_hinge" (ReConvNet).
+        loss: "balanced_cross_entropy" (OSMN), "lovasz_hinge" (ReConvNet) or
+            "cross_entropy_lovasz".
         reduction: of the balanced cross-entropy: "sum" as released, or
             "image_mean", whose scale does not depend on batch and image size
             (gradient clipping needs that).
@@ -28,6 +29,8 @@ class TrainSettings:
         learning_rate: of the non-recurrent variables.
         recurrent_learning_rate: of the ConvLSTMs and their gammas
             (ReConvNet: ten times the other).
+        trunk_learning_rate: of the segmentation network's trunk, for networks whose
+            trunk knows ImageNet and whose other parts are new; None: as the others.
         rate_drops: `((step, factor), ...)`: from that step on both rates are
             multiplied by the factor (OSMN, stage 1: ((200000, 0.1),)).
         warmup_steps: the rates rise linearly over these first steps; 0 as in
@@ -53,6 +56,9 @@ class TrainSettings:
             made from the network's own prediction of the frame before
             instead of from the true mask (scheduled sampling). 0 as OSMN's
             release; the papers do not say.
+        loss_frames: "all" frames of a clip have a loss, or the "last" one alone: with
+            guides of the network's own making the earlier ones then only carry its
+            faults on to the last.
         scheduled_sampling_steps: the share rises linearly from 0 over these steps.
         rematerialise: keep fewer feature maps and compute them again for the
             gradient: less memory, more time.
@@ -75,6 +81,7 @@ class TrainSettings:
     accumulate: int = 1
     learning_rate: float = 1e-6
     recurrent_learning_rate: float = 1e-5
+    trunk_learning_rate: float | None = None
     rate_drops: tuple = ()
     warmup_steps: int = 0
     final_rate: float = 1.0
@@ -85,6 +92,7 @@ class TrainSettings:
     truncation: int | None = None
     scheduled_sampling: float = 0.0
     scheduled_sampling_steps: int = 0
+    loss_frames: str = "all"
     rematerialise: bool = False
     validate_every: int = 1000
     validate_at: int | tuple | None = None
@@ -123,6 +131,10 @@ class TrainSettings:
             raise InputError(
                 "truncation and scheduled_sampling need clips; set clip_length, or "
                 "leave them out for images."
+            )
+        if self.loss_frames not in ("all", "last"):
+            raise InputError(
+                f"loss_frames is {self.loss_frames!r}, expected 'all' or 'last'."
             )
         if not 0.0 <= self.scheduled_sampling <= 1.0:
             raise InputError(

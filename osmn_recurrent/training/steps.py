@@ -135,11 +135,15 @@ class TrainStep:
 
     def _piece(self, inputs, labels, carried, weight):
         state, last, share, number, part = carried
+        settings = self.settings
         with tf.GradientTape() as tape:
-            if self.settings.scheduled_sampling:
+            if settings.scheduled_sampling:
                 logits, state = self._roll_out(inputs, state, last, number, part)
             else:
                 logits, state = self.model.run(inputs, state, training=True)
+            whole = logits
+            if settings.loss_frames == "last" and len(logits.shape) == 5:
+                labels, logits = labels[:, -1:], logits[:, -1:]
             loss = weight * self.loss(labels, logits, share)
             scaled = self.optimizer.scale_loss(loss)
         variables = [variable.value for variable in self.variables]
@@ -147,7 +151,7 @@ class TrainStep:
             scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         state = tf.nest.map_structure(tf.stop_gradient, state)
-        last = tf.stop_gradient(logits[:, -1]) if len(logits.shape) == 5 else None
+        last = tf.stop_gradient(whole[:, -1]) if len(whole.shape) == 5 else None
         return loss, gradients, state, last
 
     def _roll_out(self, inputs, state, last, number, part):
@@ -172,13 +176,16 @@ class TrainStep:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([settings.seed, 1000 * part + tf.cast(replica, tf.int32)])
         seed = tf.random.fold_in(tf.cast(seed, tf.int32), number)
+        # A sample that keeps its spatial guide to itself does so along the clip.
+        given = tf.reduce_any(inputs["spatial_guide"] > 0.0, axis=(1, 2, 3))
+        given = tf.cast(given, tf.float32)[:, None, None, :]
         outputs = []
         for t, (image, guide) in enumerate(zip(images, truth, strict=True)):
             if last is not None and model.guide_kind in GUIDES:
                 draw = tf.random.stateless_uniform(
                     (tf.shape(guide)[0], 1, 1, 1), tf.random.fold_in(seed, t)
                 )
-                own = GUIDES[model.guide_kind](last > 0.0)
+                own = given * GUIDES[model.guide_kind](last > 0.0)
                 guide = tf.where(draw < share, own, guide)
             guide = () if model.guide_kind == "none" else guide
             logits, state = model.step(

@@ -19,8 +19,8 @@ import shutil
 from absl import flags
 
 from experiments import ablation_grid
-from osmn_recurrent import backbones, files, programs, run_folder, text_files
-from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent import files, programs, run_folder, text_files
+from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
@@ -39,49 +39,39 @@ def _float(name, default, text):
     flags.DEFINE_float(name, default, text, lower_bound=0.0, flag_values=FLAGS)
 
 
-_string("dataset", "davis2017", f"Data set: {shared_flags.DATASETS}.")
-_string("data_dir", None, "Its folder.", required=True)
-_string("resolution", "480p", "Folder under JPEGImages.")
-_string("train_split", "train", "List of the training clips.")
-_string("val_split", "val", "List of the clips that are scored.")
-_string("out", None, "Folder for the results.", required=True)
+shared.define(FLAGS, "dataset", "davis2017")
+shared.define(FLAGS, "data_dir", required=True)
+shared.define(FLAGS, "resolution", "480p")
+shared.define(FLAGS, "train_split", "train")
+shared.define(FLAGS, "val_split", "val", note="They are scored.")
+shared.define(FLAGS, "out", required=True)
 flags.DEFINE_list(
     "cells",
     [],
     "Only these cells, and what they need. Default: all.",
     flag_values=FLAGS,
 )
-flags.DEFINE_enum(
-    "backbone", "vgg16_compact", backbones.NAMES, "(vgg16)", flag_values=FLAGS
-)
-_string("init_from", None, "A .keras file of OSMN that all OSMN cells start from.")
-_integer("height", 120, "Height of the network image in training (480).")
-_integer("width", 214, "Its width (854).")
-_integer("osmn_steps", 800, "Optimiser steps of OSMN's cells (50000).")
-_integer("reconvnet_steps", 300, "Optimiser steps of ReConvNet's cells.")
-_integer("batch_size", 4, "Images per step (4).")
-_integer("clip_length", 6, "Frames per sample of ReConvNet (not given).")
-_float("crop", 0.8, "Random crop keeps sides of U(crop, 1) (not given).")
-_float("learning_rate", 1e-3, "Of OSMN's cells (1e-6).")
+shared.define(FLAGS, "backbone", "vgg16_compact")
+shared.define(FLAGS, "init_from", note="An OSMN, from which all cells of OSMN start.")
+shared.define(FLAGS, "height", 120, note="In training (papers: 480).")
+shared.define(FLAGS, "width", 214, note="In training (papers: 854).")
+shared.define(FLAGS, "osmn_steps", 800, note="Each cell's (paper: 50000).")
+shared.define(FLAGS, "reconvnet_steps", 300, note="Each cell's.")
+shared.define(FLAGS, "batch_size", 4, note="Paper: 4.")
+shared.define(FLAGS, "clip_length", 6, note="Of ReConvNet (paper: not given).")
+shared.define(FLAGS, "crop", 0.8, note="Paper: not given.")
+shared.define(FLAGS, "learning_rate", 0.001, note="Of OSMN's cells (paper: 1e-6).")
 _float("reconvnet_learning_rate", 3e-4, "Of the non-recurrent parts (1e-6).")
-_float("recurrent_learning_rate", 1e-3, "Of the ConvLSTMs (1e-5).")
-flags.DEFINE_enum(
-    "reduction",
-    "image_mean",
-    ["sum", "image_mean"],
-    "Of the balanced cross-entropy (sum).",
-    flag_values=FLAGS,
-)
-_float("clip_norm", 1.0, "Largest norm of the gradient; 0: no clipping (0).")
+shared.define(FLAGS, "recurrent_learning_rate", 0.001)
+shared.define(FLAGS, "reduction", "image_mean", note="Paper: sum.")
+shared.define(FLAGS, "clip_norm", 1.0)
 _float("warmup", 0.05, "Share of the steps in which the rates rise (0).")
-_float("final_rate", 0.1, "Share of the rates at the end (1).")
-flags.DEFINE_bool(
-    "freeze_batch_norm", False, "Keep batch statistics (true).", flag_values=FLAGS
-)
-_integer("finetune_iterations", 100, "Steps of online fine-tuning (100).")
+shared.define(FLAGS, "final_rate", 0.1, note="Papers: 1.")
+shared.define(FLAGS, "freeze_batch_norm", False)
+shared.define(FLAGS, "finetune_steps", 100)
 _float("finetune_learning_rate", 1e-4, "Its rate (1e-5).")
-flags.DEFINE_integer("seed", 0, "Fixes initialisation and samples.", flag_values=FLAGS)
-flags.DEFINE_bool("overwrite", False, "Begin all chosen cells anew.", flag_values=FLAGS)
+shared.define(FLAGS, "seed", 0)
+shared.define(FLAGS, "overwrite", False)
 
 
 def all_cells():
@@ -268,7 +258,7 @@ def tuned_segmenter(model, clip):
 
     settings = dataclasses.replace(
         online.FinetuneSettings.for_model(online.name_of(model)),
-        iterations=FLAGS.finetune_iterations,
+        iterations=FLAGS.finetune_steps,
         learning_rate=FLAGS.finetune_learning_rate,
         reduction=FLAGS.reduction,
         clip_norm=FLAGS.clip_norm or None,

@@ -1,13 +1,13 @@
 """The papers' figures, from any weights, data and scores.
 
-    python -m experiments.figures --results=runs/davis2016/results.json \\
+    python -m experiments.figures --benchmark=runs/davis2016/results.json \\
         --published=official_per_frame/osmn.json --weights=reconvnet.keras \\
         --dataset=davis2016 --data_dir=DAVIS --split=val --out=runs/figures
 
 Draws what the flags allow:
 
     j_over_time.png      OSMN Fig. 4: J over the fraction of the video; from
-                         --results (osmn benchmark) and --published
+                         --benchmark (osmn benchmark) and --published
                          (per-frame scores as the DAVIS site has them)
     embedding.png        OSMN Fig. 5: modulation vectors of objects in the plane
     gamma_spread.png     OSMN Fig. 6: how much each layer's gammas differ
@@ -28,37 +28,27 @@ from absl import flags
 from experiments import tables
 from osmn_recurrent import files, programs, text_files
 from osmn_recurrent.cli import flags as shared_flags
-from osmn_recurrent.cli import segment
+from osmn_recurrent.cli import segment, shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
 shared_flags.define_model(FLAGS)
 shared_flags.define_network(FLAGS)
-flags.DEFINE_string(
-    "results", None, "results.json of osmn benchmark.", flag_values=FLAGS
-)
+shared.define(FLAGS, "benchmark")
 flags.DEFINE_list(
     "published",
     [],
     "JSON files of per-frame scores, FILE or NAME:FILE.",
     flag_values=FLAGS,
 )
-flags.DEFINE_string("weights", None, "A .keras or .weights.h5 file.", flag_values=FLAGS)
-flags.DEFINE_string(
-    "dataset",
-    None,
-    f"Data set: {shared_flags.DATASETS}; coco: ten objects of each category of OSMN's "
-    "Fig. 5.",
-    flag_values=FLAGS,
+shared.define(FLAGS, "weights")
+shared.define(
+    FLAGS, "dataset", note="Or coco: ten objects of each category of OSMN's Fig. 5."
 )
-flags.DEFINE_string("data_dir", None, "Folder of the data set.", flag_values=FLAGS)
-flags.DEFINE_string(
-    "split", "val", "List of sequences; COCO: such as val2017.", flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "resolution", "480p", "Folder under JPEGImages; DAVIS only.", flag_values=FLAGS
-)
+shared.define(FLAGS, "data_dir")
+shared.define(FLAGS, "split", "val", note="COCO: such as val2017.")
+shared.define(FLAGS, "resolution", "480p")
 flags.DEFINE_integer(
     "looks",
     4,
@@ -69,9 +59,7 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "clip", None, "Clip for the gates. Default: the first.", flag_values=FLAGS
 )
-flags.DEFINE_string(
-    "out", "runs/figures", "Folder; figures there are replaced.", flag_values=FLAGS
-)
+shared.define(FLAGS, "out", "runs/figures", note="Figures there are replaced.")
 
 
 FIGURES = (
@@ -88,15 +76,15 @@ FIGURES = (
 def main():
     """Draws; see the module's text."""
     out = pathlib.Path(FLAGS.out)
-    if not (FLAGS.results or FLAGS.published or FLAGS.weights):
-        raise InputError("nothing to draw; give --results, --published or --weights.")
+    if not (FLAGS.benchmark or FLAGS.published or FLAGS.weights):
+        raise InputError("nothing to draw; give --benchmark, --published or --weights.")
     if bool(FLAGS.dataset) != bool(FLAGS.data_dir):
         raise InputError("--dataset and --data_dir belong together; give both.")
     files.check_output(out, folder=True)
     given = [text.partition(":")[2] or text for text in FLAGS.published]
-    given += [path for path in (FLAGS.results, FLAGS.weights) if path]
+    given += [path for path in (FLAGS.benchmark, FLAGS.weights) if path]
     files.refuse_inputs([out / name for name in FIGURES], given)
-    if FLAGS.results or FLAGS.published:
+    if FLAGS.benchmark or FLAGS.published:
         draw_scores(out)
     if FLAGS.weights:
         draw_network(out)
@@ -110,8 +98,8 @@ def draw_scores(out):
 
     published = dict(map(read_published, FLAGS.published))
     measured, place = {}, ""
-    if FLAGS.results:
-        results = tables.read_results(FLAGS.results)
+    if FLAGS.benchmark:
+        results = tables.read_results(FLAGS.benchmark)
         place = f"{results['dataset']} {results['split']}, "
         measured = {
             name: {

@@ -22,43 +22,29 @@ from PIL import Image
 from tqdm import tqdm
 
 from osmn_recurrent import files, programs
-from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
 
-flags.DEFINE_string(
-    "data_dir",
-    None,
-    "DAVIS folder (JPEGImages, Annotations, ImageSets).",
-    required=True,
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "dataset", "davis2017", f"Data set: {shared_flags.DATASETS}.", flag_values=FLAGS
-)
-flags.DEFINE_string("split", "train", "List under ImageSets.", flag_values=FLAGS)
-flags.DEFINE_string("resolution", "480p", "Folder under JPEGImages.", flag_values=FLAGS)
+shared.define(FLAGS, "data_dir", required=True)
+shared.define(FLAGS, "dataset", "davis2017")
+shared.define(FLAGS, "split", "train")
+shared.define(FLAGS, "resolution", "480p")
 flags.DEFINE_integer("clips", 4, "Clips to read, 0: all.", flag_values=FLAGS)
-flags.DEFINE_integer("height", 480, "Height of the network image.", flag_values=FLAGS)
-flags.DEFINE_integer("width", 854, "Width of the network image.", flag_values=FLAGS)
-flags.DEFINE_integer(
-    "batch_size", 4, "Samples per batch (OSMN, stage 2: 4).", flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "rounds", 20, "Turns of each loader.", lower_bound=3, flag_values=FLAGS
-)
+shared.define(FLAGS, "height", 480)
+shared.define(FLAGS, "width", 854)
+shared.define(FLAGS, "batch_size", 4, note="OSMN, stage 2: 4.")
+shared.define(FLAGS, "rounds", 20, note="Of each loader.", lower_bound=3)
 flags.DEFINE_list(
     "caches",
     ["none", "frames"],
     "What the pipeline keeps in memory; a row of the table each.",
     flag_values=FLAGS,
 )
-flags.DEFINE_string(
-    "out", None, "Folder for input_speed.json; default: none.", flag_values=FLAGS
-)
-flags.DEFINE_bool("overwrite", False, "Replace an earlier result.", flag_values=FLAGS)
+shared.define(FLAGS, "out", note="Default: nothing is written.")
+shared.define(FLAGS, "overwrite", False)
 
 BATCHES_PER_TURN, RELEASED_PER_TURN = 8, 2
 """Batches of a turn; the released way is slower."""

@@ -22,28 +22,23 @@ from absl import flags
 
 from osmn_recurrent import programs
 from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES
+from osmn_recurrent.models.precision import PRECISIONS
 
 FLAGS = flags.FlagValues()
-PRECISIONS = ("float32", "bfloat16", "float16")
 
-flags.DEFINE_enum("model", None, NAMES, "Network. Default: osmn.", flag_values=FLAGS)
+shared.define(FLAGS, "model", note="Default: osmn.")
 shared_flags.define_network(FLAGS)
-flags.DEFINE_string(
-    "weights",
-    None,
-    "A .keras or .weights.h5 file. Default: random weights, as fast.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer("height", 480, "Rows of the frames.", 16, flag_values=FLAGS)
-flags.DEFINE_integer("width", 854, "Columns of the frames.", 16, flag_values=FLAGS)
-flags.DEFINE_list("objects", ["1", "3", "5"], "Numbers of objects.", flag_values=FLAGS)
-flags.DEFINE_list(
+shared.define(FLAGS, "weights", note="Default: random weights, as fast.")
+shared.define(FLAGS, "height", 480, lower_bound=16)
+shared.define(FLAGS, "width", 854, lower_bound=16)
+shared.define(FLAGS, "objects", ["1", "3", "5"], several=True)
+shared.define(
+    FLAGS,
     "precisions",
     list(PRECISIONS),
-    f"Of {', '.join(PRECISIONS)}; the released procedure is float32.",
-    flag_values=FLAGS,
+    note="The released procedure is float32.",
 )
 flags.DEFINE_bool(
     "files",
@@ -54,34 +49,23 @@ flags.DEFINE_bool(
 flags.DEFINE_bool(
     "released", True, "Measure the released procedure (OSMN).", flag_values=FLAGS
 )
-flags.DEFINE_integer(
-    "rounds", 5, "Turns that count, after one that does not.", 1, flag_values=FLAGS
-)
+shared.define(FLAGS, "rounds", 5, note="After one that is not.")
 flags.DEFINE_integer("turn", 2, "Frames per turn.", 1, flag_values=FLAGS)
 flags.DEFINE_bool(
     "profile", False, "Show also where a frame's time goes.", flag_values=FLAGS
 )
 flags.DEFINE_integer(
-    "frames",
+    "long_video",
     None,
     "Also go over so many frames, with the last of --objects and first of "
     "--precisions, and compare memory and time of beginning and end.",
     20,
     flag_values=FLAGS,
 )
-flags.DEFINE_string(
-    "video", None, "Clip on which masks are compared.", flag_values=FLAGS
-)
-flags.DEFINE_list(
-    "mask",
-    None,
-    "Mask of its first frame; a folder of all masks gives J too.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "out", None, "Folder for the results.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_bool("overwrite", False, "Replace results.", flag_values=FLAGS)
+shared.define(FLAGS, "video", note="Masks are compared on it.")
+shared.define(FLAGS, "mask", note="A folder of all masks gives J too.", several=True)
+shared.define(FLAGS, "out", required=True)
+shared.define(FLAGS, "overwrite", False)
 
 
 def main():
@@ -123,7 +107,7 @@ def main():
                 for loop in ours
                 if not loop.labels["files"]
             ]
-        if FLAGS.frames:
+        if FLAGS.long_video:
             result["endurance"] = _endured(loops, objects[-1], precisions[0])
     result["load_average"] = [before, hardware.load()]
     if clip is not None:
@@ -247,8 +231,8 @@ def _endured(loops, count, precision):
 
     wanted = ("ours", count, precision, FLAGS.files)
     loop = next(x for x in loops if tuple(x.labels.values()) == wanted)
-    with tqdm(total=FLAGS.frames, desc="endurance", unit="frame") as progress:
-        return speed_runs.endure(loop, FLAGS.frames, progress.update)
+    with tqdm(total=FLAGS.long_video, desc="endurance", unit="frame") as progress:
+        return speed_runs.endure(loop, FLAGS.long_video, progress.update)
 
 
 def report(result):

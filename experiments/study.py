@@ -26,6 +26,7 @@ import sys
 from absl import flags
 
 from osmn_recurrent import files, programs, run_folder
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -40,24 +41,15 @@ _text("coco_dir", None, "Folder in COCO's layout, for images.", required=True)
 _text("coco_split", "train2017", "Its split.")
 _text("train_dir", None, "DAVIS-2016 folder to train on.", required=True)
 _text("train_resolution", "240p", "Folder under its JPEGImages.")
-_text("train_split", "train_fit", "List of the training clips.")
+shared.define(FLAGS, "train_split", "train_fit")
 _text("stop_split", "train_stop", "List of the clips for early stopping.")
 _text("val_dir", None, "DAVIS-2016 folder for the table.", required=True)
-_text("val_split", "val", "List of the sequences in the table.")
+shared.define(FLAGS, "val_split", "val", note="They are the table's.")
 _text("val_resolution", "480p", "Folder under JPEGImages and Annotations.")
-_text(
-    "working_size",
-    "160x285",
-    "Size at which the networks see these: that of their training.",
-)
-_text("out", None, "Folder for everything.", required=True)
+shared.define(FLAGS, "working_size", "160x285", note="Default: that of their training.")
+shared.define(FLAGS, "out", required=True)
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds.", flag_values=FLAGS)
-flags.DEFINE_list(
-    "masks",
-    [],
-    "Published masks that are rows too, each NAME:FOLDER.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "masks", [])
 flags.DEFINE_list(
     "tuned_seeds",
     None,

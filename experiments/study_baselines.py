@@ -17,14 +17,12 @@ from tqdm import tqdm
 
 from osmn_recurrent import files, masks, programs, run_folder, text_files
 from osmn_recurrent.cli import flags as shared_flags
-from osmn_recurrent.cli import tuning
+from osmn_recurrent.cli import shared, tuning
 from osmn_recurrent.datasets import registry
 
 FLAGS = flags.FlagValues()
 shared_flags.define_dataset(FLAGS, "davis2016")
-flags.DEFINE_string(
-    "out", None, "Folder for the results.", required=True, flag_values=FLAGS
-)
+shared.define(FLAGS, "out", required=True)
 
 
 def copied(clip):

@@ -18,30 +18,22 @@ from absl import flags
 
 from osmn_recurrent import files, programs
 from osmn_recurrent.cli import flags as shared_flags
-from osmn_recurrent.cli import tuning
+from osmn_recurrent.cli import shared, tuning
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import output
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_list(
-    "weights", None, "Networks, each NAME:FILE.", required=True, flag_values=FLAGS
+shared.define(
+    FLAGS, "weights", note="Several, each NAME:FILE.", required=True, several=True
 )
 shared_flags.define_dataset(FLAGS, "davis2016")
-flags.DEFINE_string(
-    "working_size",
-    None,
-    "Size at which the networks see the frames: shorter side or HEIGHTxWIDTH. "
-    "Default: the frames' own.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "working_size", note="Default: the frames' own.")
 flags.DEFINE_integer(
     "memory", 6, "Frames between clearings.", lower_bound=1, flag_values=FLAGS
 )
-flags.DEFINE_string(
-    "out", None, "Folder for the results.", required=True, flag_values=FLAGS
-)
+shared.define(FLAGS, "out", required=True)
 
 
 class ProbingSegmenter(VideoSegmenter):

@@ -1,6 +1,6 @@
 """The tables of both papers: published figures beside measured ones.
 
-    python -m experiments.tables --results=runs/davis2016/results.json --out=runs/tables
+    python -m experiments.tables --benchmark=runs/davis2016/results.json
 
 Writes OUT/TABLE.md, TABLE.tex (package booktabs) and TABLE.csv of ReConvNet's
 Table 1 (reconvnet1) and of OSMN's Tables 1 to 3 (osmn1, osmn2, osmn3). Measured
@@ -14,23 +14,17 @@ import pathlib
 from absl import flags
 
 from osmn_recurrent import files, programs, text_files
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.reports import paper_tables
 from osmn_recurrent.reports.published import TABLES
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_list(
-    "results",
-    [],
-    "results.json files of osmn benchmark, on any of the data sets.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "benchmark", [], note="On any of the data sets.", several=True)
 flags.DEFINE_list(
     "tables", list(TABLES), f"Which tables: {', '.join(TABLES)}.", flag_values=FLAGS
 )
-flags.DEFINE_string(
-    "out", "runs/tables", "Folder; tables there are replaced.", flag_values=FLAGS
-)
+shared.define(FLAGS, "out", "runs/tables", note="Tables there are replaced.")
 
 
 def main():
@@ -38,11 +32,11 @@ def main():
     unknown = [name for name in FLAGS.tables if name not in TABLES]
     if unknown:
         raise InputError(f"--tables={unknown[0]}: expected {', '.join(TABLES)}.")
-    measurements = [read_results(path) for path in FLAGS.results]
+    measurements = [read_results(path) for path in FLAGS.benchmark]
     out, used = pathlib.Path(FLAGS.out), set()
     written = [out / f"{n}.{end}" for n in FLAGS.tables for end in ("md", "tex", "csv")]
     files.check_output(out, folder=True)
-    files.refuse_inputs(written, FLAGS.results)
+    files.refuse_inputs(written, FLAGS.benchmark)
     for name in FLAGS.tables:
         table = TABLES[name]
         lines = paper_tables.table_lines(table, measurements)

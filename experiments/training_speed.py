@@ -1,7 +1,7 @@
 """Measures an optimiser step: seconds and peak memory, with and without tricks.
 
     python -m experiments.training_speed --model=reconvnet --clip_length=4 \\
-        --height=240 --width=427 --precision=float32 --precision=mixed_bfloat16
+        --height=240 --width=427 --precisions=float32,bfloat16
 
 Every row runs in a process of its own on one fixed batch of noise, so that its peak
 memory is its own. Prints a table and writes training_speed.json.
@@ -16,33 +16,26 @@ import time
 from absl import flags
 
 from experiments import hardware
-from osmn_recurrent import backbones, files, programs, provenance
-from osmn_recurrent.models import NAMES
+from osmn_recurrent import files, programs, provenance
+from osmn_recurrent.cli import shared
+from osmn_recurrent.models.precision import PRECISIONS
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_enum("model", "reconvnet", NAMES, "Network.", flag_values=FLAGS)
-flags.DEFINE_enum("backbone", "vgg16", backbones.NAMES, "Trunk.", flag_values=FLAGS)
-flags.DEFINE_integer(
-    "clip_length", 4, "Frames per sample; 0: images.", lower_bound=0, flag_values=FLAGS
-)
-flags.DEFINE_integer("height", 240, "Rows.", lower_bound=16, flag_values=FLAGS)
-flags.DEFINE_integer("width", 427, "Columns.", lower_bound=16, flag_values=FLAGS)
-flags.DEFINE_integer("batch_size", 1, "Samples.", lower_bound=1, flag_values=FLAGS)
-flags.DEFINE_multi_enum(
-    "precision",
-    ["float32", "mixed_bfloat16"],
-    ["float32", "mixed_bfloat16", "mixed_float16"],
-    "Keras policy; may be given several times.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "model", "reconvnet")
+shared.define(FLAGS, "backbone", "vgg16")
+shared.define(FLAGS, "clip_length", 4)
+shared.define(FLAGS, "height", 240, lower_bound=16)
+shared.define(FLAGS, "width", 427, lower_bound=16)
+shared.define(FLAGS, "batch_size", 1)
+shared.define(FLAGS, "precisions", ["float32", "bfloat16"])
 flags.DEFINE_list(
     "ways",
     ["plain", "rematerialise", "truncation=1"],
     "How each precision is run: plain, rematerialise, truncation=N.",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer("steps", 5, "Steps after one to warm up.", 1, flag_values=FLAGS)
-flags.DEFINE_string("out", "runs/training_speed", "Folder.", flag_values=FLAGS)
+shared.define(FLAGS, "steps", 5, note="After one to warm up.")
+shared.define(FLAGS, "out", "runs/training_speed")
 
 
 def measure(case):
@@ -73,10 +66,10 @@ def measure(case):
         truncation=int(value) if way == "truncation" else None,
     )
     model = presets.build_model(
-        case["model"], case["backbone"], dtype=case["precision"]
+        case["model"], case["backbone"], dtype=PRECISIONS[case["precision"]]
     )
     steps.prepare(model, settings, 1)
-    optimizer = optimizers.make_optimizer(settings, case["precision"])
+    optimizer = optimizers.make_optimizer(settings, model.dtype_policy.name)
     optimizer.build(steps.trained_variables(model, settings))
     strategy = distribution.make_strategy("one")
     step = steps.TrainStep(model, optimizer, settings, strategy)
@@ -111,7 +104,7 @@ def main():
     )
     case = {name: FLAGS[name].value for name in names}
     rows = []
-    for precision in FLAGS.precision:
+    for precision in FLAGS.precisions:
         for way in FLAGS.ways:
             print(f"{precision}, {way} ...", flush=True)
             context = multiprocessing.get_context("spawn")

@@ -21,7 +21,7 @@ from absl import flags
 
 from osmn_recurrent import files, programs, provenance, run_folder
 from osmn_recurrent.cli import flags as shared_flags
-from osmn_recurrent.cli import segment, tuning
+from osmn_recurrent.cli import segment, shared, tuning
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES
@@ -30,15 +30,15 @@ from osmn_recurrent.names import single
 
 FLAGS = flags.FlagValues()
 shared_flags.define_dataset(FLAGS)
-shared_flags.define_processes(FLAGS)
+shared.define(FLAGS, "processes")
 shared_flags.define_network(FLAGS)
 shared_flags.define_loop(FLAGS)
-flags.DEFINE_list(
+shared.define(
+    FLAGS,
     "weights",
     [],
-    ".keras or .weights.h5 files or presets, each FILE or NAME:FILE (the row's name; "
-    "default: the network's).",
-    flag_values=FLAGS,
+    note="Several, each FILE or NAME:FILE (the row's name; default: the network's).",
+    several=True,
 )
 flags.DEFINE_list(
     "models",
@@ -47,12 +47,7 @@ flags.DEFINE_list(
     ".keras files and presets know theirs.",
     flag_values=FLAGS,
 )
-flags.DEFINE_list(
-    "masks",
-    [],
-    "Folders of masks that are rows too, each NAME:FOLDER.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "masks", [])
 flags.DEFINE_string(
     "baseline",
     None,
@@ -60,22 +55,9 @@ flags.DEFINE_string(
     "first row.",
     flag_values=FLAGS,
 )
-flags.DEFINE_string(
-    "out", None, "Folder for the results.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "finetune_steps",
-    0,
-    "Iterations of online fine-tuning on each first frame (OSMN: 100, ReConvNet: 300).",
-    lower_bound=0,
-    flag_values=FLAGS,
-)
-flags.DEFINE_bool(
-    "overwrite",
-    False,
-    "Replace masks in OUT that other settings made, instead of going on.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "out", required=True)
+shared.define(FLAGS, "finetune_steps", 0)
+shared.define(FLAGS, "overwrite", False)
 
 
 RESULT_FILES = ("results.json", "table.md", "table.csv", "sequences.csv")

@@ -9,11 +9,10 @@ import pathlib
 import shlex
 
 import numpy as np
-from absl import flags
 
-from osmn_recurrent import backbones, files, programs, provenance
+from osmn_recurrent import files, programs, provenance
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.published import sha256_of
 from osmn_recurrent.names import printable
 
@@ -27,22 +26,11 @@ def define_network_flags(values):
     Args:
         values: the program's `absl.flags.FlagValues`.
     """
-    flags.DEFINE_enum("model", "osmn", NAMES, "The network.", flag_values=values)
-    flags.DEFINE_enum(
-        "backbone", "vgg16", backbones.NAMES, "Its trunk.", flag_values=values
-    )
-    flags.DEFINE_bool(
-        "mod_early_conv",
-        False,
-        "The variant that modulates conv1-2.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "use_visual_modulator", True, "OSMN with gammas (Table 3).", flag_values=values
-    )
-    flags.DEFINE_bool(
-        "use_spatial_modulator", True, "OSMN with betas (Table 3).", flag_values=values
-    )
+    shared.define(values, "model", "osmn")
+    shared.define(values, "backbone", "vgg16")
+    shared.define(values, "mod_early_conv", False)
+    shared.define(values, "use_visual_modulator", True)
+    shared.define(values, "use_spatial_modulator", True)
 
 
 def define_flags(values):
@@ -52,28 +40,15 @@ def define_flags(values):
         values: the program's `absl.flags.FlagValues`.
     """
     define_network_flags(values)
-    flags.DEFINE_string(
-        "allow_missing",
-        "",
-        "Regular expression: variables that may be missing, left over, shaped "
-        "otherwise or not finite; they are not loaded.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "probe",
-        None,
-        "A .npz file with inputs and the outputs that the original program made of "
-        "them (see checkpoints_tools/probes.py); what differs is refused.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
+    shared.define(values, "allow_missing", "")
+    shared.define(values, "probe")
+    shared.define(
+        values,
         "out",
-        None,
-        "The .weights.h5 or .keras file to write; a report is written beside it.",
+        note="The .weights.h5 or .keras file; a report is written beside it.",
         required=True,
-        flag_values=values,
     )
-    flags.DEFINE_bool("overwrite", False, "Replace --out.", flag_values=values)
+    shared.define(values, "overwrite", False)
 
 
 def variant_of(values):

@@ -17,28 +17,26 @@ import shlex
 from absl import flags
 
 from osmn_recurrent import programs
-from osmn_recurrent.cli import conversion
+from osmn_recurrent.cli import conversion, shared
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string(
+shared.define(
+    FLAGS,
     "weights",
-    None,
-    "A .keras file, or a .weights.h5 file with --model, --backbone and its switches.",
+    note="A .weights.h5 file needs --model, --backbone and its switches.",
     required=True,
-    flag_values=FLAGS,
 )
 conversion.define_network_flags(FLAGS)
-flags.DEFINE_string(
+shared.define(
+    FLAGS,
     "out",
-    None,
-    "Prefix of a TensorFlow 1 checkpoint, a .safetensors or a .weights.h5 file.",
+    note="Prefix of a TensorFlow 1 checkpoint, a .safetensors or a .weights.h5 file.",
     required=True,
-    flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "global_step", 0, "Training steps to note in a checkpoint.", flag_values=FLAGS
 )
-flags.DEFINE_bool("overwrite", False, "Replace --out.", flag_values=FLAGS)
+shared.define(FLAGS, "overwrite", False)
 
 
 def main():

@@ -15,15 +15,14 @@ from absl import flags
 
 from checkpoints_tools import load_osmn_checkpoint, open_weights
 from osmn_recurrent import programs
-from osmn_recurrent.cli import conversion
+from osmn_recurrent.cli import conversion, shared
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string(
+shared.define(
+    FLAGS,
     "checkpoint",
-    None,
-    "Checkpoint prefix, such as models/train_davis.ckpt-50000, or a .safetensors file.",
+    note="Such as models/train_davis.ckpt-50000, or a .safetensors file.",
     required=True,
-    flag_values=FLAGS,
 )
 conversion.define_flags(FLAGS)
 

@@ -12,16 +12,10 @@ from absl import flags
 from checkpoints_tools import load_vgg16, open_weights
 from checkpoints_tools.import_vgg16 import PARTS
 from osmn_recurrent import programs
-from osmn_recurrent.cli import conversion
+from osmn_recurrent.cli import conversion, shared
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "checkpoint",
-    None,
-    "VGG16's file, or the prefix of a TensorFlow checkpoint.",
-    required=True,
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "checkpoint", required=True)
 flags.DEFINE_multi_enum(
     "into",
     list(PARTS),
@@ -35,12 +29,7 @@ flags.DEFINE_bool(
     "Reverse the colours that conv1_1 reads (for slim's and torchvision's VGG16).",
     flag_values=FLAGS,
 )
-flags.DEFINE_bool(
-    "allow_pickle",
-    False,
-    "Read a pickled .npy file; give it only for files you trust.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "allow_pickle", False)
 conversion.define_flags(FLAGS)
 
 

@@ -20,13 +20,12 @@ import time
 from absl import flags
 
 from osmn_recurrent import files, programs, provenance, run_folder
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("out", "runs/demo", "Folder for everything.", flag_values=FLAGS)
-flags.DEFINE_integer(
-    "seed", 0, "Fixes videos, initial weights and data order.", flag_values=FLAGS
-)
+shared.define(FLAGS, "out", "runs/demo")
+shared.define(FLAGS, "seed", 0)
 flags.DEFINE_integer(
     "train_clips", 80, "Clips to train on.", lower_bound=1, flag_values=FLAGS
 )
@@ -34,27 +33,13 @@ flags.DEFINE_integer(
     "val_clips", 6, "Held-out clips.", lower_bound=1, flag_values=FLAGS
 )
 flags.DEFINE_integer(
-    "frames", 20, "Frames per clip.", lower_bound=10, flag_values=FLAGS
+    "clip_frames", 20, "Frames per clip.", lower_bound=10, flag_values=FLAGS
 )
-flags.DEFINE_integer(
-    "height", 120, "Height of the videos.", lower_bound=64, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "width", 214, "Width of the videos.", lower_bound=64, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "osmn_steps", 600, "Training steps of OSMN.", lower_bound=1, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "reconvnet_steps",
-    160,
-    "Training steps of ReConvNet.",
-    lower_bound=1,
-    flag_values=FLAGS,
-)
-flags.DEFINE_bool(
-    "overwrite", False, "Begin anew in a folder that is in use.", flag_values=FLAGS
-)
+shared.define(FLAGS, "height", 120, lower_bound=64)
+shared.define(FLAGS, "width", 214, lower_bound=64)
+shared.define(FLAGS, "osmn_steps", 600)
+shared.define(FLAGS, "reconvnet_steps", 160)
+shared.define(FLAGS, "overwrite", False)
 
 COPY, OSMN, RECONVNET = "copy the first mask", "OSMN", "ReConvNet"
 METHODS = (COPY, OSMN, RECONVNET)
@@ -81,7 +66,7 @@ def main():
         FLAGS.seed,
         FLAGS.train_clips,
         FLAGS.val_clips,
-        FLAGS.frames,
+        FLAGS.clip_frames,
         (FLAGS.height, FLAGS.width),
         FLAGS.osmn_steps,
         FLAGS.reconvnet_steps,

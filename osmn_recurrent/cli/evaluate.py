@@ -19,25 +19,15 @@ from absl import flags
 
 from osmn_recurrent import programs, run_folder
 from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
 shared_flags.define_dataset(FLAGS)
-shared_flags.define_processes(FLAGS)
-flags.DEFINE_string(
-    "results",
-    None,
-    "Folder of masks, one folder per sequence in it.",
-    required=True,
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "out",
-    None,
-    "Folder for the scores. Default: the results folder.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "processes")
+shared.define(FLAGS, "results", required=True)
+shared.define(FLAGS, "out", note="Default: the folder of the masks.")
 flags.DEFINE_string(
     "zip",
     None,

@@ -14,6 +14,7 @@ from absl import flags
 
 from osmn_recurrent import programs
 from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
@@ -21,23 +22,15 @@ FORMATS = ("saved_model", "onnx", "litert")
 
 shared_flags.define_model(FLAGS)
 shared_flags.define_network(FLAGS)
-flags.DEFINE_string(
-    "weights",
-    None,
-    "A .keras or .weights.h5 file.",
-    required=True,
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "weights", required=True)
 flags.DEFINE_list(
     "formats", list(FORMATS), f"Of {', '.join(FORMATS)}.", flag_values=FLAGS
 )
-flags.DEFINE_integer("height", 480, "Rows of the frames.", 16, flag_values=FLAGS)
-flags.DEFINE_integer("width", 854, "Columns of the frames.", 16, flag_values=FLAGS)
-flags.DEFINE_integer("objects", 1, "Number of objects.", 1, flag_values=FLAGS)
-flags.DEFINE_string(
-    "out", None, "Folder for the files.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_bool("overwrite", False, "Replace results.", flag_values=FLAGS)
+shared.define(FLAGS, "height", 480, lower_bound=16)
+shared.define(FLAGS, "width", 854, lower_bound=16)
+shared.define(FLAGS, "objects", 1)
+shared.define(FLAGS, "out", required=True)
+shared.define(FLAGS, "overwrite", False)
 
 
 def main():

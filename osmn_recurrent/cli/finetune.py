@@ -18,7 +18,7 @@ from absl import flags
 
 from osmn_recurrent import files, programs, run_folder, text_files
 from osmn_recurrent.cli import flags as shared_flags
-from osmn_recurrent.cli import segment, tuning
+from osmn_recurrent.cli import segment, shared, tuning
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
@@ -31,36 +31,28 @@ def _string(name, default, text, **options):
     flags.DEFINE_string(name, default, text, flag_values=FLAGS, **options)
 
 
-_string("weights", None, "A .keras or .weights.h5 file.", required=True)
-_string("out", None, "Folder for the results.", required=True)
+shared.define(FLAGS, "weights", required=True)
+shared.define(FLAGS, "out", required=True)
 shared_flags.define_dataset(FLAGS, "davis2017", required=False)
 flags.DEFINE_list(
     "sequences", [], "Only these sequences of the list.", flag_values=FLAGS
 )
-_string("video", None, "Video file or folder of frames.")
-_string("mask", None, "Mask PNG of the video's first frame.")
-flags.DEFINE_integer(
-    "iterations",
-    None,
-    "Steps per object; 0: none. Default: the paper's (OSMN 100, ReConvNet 300, "
-    "OSVOS 500, MaskTrack 200); compact networks: 100. They have their own defaults of "
+shared.define(FLAGS, "video")
+shared.define(FLAGS, "mask")
+shared.define(
+    FLAGS,
+    "finetune_steps",
+    note="Default: the paper's; compact networks: 100. They have their own defaults of "
     "all the following, see FinetuneSettings.for_network.",
-    lower_bound=0,
-    flag_values=FLAGS,
 )
-flags.DEFINE_float(
+shared.define(
+    FLAGS,
     "learning_rate",
-    None,
-    "Default: the paper's (OSMN 1e-5, ReConvNet 1e-6, OSVOS 1e-8 SGD, "
-    "MaskTrack 1e-3 SGD).",
-    flag_values=FLAGS,
+    note="Default: the paper's (OSMN 1e-5, ReConvNet 1e-6, OSVOS 1e-8 SGD, MaskTrack "
+    "1e-3 SGD).",
 )
-flags.DEFINE_integer(
-    "batch_size",
-    None,
-    "Transformed frames per step. Default: the paper's (MaskTrack 10, others 1).",
-    lower_bound=1,
-    flag_values=FLAGS,
+shared.define(
+    FLAGS, "batch_size", note="Default: the paper's (MaskTrack 10, others 1)."
 )
 flags.DEFINE_enum(
     "optimizer",
@@ -69,29 +61,10 @@ flags.DEFINE_enum(
     "Default: the paper's (OSVOS, MaskTrack: sgd, others adam).",
     flag_values=FLAGS,
 )
-flags.DEFINE_enum(
-    "loss",
-    None,
-    ["balanced_cross_entropy", "lovasz_hinge"],
-    "Default: the paper's (ReConvNet: lovasz_hinge, others balanced_cross_entropy).",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "reduction",
-    None,
-    ["sum", "image_mean"],
-    "Of the balanced cross-entropy. Default: the paper's, sum.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_float(
-    "clip_norm", None, "Largest norm of the gradient (papers: none).", flag_values=FLAGS
-)
-_string(
-    "trainable",
-    None,
-    "Regular expression; only variables with a match in their path move. "
-    "Default: all (OSVOS-M: its modulator).",
-)
+shared.define(FLAGS, "loss", note="Default: the paper's.")
+shared.define(FLAGS, "reduction", note="Default: the paper's, sum.")
+shared.define(FLAGS, "clip_norm", note="Default: none.")
+shared.define(FLAGS, "trainable", note="Default for OSVOS-M: its modulator.")
 flags.DEFINE_bool(
     "move",
     False,
@@ -99,13 +72,10 @@ flags.DEFINE_bool(
     "settings do not (OSMN).",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer(
+shared.define(
+    FLAGS,
     "clip_length",
-    None,
-    "Learn pseudo-clips of so many frames, moving as with --move; 0: images. Default: "
-    "4 for ReConvNet, 0 for others.",
-    lower_bound=0,
-    flag_values=FLAGS,
+    note="Pseudo-clips move as with --move. Default: 4 for ReConvNet, 0 for others.",
 )
 flags.DEFINE_bool(
     "adapt",
@@ -113,15 +83,8 @@ flags.DEFINE_bool(
     "Go on learning while segmenting, in the manner of onAVOS.",
     flag_values=FLAGS,
 )
-_string(
-    "working_size",
-    None,
-    "Size at which the network sees frames, in both: shorter side or HEIGHTxWIDTH. "
-    "Default: the preset's, or their own.",
-)
-flags.DEFINE_enum(
-    "merge", "argmax", ["argmax", "soft"], "Merge of objects.", flag_values=FLAGS
-)
+shared.define(FLAGS, "working_size", note="Default: the preset's, or the frames' own.")
+shared.define(FLAGS, "merge", "argmax")
 flags.DEFINE_bool(
     "before",
     True,
@@ -134,10 +97,8 @@ flags.DEFINE_bool(
     "Keep the tuned networks in OUT/tuned (full size: 660 MB each).",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer("seed", 0, "Fixes the transformations.", flag_values=FLAGS)
-flags.DEFINE_bool(
-    "overwrite", False, "Begin anew instead of going on.", flag_values=FLAGS
-)
+shared.define(FLAGS, "seed", 0)
+shared.define(FLAGS, "overwrite", False)
 
 
 def main():
@@ -213,7 +174,6 @@ def finetune_settings(model):
     given = {
         name: FLAGS[name].value
         for name in (
-            "iterations",
             "learning_rate",
             "batch_size",
             "optimizer",
@@ -224,6 +184,8 @@ def finetune_settings(model):
         )
         if FLAGS[name].value is not None
     }
+    if FLAGS.finetune_steps is not None:
+        given["iterations"] = FLAGS.finetune_steps
     transforms = settings.transforms
     if FLAGS.clip_length is not None:
         transforms = dataclasses.replace(
@@ -273,6 +235,7 @@ def tune_and_segment(model, clip, settings, working_size, out):
     from osmn_recurrent.inference import output
     from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
     from osmn_recurrent.inference.segmenter import VideoSegmenter
+    from osmn_recurrent.models.precision import precision_of
 
     path = out / "sequences" / f"{clip.name}.json"
     inputs = {"inputs": tuning.digest_of(clip)}
@@ -289,7 +252,7 @@ def tune_and_segment(model, clip, settings, working_size, out):
     before = None
     if scored and FLAGS.before:
         plain = VideoSegmenter(
-            model, _precision(model), FLAGS.merge, working_size=working_size
+            model, precision_of(model), FLAGS.merge, working_size=working_size
         )
         folder = out / "before" / clip.name
         output.segment_clip(plain, clip, folder, FLAGS.overwrite, later_masks=False)
@@ -327,11 +290,6 @@ def tune_and_segment(model, clip, settings, working_size, out):
             weights.unlink(missing_ok=True)
             weights.with_suffix(".json").unlink(missing_ok=True)
     return row
-
-
-def _precision(model):
-    name = model.dtype_policy.name
-    return name.removeprefix("mixed_")
 
 
 def mean_j(clip, results):

@@ -2,16 +2,9 @@
 
 import ast
 
-from absl import flags
-
-from osmn_recurrent import backbones
-from osmn_recurrent.datasets import registry
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.published import PRESETS
-
-DATASETS = f"{', '.join(registry.BUILT_IN)}, or one of a plug-in"
-"""Names of data sets, for help texts; `registry.names` tells them all."""
 
 
 def define_dataset(flag_values, name=None, required=True):
@@ -23,41 +16,12 @@ def define_dataset(flag_values, name=None, required=True):
         required: whether --dataset (without a default) and --data_dir must be
             given.
     """
-    own = {"flag_values": flag_values}
-    flags.DEFINE_string(
-        "dataset",
-        name,
-        f"Data set, and its rules: {DATASETS}; the DAVIS ones fit anything laid out "
-        "like it.",
-        required=required and name is None,
-        **own,
-    )
-    flags.DEFINE_string(
-        "data_dir", None, "Folder of the data set.", required=required, **own
-    )
-    flags.DEFINE_string(
-        "split",
-        "val",
-        "List of sequences in the data set; YouTube-Objects without lists: all.",
-        **own,
-    )
-    flags.DEFINE_string(
-        "resolution",
-        "480p",
-        "Folder under JPEGImages and Annotations; DAVIS only.",
-        **own,
-    )
-
-
-def define_processes(flag_values):
-    """Defines --processes of programs that score."""
-    flags.DEFINE_integer(
-        "processes",
-        None,
-        "Processes that score at a time. Default: one per core.",
-        lower_bound=1,
-        flag_values=flag_values,
-    )
+    needed = required and name is None
+    shared.define(flag_values, "dataset", name, required=needed)
+    shared.define(flag_values, "data_dir", required=required)
+    note = "YouTube-Objects without lists: all."
+    shared.define(flag_values, "split", "val", note=note)
+    shared.define(flag_values, "resolution", "480p")
 
 
 def dataset_arguments(flag_values):
@@ -73,69 +37,24 @@ def dataset_place(flag_values):
 
 def define_network(flag_values):
     """Defines --backbone and --model_option, for weights that do not know them."""
-    flags.DEFINE_enum(
-        "backbone",
-        None,
-        backbones.NAMES,
-        "Trunk of the network (papers: vgg16). Default: vgg16, or what a .keras file "
-        "or a preset says.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_multi_string(
-        "model_option",
-        [],
-        "KEY=VALUE of the network's class, such as coupling=residual; repeat it "
-        "for several.",
-        flag_values=flag_values,
-    )
+    note = "Default: vgg16, or what a .keras file or a preset says."
+    shared.define(flag_values, "backbone", note=note)
+    shared.define(flag_values, "model_option", [])
 
 
 def define_model(flag_values):
     """Defines --model, for weights that do not know it."""
-    flags.DEFINE_enum(
-        "model",
-        None,
-        NAMES,
-        "Network; needed with a .weights.h5 file.",
-        flag_values=flag_values,
-    )
+    note = "Needed with a .weights.h5 file."
+    shared.define(flag_values, "model", note=note)
 
 
 def define_loop(flag_values):
     """Defines how a network runs over a video."""
-    own = {"flag_values": flag_values}
-    flags.DEFINE_enum(
-        "precision",
-        "float32",
-        ["float32", "bfloat16", "float16"],
-        "Type that layers compute in (papers: float32).",
-        **own,
-    )
-    flags.DEFINE_enum(
-        "merge",
-        "argmax",
-        ["argmax", "soft"],
-        "Merge of several objects: OSMN's arg-max over a background of 0.5, or "
-        "STM's soft aggregation.",
-        **own,
-    )
-    flags.DEFINE_string(
-        "working_size",
-        None,
-        "Size at which the network sees the frames: shorter side (480) or "
-        "HEIGHTxWIDTH (480x854). Default: the preset's, or the frames' own, as in the "
-        "papers.",
-        **own,
-    )
-    flags.DEFINE_enum(
-        "refine",
-        "none",
-        ["none", "crf", "guided"],
-        "Fit every mask to its frame's edges before the next one is made: dense CRF "
-        "(extra crf) or guided filter. After the last mask, as in the papers: "
-        "osmn_recurrent.cli.refine.",
-        **own,
-    )
+    note = "Default: the preset's, or the frames' own, as in the papers."
+    shared.define(flag_values, "precision", "float32")
+    shared.define(flag_values, "merge", "argmax")
+    shared.define(flag_values, "working_size", note=note)
+    shared.define(flag_values, "refine", "none")
 
 
 def loop_options(flag_values, weights):
@@ -180,13 +99,12 @@ def parse_working_size(text, flag="working_size"):
     return lengths[0] if len(lengths) == 1 else tuple(lengths)
 
 
-def parse_model_options(texts, flag="model_option"):
+def parse_model_options(texts):
     """`["coupling=residual"]` to `{"coupling": "residual"}`.
 
     Args:
         texts: list of KEY=VALUE; values are Python literals (True, 64, (4, 5)), or
             else text.
-        flag: the flag's name, for errors.
 
     Raises:
         InputError: an entry without "=".
@@ -196,7 +114,7 @@ def parse_model_options(texts, flag="model_option"):
         key, equals, value = text.partition("=")
         if not equals:
             raise InputError(
-                f"--{flag}={text} has no '=', expected KEY=VALUE such as "
+                f"--model_option={text} has no '=', expected KEY=VALUE such as "
                 "coupling=residual."
             )
         try:

@@ -12,17 +12,13 @@ types and values.
 from absl import flags
 
 from osmn_recurrent import programs
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.names import printable
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_bool("diff", False, "Compare two files.", flag_values=FLAGS)
-flags.DEFINE_bool(
-    "allow_pickle",
-    False,
-    "Read a pickled .npy file; give it only for files you trust.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "allow_pickle", False)
 
 
 def main(path, other=None):

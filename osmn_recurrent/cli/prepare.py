@@ -18,28 +18,17 @@ import shutil
 from absl import flags
 
 from osmn_recurrent import files, programs, run_folder
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
 
+DATASETS = ("coco", "davis2016", "davis2017")
 FLAGS = flags.FlagValues()
 
-flags.DEFINE_enum(
-    "dataset",
-    None,
-    ["coco", "davis2016", "davis2017"],
-    "What the folder holds: COCO's annotations and pictures, or clips in DAVIS layout.",
-    required=True,
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "data_dir", None, "The folder to read.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "out", None, "Folder to write into.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "resolution", "480p", "Folder under JPEGImages; DAVIS only.", flag_values=FLAGS
-)
-flags.DEFINE_bool("overwrite", False, "Replace what is there.", flag_values=FLAGS)
+shared.define(FLAGS, "dataset", note="Here: coco, davis2016, davis2017.", required=True)
+shared.define(FLAGS, "data_dir", required=True)
+shared.define(FLAGS, "out", required=True)
+shared.define(FLAGS, "resolution", "480p")
+shared.define(FLAGS, "overwrite", False)
 
 
 def _builder(folder):
@@ -56,6 +45,11 @@ def _builder(folder):
 
 def main():
     """Prepares; see the module's text."""
+    if FLAGS.dataset not in DATASETS:
+        raise InputError(
+            f"--dataset={FLAGS.dataset} cannot be prepared, expected one of "
+            f"{', '.join(DATASETS)}."
+        )
     there = _builder(FLAGS.out)
     place = there.data_path
     if there.is_prepared() and not FLAGS.overwrite:

@@ -16,14 +16,13 @@ import numpy as np
 from absl import flags
 
 from osmn_recurrent import files, programs, run_folder
+from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
 RUN_FILE = "refinement.json"
 
-flags.DEFINE_string(
-    "results", None, "Folder of masks.", required=True, flag_values=FLAGS
-)
+shared.define(FLAGS, "results", required=True)
 flags.DEFINE_string(
     "frames", None, "Folder of their frames.", required=True, flag_values=FLAGS
 )
@@ -35,15 +34,8 @@ flags.DEFINE_enum(
     "filter (nothing to compile).",
     flag_values=FLAGS,
 )
-flags.DEFINE_string(
-    "out", None, "Folder for the refined masks.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_bool(
-    "overwrite",
-    False,
-    "Replace masks that are there instead of going on.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "out", required=True)
+shared.define(FLAGS, "overwrite", False)
 
 
 def main():

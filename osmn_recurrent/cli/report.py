@@ -16,34 +16,29 @@ from absl import flags
 
 from osmn_recurrent import files, programs
 from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
 shared_flags.define_dataset(FLAGS)
-shared_flags.define_processes(FLAGS)
-flags.DEFINE_string(
-    "results",
-    None,
-    "Folder of masks, FOLDER or NAME:FOLDER; one folder per sequence in it.",
-    required=True,
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "processes")
+shared.define(FLAGS, "results", note="FOLDER or NAME:FOLDER.", required=True)
 flags.DEFINE_list(
     "compare",
     [],
     "Further folders of masks, compared with the first.",
     flag_values=FLAGS,
 )
-flags.DEFINE_string("out", None, "The HTML file.", required=True, flag_values=FLAGS)
+shared.define(FLAGS, "out", note="The HTML file.", required=True)
 flags.DEFINE_integer(
-    "width",
+    "picture_width",
     320,
     "Pixels, across, of the pictures in the page (320: 15 kB a frame).",
     lower_bound=64,
     flag_values=FLAGS,
 )
-flags.DEFINE_bool("overwrite", False, "Replace the file.", flag_values=FLAGS)
+shared.define(FLAGS, "overwrite", False)
 
 
 def main():
@@ -78,7 +73,7 @@ def main():
         "percent by the data set's official rules. "
         "Click on a column to sort, on a row or a frame to see it."
     )
-    html.write_page(out, title, text, rows, clips, width=FLAGS.width)
+    html.write_page(out, title, text, rows, clips, width=FLAGS.picture_width)
     print(tables.text_table(rows))
     size = f"{out.stat().st_size / 1e6:.1f} MB"
     return programs.Done((f"{out} ({size}; open it in a browser)",))

@@ -19,7 +19,7 @@ from absl import flags
 
 from osmn_recurrent import files, programs, run_folder
 from osmn_recurrent.cli import flags as shared_flags
-from osmn_recurrent.cli import tuning
+from osmn_recurrent.cli import shared, tuning
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.published import DEFAULT
 
@@ -31,39 +31,29 @@ shared_flags.define_loop(FLAGS)
 DEFAULT_FPS = 24.0
 """Frames per second of DAVIS, for folders of frames."""
 
-flags.DEFINE_string(
+shared.define(
+    FLAGS,
     "weights",
     DEFAULT,
-    "A .keras or .weights.h5 file, or a preset (reconvnet-compact and osmn-compact "
-    "come with the package); TensorFlow 1 checkpoints go through osmn convert osmn.",
-    flag_values=FLAGS,
+    note="reconvnet-compact and osmn-compact come with the package; TensorFlow 1 "
+    "checkpoints go through osmn convert osmn.",
 )
-flags.DEFINE_string(
+shared.define(
+    FLAGS,
     "video",
-    None,
-    "Video file, folder of frames, or camera:0 for the first camera (until "
-    "Ctrl-C; masks alone are written).",
+    note="Or camera:0 for the first camera (until Ctrl-C; masks alone are written).",
     required=True,
-    flag_values=FLAGS,
 )
-flags.DEFINE_list(
+shared.define(
+    FLAGS,
     "mask",
-    None,
-    "Mask PNG of the first frame; or several, or a folder of them, named like "
-    "their frames, where objects appear later.",
+    note="Or several, or a folder of them, named like their frames, where objects "
+    "appear later.",
     required=True,
-    flag_values=FLAGS,
+    several=True,
 )
-flags.DEFINE_string(
-    "out", None, "Folder for the results.", required=True, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "finetune_steps",
-    0,
-    "Iterations of online fine-tuning on the first frame (OSMN: 100, ReConvNet: 300).",
-    lower_bound=0,
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "out", required=True)
+shared.define(FLAGS, "finetune_steps", 0)
 flags.DEFINE_bool("overlay", True, "Write OUT/CLIP.webm.", flag_values=FLAGS)
 flags.DEFINE_bool(
     "cutouts",
@@ -99,12 +89,7 @@ flags.DEFINE_float(
     lower_bound=0.1,
     flag_values=FLAGS,
 )
-flags.DEFINE_bool(
-    "overwrite",
-    False,
-    "Replace results that are there instead of going on.",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "overwrite", False)
 
 
 def main():

@@ -146,9 +146,11 @@ def make_model(strategy):
     import keras
 
     from osmn_recurrent.models import presets
+    from osmn_recurrent.models.precision import PRECISIONS
 
     keras.utils.set_random_seed(FLAGS.seed)
     options = train_flags.model_options()
+    dtype = PRECISIONS[FLAGS.precision]
     try:
         with strategy.scope():
             imagenet = FLAGS.init_from == "imagenet"
@@ -156,7 +158,7 @@ def make_model(strategy):
                 FLAGS.model,
                 FLAGS.backbone,
                 "imagenet" if imagenet else None,
-                dtype=FLAGS.precision,
+                dtype=dtype,
                 **options,
             )
             if FLAGS.init_from and not imagenet:
@@ -166,7 +168,7 @@ def make_model(strategy):
         if not options or isinstance(error, InputError):
             raise
         raise InputError(
-            f"--model_options={','.join(FLAGS.model_options)} does not suit "
+            f"--model_option={' '.join(FLAGS.model_option)} does not suit "
             f"{FLAGS.model}: {error}; python -c 'import osmn_recurrent as osr; "
             f'help(osr.build_model("{FLAGS.model}", "vgg16_compact"))\' lists them.'
         ) from None

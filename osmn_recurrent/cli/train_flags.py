@@ -4,11 +4,10 @@ import re
 
 from absl import flags
 
-from osmn_recurrent import backbones
 from osmn_recurrent.cli import flags as shared_flags
+from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES
 
 FLAGS = flags.FlagValues()
 
@@ -47,20 +46,14 @@ def _share(name, default, help_text):
 
 
 # The network.
-_choice("model", "osmn", NAMES, "Network to train.")
-_choice("backbone", "vgg16", backbones.NAMES, "Trunk (papers: vgg16).")
-flags.DEFINE_list(
-    "model_options",
-    [],
-    "Options of the network's class, such as coupling=residual or "
-    "use_visual_modulator=False (papers: none).",
-    flag_values=FLAGS,
-)
-_text(
+shared.define(FLAGS, "model", "osmn")
+shared.define(FLAGS, "backbone", "vgg16")
+shared.define(FLAGS, "model_option", [], note="Papers: none.")
+shared.define(
+    FLAGS,
     "init_from",
-    None,
-    "imagenet, or a .keras file to start from: this network's or a smaller one's "
-    "(OSMN into ReConvNet, as in the paper). Default: new weights.",
+    note="This network's or a smaller one's (OSMN into ReConvNet, as in the paper); or "
+    "imagenet. Default: new weights.",
 )
 _text(
     "init_filter",
@@ -68,25 +61,12 @@ _text(
     "Regular expression: only variables of init_from with a match in their path are "
     "taken, such as ^seg/ for an OSVOS from an OSMN. Default: all.",
 )
-_choice(
-    "precision",
-    "float32",
-    ["float32", "mixed_bfloat16", "mixed_float16"],
-    "Keras policy; logits, losses and moments stay float32. float16 scales the loss.",
-)
+shared.define(FLAGS, "precision", "float32", note="float16 scales the loss.")
 
 # The data.
-_text(
-    "dataset",
-    "davis2017",
-    f"Kind of data: coco (OSMN, stage 1), {shared_flags.DATASETS}.",
-)
-_text(
-    "data_dir",
-    None,
-    "DAVIS folder (JPEGImages, Annotations, ImageSets), YouTube-VOS folder (train/...) "
-    "or COCO folder (train2017, annotations).",
-    required=True,
+shared.define(FLAGS, "dataset", "davis2017", note="Or coco (OSMN, stage 1).")
+shared.define(
+    FLAGS, "data_dir", note="COCO: with train2017 and annotations.", required=True
 )
 _switch(
     "prepared",
@@ -94,8 +74,8 @@ _switch(
     "data_dir is a set that osmn prepare (or TFDS, davis) has written.",
 )
 _text("cache_dir", None, "Folder of COCO's index. Default: beside the annotations.")
-_text("split", None, "List under ImageSets, or COCO's. Default: train, train2017.")
-_text("resolution", "480p", "Folder under DAVIS' JPEGImages.")
+shared.define(FLAGS, "split", note="Default: train, train2017.")
+shared.define(FLAGS, "resolution", "480p")
 _text(
     "val_dataset",
     None,
@@ -103,7 +83,7 @@ _text(
     "dataset, or davis2017.",
 )
 _text("val_data_dir", None, "DAVIS folder of the validation. Default: data_dir.")
-_text("val_split", None, "List of clips to validate on. Default: no validation.")
+shared.define(FLAGS, "val_split", note="They are validated on. Default: no validation.")
 _choice(
     "cache",
     "none",
@@ -132,19 +112,15 @@ _text("image_split", "train2017", "COCO split under an image_dir that names none
 _share("image_share", 0.5, "Share of the samples that come from image_dir.")
 
 # Samples.
-_whole("height", 480, "Height of the network image at scale 1.", 1)
-_whole("width", 854, "Width of the network image at scale 1.", 1)
+shared.define(FLAGS, "height", 480, note="At scale 1.")
+shared.define(FLAGS, "width", 854, note="At scale 1.")
 flags.DEFINE_list(
     "scales",
     ["0.5", "0.8", "1.0"],
     "Scales drawn per batch (OSMN stage 1: 0.8,1,1.2 of 400x400; stage 2: 0.5,0.8,1).",
     flag_values=FLAGS,
 )
-_whole(
-    "clip_length",
-    0,
-    "Frames per sample; 0: single frames. ReConvNet's paper gives none.",
-)
+shared.define(FLAGS, "clip_length", 0, note="ReConvNet's paper gives none.")
 _whole("stride", 1, "Steps between the frames of a sample.", 1)
 _switch(
     "window",
@@ -174,7 +150,7 @@ _share("backwards", 0.0, "Share of the clips that run backwards.")
 _whole("guide_distance", 0, "Frames between visual guide and sample (release: 0).")
 _share("jerk", 0.0, "Pseudo-clips: share of each frame's own draw in their motion.")
 _share("flip", 0.0, "Probability of mirroring (OSMN stage 1: 0.5, stage 2: 0).")
-_share("crop", 1.0, "Random crops keep at least this share of each side; 1: none.")
+shared.define(FLAGS, "crop", 1.0)
 _number(
     "colour_jitter",
     0.0,
@@ -190,23 +166,13 @@ _choice(
 )
 
 # Loss and optimiser.
-_choice(
-    "loss",
-    "balanced_cross_entropy",
-    ["balanced_cross_entropy", "lovasz_hinge", "cross_entropy_lovasz"],
-    "OSMN: balanced_cross_entropy; ReConvNet: lovasz_hinge.",
-)
-_choice(
-    "reduction",
-    "sum",
-    ["sum", "image_mean"],
-    "Of the balanced cross-entropy: summed over the batch as released, or its mean.",
-)
-_whole("steps", 50_000, "Optimiser steps (OSMN, stage 2: 50000).", 1)
-_whole("batch_size", 4, "Samples per step, over all devices (OSMN: 8, then 4).", 1)
+shared.define(FLAGS, "loss", "balanced_cross_entropy")
+shared.define(FLAGS, "reduction", "sum")
+shared.define(FLAGS, "steps", 50000, note="OSMN, stage 2: 50000.")
+shared.define(FLAGS, "batch_size", 4, note="OSMN: 8, then 4.")
 _whole("accumulate", 1, "Parts of a batch whose gradients are added up.", 1)
-_number("learning_rate", 1e-6, "Rate of the non-recurrent parts (papers: 1e-6).")
-_number("recurrent_learning_rate", 1e-5, "Rate of the ConvLSTMs (ReConvNet: 1e-5).")
+shared.define(FLAGS, "learning_rate", 1e-06, note="Papers: 1e-6.")
+shared.define(FLAGS, "recurrent_learning_rate", 1e-05)
 _number(
     "trunk_learning_rate",
     None,
@@ -219,16 +185,16 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )
 _whole("warmup_steps", 0, "First steps, over which the rates rise (papers: 0).")
-_number("final_rate", 1.0, "Share of the rates that a cosine ends with; 1: none.")
+shared.define(FLAGS, "final_rate", 1.0)
 _number(
     "weight_decay",
     None,
     "Slim's weight decay of kernels. Default: the release's 0.0002 with its summed "
     "loss, 0 with others.",
 )
-_number("clip_norm", 0.0, "Largest norm of the gradient; 0: no clipping (papers).")
-_text("trainable", "", "Regular expression of the variables that move. Default: all.")
-_switch("freeze_batch_norm", True, "Keep batch statistics (OSMN, stage 2: true).")
+shared.define(FLAGS, "clip_norm", 0.0)
+shared.define(FLAGS, "trainable", "")
+shared.define(FLAGS, "freeze_batch_norm", True)
 
 # Recurrence.
 _whole("truncation", 0, "Frames of back-propagation through time; 0: the whole clip.")
@@ -243,7 +209,7 @@ _switch("rematerialise", False, "Less memory, more time: compute feature maps tw
 
 # The run.
 _text("workdir", None, "Folder for the results.", required=True)
-_switch("overwrite", False, "Start again where a training lies already.")
+shared.define(FLAGS, "overwrite", False)
 _whole("validate_every", 1000, "Steps between validations; 0: only at the end.")
 _whole(
     "validate_pieces",
@@ -265,7 +231,7 @@ _choice(
     ["one", "mirrored", "multiworker"],
     "One device, all devices of this machine, or the machines in TF_CONFIG.",
 )
-_whole("seed", 0, "Fixes data order, augmentation, dropout, initialisation.")
+shared.define(FLAGS, "seed", 0)
 
 
 def settings_from_flags():
@@ -364,5 +330,5 @@ def _numbers(name, example, kinds):
 
 
 def model_options():
-    """`--model_options` as a dict, see `shared_flags.parse_model_options`."""
-    return shared_flags.parse_model_options(FLAGS.model_options, "model_options")
+    """`--model_option` as a dict, see `shared_flags.parse_model_options`."""
+    return shared_flags.parse_model_options(FLAGS.model_option)

@@ -21,7 +21,7 @@ def make_segmenter(model, clip, out, options, steps=0):
             broken-off run goes on with the same ones.
         options: dict of precision, merge, refine and working_size, see
             `shared_flags.loop_options`.
-        steps: iterations of online fine-tuning with the network's own
+        steps: of online fine-tuning with the network's own
             settings; 0: none.
 
     Returns:
@@ -33,7 +33,8 @@ def make_segmenter(model, clip, out, options, steps=0):
     """
     from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
     from osmn_recurrent.inference.refinement import REFINEMENTS, RefiningSegmenter
-    from osmn_recurrent.inference.segmenter import PRECISIONS, VideoSegmenter
+    from osmn_recurrent.inference.segmenter import VideoSegmenter
+    from osmn_recurrent.models.precision import PRECISIONS
 
     options = dict(options)
     refine = options.pop("refine")

@@ -12,6 +12,7 @@ from osmn_recurrent.inference.frame_function import carried_spec, make_probabili
 from osmn_recurrent.inference.merging import MERGES
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.models import presets
+from osmn_recurrent.models.precision import precision_of
 
 
 class ObjectwiseSegmenter(VideoSegmenter):
@@ -38,11 +39,7 @@ class ObjectwiseSegmenter(VideoSegmenter):
             raise ValueError("models must hold at least one network. Received: {}")
         self.models = dict(sorted(models.items()))
         first = next(iter(self.models.values()))
-        policy = first.dtype_policy.name
-        precision = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
-        super().__init__(
-            first, precision.get(policy, policy), merge, working_size=working_size
-        )
+        super().__init__(first, precision_of(first), merge, working_size=working_size)
         resized = working_size is not None
         self._functions = {
             i: make_probability_function(model, resized)

@@ -12,13 +12,7 @@ from osmn_recurrent.inference.arrays import checked_frame, checked_mask
 from osmn_recurrent.inference.frame_function import make_frame_function
 from osmn_recurrent.inference.merging import MERGES
 from osmn_recurrent.models import presets, published
-
-PRECISIONS = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
-"""Names that users give, and the Keras policies they stand for."""
+from osmn_recurrent.models.precision import PRECISIONS
 
 
 class VideoSegmenter:

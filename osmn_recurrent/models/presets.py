@@ -236,7 +236,7 @@ def load_weights(model, path):
         raise InputError(
             f"{path} does not hold the weights of {model.name} "
             f"({model.backbone.name}): {reason} Give the file of this model, or "
-            "choose the model and size that the file was saved from."
+            "choose the model and backbone that the file was saved from."
         ) from None
 
 

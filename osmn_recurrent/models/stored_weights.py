@@ -96,7 +96,8 @@ def refuse_left_over(model, path, variables):
     raise InputError(
         f"{path} holds {len(found)} arrays (parts {', '.join(parts)}), but "
         f"{model.name} ({model.backbone.name}) takes only {len(variables)}, so it is "
-        "another network's; choose the model, size and options that it was saved from."
+        "another network's; choose the model, backbone and options that it was saved "
+        "from."
     )
 
 

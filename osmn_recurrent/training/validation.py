@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from osmn_recurrent.inference.segmenter import PRECISIONS, VideoSegmenter
+from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.metrics.davis import evaluate_masks
+from osmn_recurrent.models.precision import precision_of
 from osmn_recurrent.training import distribution, pipeline, steps
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION
 from osmn_recurrent.training.samples import ClipSamples
@@ -31,10 +32,9 @@ class Validation:
 
     def __init__(self, model, clips, settings, strategy):
         self.model, self.clips, self.strategy = model, list(clips), strategy
-        precision = {policy: name for name, policy in PRECISIONS.items()}
         self._segmenter = VideoSegmenter(
             model,
-            precision[model.dtype_policy.name],
+            precision_of(model),
             working_size=settings.validate_at,
         )
         self.samples = ClipSamples(

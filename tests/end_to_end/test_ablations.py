@@ -11,7 +11,7 @@ from osmn_recurrent.models.presets import load_model
 
 SMALL = (
     "--height=48 --width=64 --osmn_steps=2 --reconvnet_steps=2 --batch_size=1 "
-    "--clip_length=2 --finetune_iterations=2"
+    "--clip_length=2 --finetune_steps=2"
 ).split()
 
 

@@ -9,7 +9,7 @@ from osmn_recurrent import programs
 from osmn_recurrent.cli import demo
 
 SMALL = (
-    "--train_clips=2 --val_clips=1 --frames=10 --height=64 --width=96 "
+    "--train_clips=2 --val_clips=1 --clip_frames=10 --height=64 --width=96 "
     "--osmn_steps=2 --reconvnet_steps=2"
 ).split()
 

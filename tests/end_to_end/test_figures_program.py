@@ -94,7 +94,7 @@ def test_published_scores_are_drawn(draw, tmp_path):
         ({"published": "nowhere.json"}, "nowhere.json: no such file"),
         ({"published": "{0}/bad.json"}, "has no per-frame scores"),
         ({"published": "{0}/a.json,{0}/b.json"}, "no sequence in common"),
-        ({"results": "{0}/bad.json"}, "is no results.json"),
+        ({"benchmark": "{0}/bad.json"}, "is no results.json"),
         ({"published": "{0}/a.json", "dataset": "davis2017"}, "belong together"),
     ],
 )

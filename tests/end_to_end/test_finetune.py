@@ -36,7 +36,7 @@ def test_tuning_going_on_and_refusing(data, random_weights, tmp_path, capsys):
         "--learning_rate=1e-3",
         "--reduction=image_mean",
     ]
-    assert run(finetune, *flags, "--iterations=3", "--keep_weights") == 0
+    assert run(finetune, *flags, "--finetune_steps=3", "--keep_weights") == 0
     assert "mean" in capsys.readouterr().out
     names = ("val-000", "val-001")
     rows = {n: json.loads((out / "sequences" / f"{n}.json").read_text()) for n in names}
@@ -51,7 +51,7 @@ def test_tuning_going_on_and_refusing(data, random_weights, tmp_path, capsys):
     last = sorted((out / "masks" / "val-001").glob("*.png"))[-1]
     kept = masks.read_mask(last)
     last.unlink()
-    assert run(finetune, *flags, "--iterations=3") == 0
+    assert run(finetune, *flags, "--finetune_steps=3") == 0
     assert "fine-tuning" not in capsys.readouterr().err
     assert np.array_equal(masks.read_mask(last), kept)
     again = json.loads((out / "sequences" / "val-001.json").read_text())
@@ -59,10 +59,10 @@ def test_tuning_going_on_and_refusing(data, random_weights, tmp_path, capsys):
     assert not (out / "tuned" / "val-001_1.keras").exists()
     assert (out / "tuned" / "val-000_1.keras").exists()
     # Without steps nothing changes.
-    assert run(finetune, *flags, "--iterations=5") == 2
+    assert run(finetune, *flags, "--finetune_steps=5") == 2
     assert "finetuning iterations 3 there, 5 now" in capsys.readouterr().err
     flags[2] = f"--out={tmp_path / 'none'}"
-    assert run(finetune, *flags, "--iterations=0", "--sequences=val-001") == 0
+    assert run(finetune, *flags, "--finetune_steps=0", "--sequences=val-001") == 0
     row = json.loads((tmp_path / "none" / "sequences" / "val-001.json").read_text())
     assert row["difference"] == pytest.approx(0, abs=0.5)
 

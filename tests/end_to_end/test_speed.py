@@ -37,7 +37,7 @@ def speed(tmp_path, capsys):
 
 
 def test_table(speed, tmp_path):
-    code, said, _ = speed(profile=True, frames=20)
+    code, said, _ = speed(profile=True, long_video=20)
     assert code == 0
     result = json.loads((tmp_path / "out" / "speed.json").read_text())
     rows = result["rows"]

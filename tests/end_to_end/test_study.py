@@ -212,7 +212,7 @@ def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     few = ("steps=2", "height=48", "width=64", "batch_size=1", "warmup_steps=0")
     arguments += [f"--training_flag=--{each}" for each in few]
     arguments += ["--training_flag=--scheduled_sampling_steps=0"]
-    arguments += ["--finetuning_flag=--iterations=1"]
+    arguments += ["--finetuning_flag=--finetune_steps=1"]
     monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(study.__file__).parents[1]))
     assert programs.call(study.main, study.FLAGS, ["lab", *arguments]) == 0
     rows = {

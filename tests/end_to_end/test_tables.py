@@ -45,7 +45,7 @@ def test_measured_masks_appear_in_the_tables(call, tmp_path):
     assert code == 0
     results = tmp_path / "benchmark" / "results.json"
     out = tmp_path / "tables"
-    code, printed, _ = call(program, results=results, out=out)
+    code, printed, _ = call(program, benchmark=results, out=out)
     assert code == 0
     assert "osmn2: 7 rows of the paper, 1 measured" in printed
     assert "in no table, no row of a paper is called so: mine" in printed
@@ -75,8 +75,8 @@ def test_without_results_no_row_is_measured(call, tmp_path):
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"results": "nowhere.json"}, "nowhere.json: no such file"),
-        ({"results": "{0}/other.json"}, "is no results.json of osmn"),
+        ({"benchmark": "nowhere.json"}, "nowhere.json: no such file"),
+        ({"benchmark": "{0}/other.json"}, "is no results.json of osmn"),
         ({"tables": "osmn9"}, "--tables=osmn9"),
     ],
 )

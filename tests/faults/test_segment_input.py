@@ -172,9 +172,9 @@ BAD_WEIGHTS = {
         },
         r"osmn.weights.h5 does not hold the weights of reconvnet",
     ),
-    "another size": (
+    "another backbone": (
         {"weights": "osmn.weights.h5", "model": "osmn"},
-        r"osmn.weights.h5 does not hold the weights of osmn \(size full\)",
+        r"osmn.weights.h5 does not hold the weights of osmn \(vgg16\)",
     ),
     "another model, .keras": (
         {"weights": "osmn.keras", "model": "reconvnet"},

@@ -254,7 +254,7 @@ class Tuner:
     def __init__(self, model, frame, mask, settings):
         self.settings = settings
         self.model = presets.with_dtype(model, model.dtype_policy)
-        if hasattr(self.model, "modulator_sp"):
+        if getattr(self.model, "modulator_sp", None) is not None:
             self.model.modulator_sp.freeze_statistics = True
         for variable in self.model.variables:
             if "seed_generator" in variable.path:  # dropout

@@ -7,7 +7,7 @@ classes (fc8) are left out; all that is not VGG16 keeps its new values.
 
 The networks read BGR minus (104, 117, 123). So do Keras' and Caffe's VGG16
 and OSVOS; slim's read RGB minus its mean, and the OSMN release fed it BGR all
-the same: `swap_rgb` mends that. torchvision's read RGB divided by about 57;
+the same: `swap_rgb` corrects that. torchvision's read RGB divided by about 57;
 with `swap_rgb` its features have the right colours and another scale.
 """
 

@@ -68,7 +68,7 @@ class ImportReport:
         fresh: the network's paths that such files never have (ReConvNet's
             recurrent parts, for VGG16 all that is not VGG16); they keep
             their values.
-        allowed: names with a fault that `allow_missing` let pass; ours keep
+        allowed: names with a fault that `allow_missing` allows; ours keep
             their values, the file's were left out.
         names: `{name: its name in the file}` where the two differ.
     """
@@ -89,10 +89,10 @@ class ImportReport:
         return f"in the file (as {other})" if other else "in the file"
 
     def faults(self, allowed=False):
-        """One line per variable that does not fit and was not let pass.
+        """One line per variable that does not fit and is not allowed.
 
         Args:
-            allowed: True gives the lines of those that were let pass.
+            allowed: True gives the lines of those that are allowed.
         """
         lines = [
             (n, f"missing: {n} is not in the file, {s} in the network")
@@ -129,7 +129,7 @@ class ImportReport:
             )
         passed = self.faults(allowed=True)
         if passed:
-            lines.append(f"{len(passed)} let pass, not loaded:")
+            lines.append(f"{len(passed)} allowed, not loaded:")
         return "\n".join([*lines, *passed, *self.faults()])
 
     @property

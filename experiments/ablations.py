@@ -8,7 +8,7 @@ masks/SEQUENCE/FRAME.png and scores.json. Cells that are finished are kept, a
 broken-off one goes on, so the same command may be started again. Writes the
 table, with differences to the grid's base, to OUT/ablations.md and .json.
 
-The defaults train compact networks from scratch in a lab's time; the papers'
+The defaults train compact networks from scratch in hours; the papers'
 values are in brackets.
 """
 

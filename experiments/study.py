@@ -318,7 +318,7 @@ def run(command):
         raise KeyboardInterrupt
     if code:
         raise InputError(
-            f"the command above ended with exit code {code}; mend what it says and "
+            f"the command above ended with exit code {code}; fix what it says and "
             "start the small-scale study again, it goes on from there."
         )
 

@@ -43,7 +43,7 @@ def carried_by_flow(clip):
 
     The flow goes from each frame back to the one before, so that every pixel
     of the new mask has one source. Masks move as floats and stay so from
-    frame to frame; they are cut at 0.5 where they are put out. Of several
+    frame to frame; they are thresholded at 0.5 where they are put out. Of several
     objects the one with the largest value wins.
 
     Args:
@@ -72,7 +72,7 @@ def carried_by_flow(clip):
         before = now
 
 
-YARDSTICKS = {"copy": copied, "flow": carried_by_flow}
+BASELINES = {"copy": copied, "flow": carried_by_flow}
 """Makers of masks by the name of their folder."""
 
 
@@ -80,7 +80,7 @@ def write(name, clips, folder):
     """Writes one baseline's masks, and leaves whole clips as they are.
 
     Args:
-        name: key of `YARDSTICKS`.
+        name: key of `BASELINES`.
         clips: list of `Clip`s.
         folder: for SEQUENCE/FRAME.png.
     """
@@ -97,7 +97,7 @@ def write(name, clips, folder):
                 continue
         with run_folder.hold(place):
             record.unlink(missing_ok=True)
-            for path, ids in zip(paths, YARDSTICKS[name](clip), strict=True):
+            for path, ids in zip(paths, BASELINES[name](clip), strict=True):
                 masks.write_mask(path, ids, clip.palette())
             files.write_json(record, made_from)
 
@@ -108,9 +108,9 @@ def main():
     for clip in clips:
         clip.check()
     out = pathlib.Path(FLAGS.out)
-    for name in YARDSTICKS:
+    for name in BASELINES:
         write(name, clips, out / name)
-    return programs.Done(tuple(out / name for name in YARDSTICKS))
+    return programs.Done(tuple(out / name for name in BASELINES))
 
 
 def console():

@@ -106,7 +106,7 @@ def cross_entropy_lovasz(labels, logits):
 
 
 def _as_images(labels, logits):
-    """Flattens to (images, pixels) float32, labels cut at 0.5."""
+    """Flattens to (images, pixels) float32, labels thresholded at 0.5."""
     shape = ops.shape(logits)
     pixels = shape[-3] * shape[-2] * shape[-1]
     labels = ops.reshape(labels, (-1, pixels))

@@ -107,9 +107,9 @@ def convert(values, load, source):
         },
         "network": {"class_name": type(model).__name__, "config": model.get_config()},
         "loaded": {name: report.matched[name] for name in report.loaded},
-        "kept": report.fresh,
+        "unchanged": report.fresh,
         "left_out": report.left_out,
-        "let_pass": report.faults(allowed=True),
+        "allowed_missing": report.faults(allowed=True),
         "probe": _probed(probe, model),
     }
     before = fingerprint(model)

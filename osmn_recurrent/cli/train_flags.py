@@ -252,7 +252,7 @@ def settings_from_flags():
         except re.error as error:
             raise InputError(
                 f"--{name}={FLAGS[name].value} is no regular expression ({error}); "
-                "mend it or leave it out."
+                "fix it or leave it out."
             ) from None
     from osmn_recurrent.training.settings import TrainSettings
 

@@ -2,7 +2,7 @@
 
 Nothing of such a file is handed to pycocotools unchecked: run lengths that do
 not fill their picture leave part of the mask unset, a corner far outside takes
-gigabytes, and one that is no number ends the process.
+gigabytes, and one that is not finite ends the process.
 """
 
 import dataclasses
@@ -210,7 +210,7 @@ def _checked_polygons(polygons, size):
         if corners.ndim != 1 or corners.size % 2:
             raise ValueError("a polygon is no list of x, y, x, y, ...")
         if not np.isfinite(corners).all():
-            raise ValueError("a corner is no number")
+            raise ValueError("a corner is not finite")
         for values, side in ((corners[::2], width), (corners[1::2], height)):
             if (values < -side).any() or (values > 2 * side).any():
                 far = values[np.abs(values - side / 2).argmax()]

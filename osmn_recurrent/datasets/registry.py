@@ -92,7 +92,7 @@ def _load_plugins():
         except Exception as error:  # whatever is wrong with it
             raise InputError(
                 f"the plug-in {plugin.name} ({plugin.value}) cannot be loaded "
-                f"({type(error).__name__}: {error}); mend or uninstall it."
+                f"({type(error).__name__}: {error}); fix or uninstall it."
             ) from error
 
 

@@ -167,7 +167,7 @@ def _identity(clip, later_masks):
 def _refuse_other_frames(clip, run, stored, digests, done):
     """Refuses masks of frames that were replaced since.
 
-    Frames without a mask may have changed: a damaged one was mended.
+    Frames without a mask may have changed: a damaged one was replaced.
     """
     before = stored.get("frames_sha256", "").split()
     before = before * len(digests) if len(before) == 1 else before

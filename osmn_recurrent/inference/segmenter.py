@@ -21,7 +21,7 @@ class VideoSegmenter:
     The loop is OSMN's (section 3; release `osmn_eval.py`): the visual
     modulator looks at each object once, in the frame that its mask came with;
     frame t is steered by a guide made from the object's mask in frame t - 1
-    (at first the given mask); the network's probabilities are cut at 0.5.
+    (at first the given mask); the network's probabilities are thresholded at 0.5.
     With several objects the guide is made from the merged id map, that is,
     from the masks that are handed out, in which no two objects overlap. An
     object that is lost has an empty mask and from then on a guide of zeros,
@@ -58,7 +58,7 @@ class VideoSegmenter:
         working_size: size at which the network sees the frames: `(height,
             width)`, or the length of the shorter side, or None for the
             frames' own. Frames are resized with Pillow (bilinear, with
-            antialiasing), probabilities are brought back bilinearly and cut
+            antialiasing), probabilities are brought back bilinearly and thresholded
             at full size. The visual guide is cut from the full frame.
 
     Raises:

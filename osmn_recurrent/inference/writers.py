@@ -91,7 +91,7 @@ def tracks(name, paths, file_names=None):
 def write_submission(path, results, sequences, layout):
     """Packs masks as a benchmark's server wants them.
 
-    Check them first (`measures.result_folder.check_folder`). Equal masks give
+    Check them first (`metrics.result_folder.check_folder`). Equal masks give
     equal files, byte for byte.
 
     Args:

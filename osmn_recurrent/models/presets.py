@@ -64,13 +64,13 @@ def build_model(name, backbone=None, weights=None, **options):
         arrays = pretrained.load(model.backbone)
     model.build()
     if weights == "imagenet":
-        start_from_imagenet(model, arrays)
+        take_imagenet_weights(model, arrays)
     elif weights is not None:
         load_weights(model, weights)
     return model
 
 
-def start_from_imagenet(model, arrays):
+def take_imagenet_weights(model, arrays):
     """Puts ImageNet weights into every trunk of a network.
 
     Args:

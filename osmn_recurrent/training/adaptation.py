@@ -165,7 +165,7 @@ class _Learner:
         settings = dataclasses.replace(segmenter.finetuning, transforms=transforms)
         self.adaptation, self.size = segmenter.adaptation, size
         self.tuner = Tuner(segmenter.models[i], frame, mask, settings)
-        self.teaches = self.tuner.useless() is None
+        self.teaches = self.tuner.reason_not_trainable() is None
         self.probabilities_of = make_probability_function(self.tuner.model, resizing)
         self.update = tf.function(self._update)  # of one video, so of one size
         self.reference, self.negatives, self.steps = mask, None, 0

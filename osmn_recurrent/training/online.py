@@ -174,7 +174,7 @@ def finetune_online(model, frame, mask, settings=None):
 
     Raises:
         InputError: arrays of another kind or size, an empty mask, several
-            objects, no variable to move, or a loss that is no number.
+            objects, no variable to move, or a loss that is not finite.
     """
     settings = settings or FinetuneSettings.for_network(model)
     frame = checked_frame(frame)
@@ -191,7 +191,7 @@ def finetune_online(model, frame, mask, settings=None):
             )
         )
     tuner = Tuner(model, frame, mask > 0, settings)
-    reason = tuner.useless()
+    reason = tuner.reason_not_trainable()
     if reason:
         warnings.warn(
             f"object {found[0]} {reason}; the network stays as it is.",
@@ -285,7 +285,7 @@ class Tuner:
         )
         self._step = None
 
-    def useless(self):
+    def reason_not_trainable(self):
         """Why the first frame teaches nothing, or None."""
         if self.samples.mask.all():
             return "covers the whole first frame, without any background"

@@ -157,7 +157,7 @@ class TrainStep:
     def _roll_out(self, inputs, state, last, number, part):
         """Frame by frame, guides partly from the network's own predictions.
 
-        No gradient passes through a guide: it comes from a mask cut at 0.5.
+        No gradient passes through a guide: it comes from a thresholded mask.
         """
         model, settings = self.model, self.settings
         modulation = ()

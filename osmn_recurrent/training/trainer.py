@@ -68,7 +68,7 @@ def train(
     Raises:
         InputError: data without usable objects, settings that contradict
             each other or the state in `workdir`, a full disk, or a loss that
-            is no number.
+            is not finite.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved first.
     """
     strategy = strategy or distribution.make_strategy("one")

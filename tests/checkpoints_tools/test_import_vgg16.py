@@ -396,7 +396,7 @@ def test_the_program_writes_start_weights_and_a_report(narrow, tmp_path, monkeyp
         np.testing.assert_array_equal(found["conv5_3"][0], given["conv5_3"][0])
     report = json.loads((tmp_path / "start.keras.import.json").read_text())
     assert report["loaded"]["modulator/fc6/kernel"] == [7, 7, 8, 11]
-    assert "modulator_sp/conv3/kernel" in report["kept"]
+    assert "modulator_sp/conv3/kernel" in report["unchanged"]
     assert len(report["left_out"]) == 2
 
 

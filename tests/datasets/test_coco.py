@@ -160,8 +160,14 @@ def coded(counts, size=(40, 60)):
         ({"segmentation": [[1, 2, [3], 4, 5, 6]]}, "annotation 2 of picture"),
         ({"segmentation": [[[1, 2], [3, 4], [5, 6]]]}, "annotation 2 .* x, y, x, y"),
         ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "annotation 2 .* x, y, x, y"),
-        ({"segmentation": [[1, 2, float("nan"), 4, 5, 6]]}, "annotation 2 .*no number"),
-        ({"segmentation": [[1, 2, float("inf"), 4, 5, 6]]}, "annotation 2 .*no number"),
+        (
+            {"segmentation": [[1, 2, float("nan"), 4, 5, 6]]},
+            "annotation 2 .*not finite",
+        ),
+        (
+            {"segmentation": [[1, 2, float("inf"), 4, 5, 6]]},
+            "annotation 2 .*not finite",
+        ),
         ({"segmentation": [[1, 2, 1e9, 4, 5, 6]]}, "annotation 2 .*corner at 1e.09"),
         ({"segmentation": [[1, 2, 3, -1e5, 5, 6]]}, "annotation 2 .*corner at -1"),
         ({"segmentation": [[1, 2, 3, 10**400, 5, 6]]}, "annotation 2 of picture"),

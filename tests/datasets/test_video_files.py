@@ -202,14 +202,14 @@ def test_real_video_with_objects_that_appear_later(test_data, tmp_path):
         (3,),
         (4,),
     ]
-    # One of these masks is a column short: refused, then mended.
+    # One of these masks is a column short: refused, then fixed.
     with pytest.raises(InputError, match="00005.png is 853x480"):
         clip.check()
-    mended = tmp_path / "judo"
-    shutil.copytree(root / "Annotations" / "judo", mended)
-    ids = masks.read_mask(mended / "00005.png")
-    masks.write_mask(mended / "00005.png", np.pad(ids, ((0, 0), (0, 1))))
-    open_clip(root / "JPEGImages" / "judo", mended).check()
+    fixed = tmp_path / "judo"
+    shutil.copytree(root / "Annotations" / "judo", fixed)
+    ids = masks.read_mask(fixed / "00005.png")
+    masks.write_mask(fixed / "00005.png", np.pad(ids, ((0, 0), (0, 1))))
+    open_clip(root / "JPEGImages" / "judo", fixed).check()
 
 
 def test_the_packaged_clip_moves_and_its_mask_has_one_object_in_one_piece():

@@ -68,7 +68,7 @@ def test_flow_carries_each_mask_along():
 
 
 @pytest.mark.slow
-def test_yardsticks_on_real_video(test_data, tmp_path):
+def test_baselines_on_real_video(test_data, tmp_path):
     """Against figures that others measured on the same ten sequences."""
     root = test_data / "data" / "davis2016"
     clips = davis_clips(root, 2016, "val_lab")
@@ -147,7 +147,7 @@ def test_the_table_averages_seeds_and_pairs_sequences():
 def test_seeds_must_be_numbers(capsys):
     given = {"coco_dir": "c", "train_dir": "t", "val_dir": "v", "out": "o"}
     arguments = [f"--{key}={value}" for key, value in given.items()]
-    code = programs.call(study.main, study.FLAGS, ["lab", *arguments, "--seeds=one"])
+    code = programs.call(study.main, study.FLAGS, ["study", *arguments, "--seeds=one"])
     assert (code, "whole numbers" in capsys.readouterr().err) == (2, True)
     study.FLAGS["seeds"].unparse()
 
@@ -168,7 +168,7 @@ def test_a_network_of_other_flags_is_not_taken_for_done(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
+def test_the_whole_study_in_a_small_setting(tmp_path, monkeypatch):
     """Trains, tunes and scores all; a second start finds everything done."""
     train, coco = tmp_path / "train", tmp_path / "coco"
     write_moving_shapes(train, train=2, val=1, frames=16, size=(48, 64))
@@ -214,7 +214,7 @@ def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     arguments += ["--training_flag=--scheduled_sampling_steps=0"]
     arguments += ["--finetuning_flag=--finetune_steps=1"]
     monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(study.__file__).parents[1]))
-    assert programs.call(study.main, study.FLAGS, ["lab", *arguments]) == 0
+    assert programs.call(study.main, study.FLAGS, ["study", *arguments]) == 0
     rows = {
         each["method"]: each for each in json.loads((out / "study.json").read_text())
     }
@@ -235,7 +235,7 @@ def test_the_whole_laboratory_in_a_small_setting(tmp_path, monkeypatch):
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.keras")}
     for name in study.FLAGS:  # flags that may be repeated would be added up
         study.FLAGS[name].unparse()
-    assert programs.call(study.main, study.FLAGS, ["lab", *arguments]) == 0
+    assert programs.call(study.main, study.FLAGS, ["study", *arguments]) == 0
     assert written == {p: p.stat().st_mtime_ns for p in out.rglob("*.keras")}
     kept = {p.name for p in (tmp_path / "record").rglob("*") if p.is_file()}
     assert {"run.json", "loss.csv", "study.md", "table.txt", "sequences.csv"} <= kept

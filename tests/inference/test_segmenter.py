@@ -219,7 +219,7 @@ def one_step(model, frame, guide, look, size=None):
 
 
 def test_working_size(network, segmenters, scene):
-    """The network sees small frames; masks are cut at full size."""
+    """The network sees small frames; masks are thresholded at full size."""
     frames, ids = scene
     model, given = presets.with_dtype(network("osmn"), "float32"), ids[0] == 1
     # Nearest neighbour at half size takes the odd rows and columns.

@@ -7,13 +7,14 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	then echo $$p; break; fi; done)
 RUN := .venv/bin/python
 STAMP := .venv/.installed
+EXTRAS := .venv/.installed_extras
 
 .PHONY: help demo test test-slow lint format docs clean
 
 help:
 	@echo "make demo       set up, make videos, train both networks, compare them"
 	@echo "make test       set up, run the fast tests"
-	@echo "make test-slow  set up, run all tests"
+	@echo "make test-slow  set up with the extras, run all tests"
 	@echo "make lint       check style"
 	@echo "make format     fix style"
 	@echo "make docs       build the documentation into site/"
@@ -25,7 +26,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(RUN) -m pytest -m "not slow"
 
-test-slow: $(STAMP)
+test-slow: $(EXTRAS)
 	$(RUN) -m pytest
 
 lint: $(STAMP)
@@ -59,4 +60,12 @@ $(STAMP): pyproject.toml
 	@$(RUN) -c "import cv2" || { \
 		echo "OpenCV cannot be loaded: it needs the system libraries named" \
 		"above (Debian and Ubuntu: apt install libgl1 libglib2.0-0)."; exit 1; }
+	@touch $@
+
+$(EXTRAS): $(STAMP)
+	@echo "Installing the extras that tests need into .venv (a few minutes, once) ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e ".[test]" || { \
+		echo "The extras could not be installed. pydensecrf2 compiles C++ (Debian" \
+		"and Ubuntu: apt install g++ python3-dev); the fast tests need none of" \
+		"them: make test."; exit 1; }
 	@touch $@

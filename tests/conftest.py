@@ -1,7 +1,10 @@
 """Shared fixtures. Data outside the project is found by OSMN_TEST_DATA."""
 
+import collections
+import importlib.util
 import os
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -10,15 +13,61 @@ from PIL import Image
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+sys.path.append(str(pathlib.Path(__file__).with_name("reports")))
+from browser import find_browser
+
+LEFT_OUT = pytest.StashKey()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what needs something that is not on this machine."""
+    kept, left_out = [], collections.Counter()
+    for item in items:
+        missing = missing_for(item)
+        if missing is None:
+            kept.append(item)
+        else:
+            left_out[missing] += 1
+    config.stash[LEFT_OUT] = left_out
+    if left_out:
+        config.hook.pytest_deselected(items=[i for i in items if i not in kept])
+        items[:] = kept
+
+
+def missing_for(item):
+    """What a test needs and does not find, in words; None if all is there."""
+    with_data = os.environ.get("OSMN_TEST_DATA") or os.environ.get("OSMN_NO_SKIP")
+    if "test_data" in item.fixturenames and not with_data:
+        return "data outside the project, in the folder that OSMN_TEST_DATA names"
+    if "browser" in item.fixturenames and find_browser() is None:
+        return "Chromium or Chrome"
+    for marker in item.iter_markers("needs"):
+        for package in marker.args:
+            if importlib.util.find_spec(package) is None:
+                return f"the package {package}, which make test-slow installs"
+    return None
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Says what was left out, and why."""
+    for missing, count in config.stash.get(LEFT_OUT, {}).items():
+        tests = "test needs" if count == 1 else "tests need"
+        terminalreporter.write_line(f"left out: {count} {tests} {missing}")
+
+
 @pytest.fixture(scope="session")
 def test_data():
-    """Folder with `data/` and `golden/`, or a skip with the reason."""
+    """Folder with `data/`; tests that use it are left out where it is unset."""
     folder = os.environ.get("OSMN_TEST_DATA")
-    if not folder and os.environ.get("OSMN_NO_SKIP"):
-        pytest.fail("OSMN_NO_SKIP is set, but OSMN_TEST_DATA is not")
     if not folder:
-        pytest.skip("OSMN_TEST_DATA is unset: no data outside the project")
+        pytest.fail("OSMN_NO_SKIP is set, but OSMN_TEST_DATA is not")
     return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Folder with outputs of the released graph, see tests/golden/README.md."""
+    return pathlib.Path(__file__).parent / "golden" / "released"
 
 
 @pytest.fixture(scope="session")

@@ -181,8 +181,8 @@ def test_damage_and_wrong_names_are_refused(davis, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.needs("apache_beam")
 def test_beam_makes_the_same_set(davis, tmp_path):
-    pytest.importorskip("apache_beam")
     from apache_beam.options.pipeline_options import PipelineOptions
 
     folder, plain = davis

@@ -32,8 +32,8 @@ def run(*arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.needs("pydensecrf")
 def test_the_grid(data, tmp_path, capsys):
-    pytest.importorskip("pydensecrf.densecrf")
     out = tmp_path / "out"
     flags = [f"--data_dir={data}", f"--out={out}"]
     assert run(*flags) == 0

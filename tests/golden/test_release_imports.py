@@ -44,9 +44,9 @@ def release_tensors(shapes, model, values):
         for case in CASES
     ],
 )
-def test_in_and_out_bit_for_bit(case, test_data, tmp_path):
+def test_in_and_out_bit_for_bit(case, golden, tmp_path):
     """The restored checkpoint has exactly the released graph's variables."""
-    shapes = variables_of(test_data / "golden", case)
+    shapes = variables_of(golden, case)
     name, options = CASES[case]
     model = build_model(name, **options)
     rng = np.random.default_rng(seed_of(case))
@@ -69,25 +69,25 @@ def test_in_and_out_bit_for_bit(case, test_data, tmp_path):
     gc.collect()
 
 
-def test_the_program_passes_the_release_s_probe(test_data, tmp_path):
+def test_the_program_passes_the_release_s_probe(test_data, golden, tmp_path):
     """Network and preprocessing against what the released program computed."""
-    golden = np.load(test_data / "golden" / f"{SMALL}.npz")
-    seed, shapes = seed_of(SMALL), variables_of(test_data / "golden", SMALL)
+    released = np.load(golden / f"{SMALL}.npz")
+    seed, shapes = seed_of(SMALL), variables_of(golden, SMALL)
     model = build_model("osmn", **CASES[SMALL][1])
     write_checkpoint(
         tmp_path / "release.ckpt",
         release_tensors(shapes, model, lambda name, s: weight(name, s, seed)),
     )
     del model
-    made = np.load(test_data / "golden" / "release_preprocessing.npz")
+    made = np.load(golden / "release_preprocessing.npz")
     data = test_data / "data" / "davis2016"
     sequence = "blackswan"
     frame = data / f"JPEGImages/480p/{sequence}/00000.jpg"
     mask = data / f"Annotations/480p/{sequence}/00000.png"
     np.savez(
         tmp_path / "probe.npz",
-        **inputs(*golden["logits"].shape[1:3], seed),
-        logits=golden["logits"],
+        **inputs(*released["logits"].shape[1:3], seed),
+        logits=released["logits"],
         guide_frame=np.asarray(Image.open(frame).convert("RGB")),
         guide_mask=masks.read_mask(mask),
         guide_frame_as_visual_guide=made[f"{sequence}__1__854x480__visual_guide"],
@@ -124,16 +124,14 @@ print(len(report.loaded), wall, processor, int(peak) * 1024)
 
 
 @pytest.mark.slow
-def test_the_largest_checkpoint_in_little_memory_and_time(test_data, tmp_path):
+def test_the_largest_checkpoint_in_little_memory_and_time(golden, tmp_path):
     """165 million parameters: under 2.5 GB and 20 s, the building included.
 
     The limit is on processor time, all threads together: the wall clock also
     counts what other programs do.
     """
-    shapes = variables_of(test_data / "golden", "osmn_64x96_seed7")
-    fixed = fixed_kernels(
-        build_model("osmn", "vgg16_compact")
-    )  # the same at every size
+    shapes = variables_of(golden, "osmn_64x96_seed7")
+    fixed = fixed_kernels(build_model("osmn", "vgg16_compact"))  # the same at any size
     rng = np.random.default_rng(0)
     write_checkpoint(
         tmp_path / "osmn.ckpt-50000",

@@ -1,6 +1,6 @@
 """Exported functions, loaded again, against the network and the guides."""
 
-import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -9,11 +9,10 @@ from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import exporting
 
-HAS_ONNX = all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime"))
 KINDS = [
     "saved_model",
     "litert",
-    pytest.param("onnx", marks=pytest.mark.skipif(not HAS_ONNX, reason="no tf2onnx")),
+    pytest.param("onnx", marks=pytest.mark.needs("tf2onnx", "onnxruntime")),
 ]
 SIZE = (48, 64)
 
@@ -83,8 +82,8 @@ def test_another_network_is_noticed(network, tmp_path):
         exporting.check(other, paths, "saved_model", 1, *SIZE)
 
 
-@pytest.mark.skipif(HAS_ONNX, reason="tf2onnx is installed")
-def test_missing_packages_are_named(network, tmp_path):
+def test_missing_packages_are_named(network, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)  # as if not installed
     with pytest.raises(InputError, match=r"osmn_recurrent\[export\]"):
         exporting.export(network("osmn"), tmp_path, "onnx", 1, *SIZE)
     assert not list(tmp_path.glob("*.onnx"))

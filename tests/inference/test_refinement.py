@@ -23,8 +23,9 @@ def noisy(ids, seed=0):
     return np.where(wrong, rng.choice(values, ids.shape), ids).astype(np.uint8)
 
 
+@pytest.mark.needs("pydensecrf")
 def test_crf_is_the_package_called_by_hand(scene):
-    densecrf = pytest.importorskip("pydensecrf.densecrf")
+    from pydensecrf import densecrf
     from pydensecrf.utils import unary_from_labels
 
     frame, given = scene[0][0], noisy(scene[1][0])
@@ -85,11 +86,12 @@ def test_guided_filter_is_the_direct_sum(scene):
     assert 0 < np.count_nonzero(found != mask)
 
 
-@pytest.mark.parametrize("name", ["crf", "guided"])
+NAMES = [pytest.param("crf", marks=pytest.mark.needs("pydensecrf")), "guided"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_refinement_finds_a_plain_objects_edge(name):
     """A mask that is two pixels off moves onto the object."""
-    if name == "crf":
-        pytest.importorskip("pydensecrf.densecrf")
     refine = {"crf": DenseCRF, "guided": GuidedFilter}[name]()
     frame = np.full((60, 80, 3), 30, np.uint8)
     frame[20:40, 20:50] = (200, 120, 60)
@@ -102,15 +104,15 @@ def test_refinement_finds_a_plain_objects_edge(name):
     assert overlap == 1.0 if name == "crf" else overlap > 0.95
 
 
-def test_empty_and_void(scene):
+@pytest.mark.parametrize("name", NAMES)
+def test_empty_and_void(scene, name):
     frame, empty = scene[0][0], np.zeros((64, 96), np.uint8)
     void = empty + np.uint8(255)
-    pytest.importorskip("pydensecrf.densecrf")
-    for refine in (DenseCRF(), GuidedFilter()):
-        assert not refine(frame, empty).any()
-        assert not refine(frame, void).any()
-        with pytest.raises(InputError, match="resize one of them"):
-            refine(frame, empty[:50])
+    refine = {"crf": DenseCRF, "guided": GuidedFilter}[name]()
+    assert not refine(frame, empty).any()
+    assert not refine(frame, void).any()
+    with pytest.raises(InputError, match="resize one of them"):
+        refine(frame, empty[:50])
 
 
 def test_propagating_refined_masks(network, scene):

@@ -321,9 +321,8 @@ np.savez(f"{folder}/outputs.npz", **outputs)
 """
 
 
+@pytest.mark.needs("jax")
 def test_jax_gives_what_tensorflow_gives(tmp_path):
-    if not os.environ.get("OSMN_NO_SKIP"):
-        pytest.importorskip("jax", reason="JAX is not installed")
     inputs = random_inputs(1, SIZE, length=2)
     np.savez(tmp_path / "inputs.npz", **inputs)
     expected = {}

@@ -38,6 +38,6 @@ def export_osmn_checkpoint(model, path, global_step=0, overwrite=False):
     files.refuse_to_overwrite(f"{path}.index", overwrite)
     tensors = {name: variable.value for name, variable in named.items()}
     tensors |= fixed_kernels(model)
-    tensors["global_step"] = np.int64(global_step)
+    tensors["global_step"] = np.int32(global_step)  # the release restores no other type
     write_checkpoint(path, tensors)
     return str(path)

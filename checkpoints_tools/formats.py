@@ -35,13 +35,13 @@ def open_weights(path, allow_pickle=False):
     if path.is_dir():
         raise InputError(
             f"{path} is a folder; give a file, or a TensorFlow checkpoint's prefix "
-            "such as models/train_davis.ckpt-50000."
+            "such as models/osmn.ckpt-50000."
         )
     if not path.is_file():
         raise InputError(
             f"{path}: no such file, and no {path.name}.index beside it; give a file "
             "of weights or the prefix of a TensorFlow checkpoint, such as "
-            "models/train_davis.ckpt-50000."
+            "models/osmn.ckpt-50000."
         )
     with path.open("rb") as stream:
         start = stream.read(9)

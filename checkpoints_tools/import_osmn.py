@@ -23,7 +23,7 @@ def load_osmn_checkpoint(model, path, strict=True, allow_missing=None):
 
     Args:
         model: a built `SegmentationModel`.
-        path: checkpoint prefix (as `models/train_davis.ckpt-50000`) or the
+        path: checkpoint prefix (as `models/osmn.ckpt-50000`) or the
             name of one of its files; or a `.safetensors` file that
             `export_safetensors` wrote.
         strict: True refuses variables that are missing, left over or shaped

@@ -19,7 +19,7 @@ class TFCheckpoint(WeightFile):
     """A checkpoint of format V2 (`.index`, `.data-*`) or V1 (a single file).
 
     Args:
-        path: prefix, such as models/train_davis.ckpt-50000, or the name of
+        path: prefix, such as models/osmn.ckpt-50000, or the name of
             one of the files.
 
     Raises:
@@ -85,7 +85,7 @@ def _table(table, prefix):
     if not table.is_file():
         raise InputError(
             f"{table}.index: no such file; give the prefix of a TensorFlow "
-            "checkpoint, such as models/train_davis.ckpt-50000, without its ending."
+            "checkpoint, such as models/osmn.ckpt-50000, without its ending."
         )
     try:
         reader = tf.train.load_checkpoint(prefix)

@@ -1,11 +1,11 @@
 """The released test procedure, re-enacted to be measured against.
 
-What `osmn_eval.py` of the release does with an OSMN of ours, on TensorFlow
-and in float32: one object at a time through the whole network, nothing shared
-between objects; per frame the last mask is read back from the PNG that it was
-written to, the heat map is made in NumPy pixel by pixel, and side outputs are
-enlarged with all their channels by dense transposed convolutions, put side by
-side and fused at full size. For the benchmark alone; the library has
+What `osmn.py: test` of the release does (called by `osmn_train_eval.py`) with an OSMN
+of ours, on TensorFlow and in float32: one object at a time through the whole network,
+nothing shared between objects; per frame the last mask is read back from the PNG that
+it was written to, the heat map is made in NumPy pixel by pixel, and side outputs are
+enlarged with all their channels by dense transposed convolutions, put side by side
+and fused at full size. For the benchmark alone; the library has
 `inference.segmenter`.
 """
 

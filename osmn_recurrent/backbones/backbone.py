@@ -78,8 +78,8 @@ class Backbone:
             loads (see `backbones.pretrained`), or None.
         masktrack_form: name of the backbone that MaskTrack takes in its place, or
             None.
-        from_scratch: whether networks on it are meant to be trained without
-            ImageNet weights; chooses defaults of fine-tuning.
+        own_recipe: whether networks on it are trained by recipes of this package
+            instead of the papers'; chooses the defaults of fine-tuning.
     """
 
     name = None
@@ -96,7 +96,7 @@ class Backbone:
     multiple = 1
     pretrained = None
     masktrack_form = None
-    from_scratch = False
+    own_recipe = False
 
     def make_levels(self, dtype=None):
         """New Keras layers, one per level, called as the levels are."""

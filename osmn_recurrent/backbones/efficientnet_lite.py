@@ -70,6 +70,7 @@ class EfficientNetLite(Backbone):
     modulator = "trunk"
     visual_modulator = "channelwise"
     spatial = "linear"
+    own_recipe = True
     multiple = 32
 
     def __init__(self, version):

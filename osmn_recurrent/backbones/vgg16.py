@@ -73,7 +73,7 @@ class VGG16(Backbone):
         self.name = self.modulator_trunk = name
         self.width = width
         self.dilations, self.pools = dilations, (None, *pools)
-        self.from_scratch = width.new_stddev is None
+        self.own_recipe = width.new_stddev is None
         levels, stride = [], 1
         for number, channels in enumerate(width.blocks, 1):
             stride *= self.pools[number - 1][1] if number > 1 else 1

@@ -1,7 +1,7 @@
 """Loads released OSMN checkpoints (TF1) into our networks, and our safetensors.
 
     osmn convert osmn \\
-        --checkpoint=models/train_davis.ckpt-50000 --model=osmn \\
+        --checkpoint=models/osmn.ckpt-50000 --model=osmn \\
         --out=osmn.weights.h5
 
 Adam's slots, beta1_power, beta2_power, global_step and the fixed upsampling
@@ -21,7 +21,7 @@ FLAGS = flags.FlagValues()
 shared.define(
     FLAGS,
     "checkpoint",
-    note="Such as models/train_davis.ckpt-50000, or a .safetensors file.",
+    note="Such as models/osmn.ckpt-50000, or a .safetensors file.",
     required=True,
 )
 conversion.define_flags(FLAGS)

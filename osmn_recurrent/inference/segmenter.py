@@ -18,7 +18,7 @@ from osmn_recurrent.models.precision import PRECISIONS
 class VideoSegmenter:
     """Segments the objects of a video, one frame at a time.
 
-    The loop is OSMN's (section 3; release `osmn_eval.py`): the visual
+    The loop is OSMN's (section 3; release `osmn.py: test`): the visual
     modulator looks at each object once, in the frame that its mask came with;
     frame t is steered by a guide made from the object's mask in frame t - 1
     (at first the given mask); the network's probabilities are thresholded at 0.5.
@@ -286,6 +286,37 @@ class VideoSegmenter:
         frame = self._next_frame(frame)
         mask = checked_mask(mask, frame)
         return self._paint(frame, mask, masks.object_ids(mask))
+
+    def look_at(self, object_id, frame, mask):
+        """Gives an object another visual guide; mask and state stay.
+
+        For a frame that shows it better than the one in which it was given, or to
+        see what a wrong visual guide does.
+
+        Args:
+            object_id: of an object that is followed.
+            frame: (H, W, 3) uint8 RGB, of any size.
+            mask: (H, W) of the frame's size; non-zero pixels are the object.
+
+        Raises:
+            InputError: no such object, or an empty mask.
+        """
+        if object_id not in self.objects:
+            raise InputError(
+                f"object {object_id} is not followed, expected one of {self.objects}."
+            )
+        if not np.any(mask):
+            raise InputError(
+                f"the mask of the visual guide of object {object_id} is empty, "
+                "expected one that shows the object."
+            )
+        if not self.model.use_visual_modulator:
+            return
+        seen = guides.visual_guide(frame, mask)[None]
+        row = np.array([[self.objects.index(object_id)]])
+        self._modulation = tf.tensor_scatter_nd_update(
+            self._modulation, row, self.model.adapt(ops.convert_to_tensor(seen))
+        )
 
     def drop(self, object_id):
         """Follows an object no longer; its pixels become background.

@@ -208,6 +208,29 @@ class TrunkVisualModulator(ModulatorNetwork):
         return ops.mean(ops.cast(x, "float32"), axis=(1, 2), keepdims=True)
 
 
+def normalised_as_released(norm, x):
+    """Batch norm in training mode, its moving variance as slim moves it.
+
+    Both normalise by the biased variance of the batch; slim's fused form moves the
+    average by the variance times N / (N - 1), N the values per channel.
+
+    Args:
+        norm: a built `keras.layers.BatchNormalization`.
+        x: (B, h, w, C).
+
+    Returns:
+        Of x's shape.
+    """
+    before = norm.moving_variance * norm.momentum
+    y = norm(x, training=True)
+    if norm.trainable:
+        batch, height, width = ops.shape(x)[:3]
+        others = ops.cast(batch * height * width - 1, "float32")
+        share = norm.moving_variance - before  # (1 - momentum) * variance
+        norm.moving_variance.assign(norm.moving_variance + share / others)
+    return y
+
+
 VISUAL_MODULATORS = {"vgg16": VisualModulator, "trunk": TrunkVisualModulator}
 """The release's form by the kind that a backbone names."""
 
@@ -309,7 +332,7 @@ class SpatialModulator(keras.layers.Layer):
                 )
             elif batch_statistics:
                 norm = self.norms[index]
-                whole = ops.relu(norm(conv(maps[number]), training=True))
+                whole = ops.relu(normalised_as_released(norm, conv(maps[number])))
                 shifts[number] = _split(whole, sizes)
             else:
                 # The normalisation is part of kernel and bias.

@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +29,7 @@ class Callback:
         """Mean loss of the last steps, learning rate, time since the start."""
 
     def validated(self, step, figures):
-        """A validation's figures: dict of "loss", "J", "F", "J&F"."""
+        """A validation's figures: dict of "loss", "J", "F", "J&F", "spread"."""
 
     def end(self):
         """The training ends, for whatever reason."""
@@ -82,7 +83,7 @@ class CsvLog(Callback):
 
     FILES = {  # noqa: RUF012 - a constant
         "loss.csv": ("step", "loss", "learning_rate", "seconds"),
-        "validation.csv": ("step", "loss", "J", "F", "J&F"),
+        "validation.csv": ("step", "loss", "J", "F", "J&F", "spread"),
     }
 
     def __init__(self, workdir):
@@ -118,6 +119,34 @@ class CsvLog(Callback):
 
     def _write(self, name):
         files.write_text(self.workdir / name, "\n".join(self._lines[name]) + "\n")
+
+
+class SpreadWarning(UserWarning):
+    """A visual modulator whose gammas are the same for all objects."""
+
+
+class SpreadWatch(Callback):
+    """Warns, once, when the visual modulator has stopped to matter."""
+
+    LEAST = 0.01
+
+    def __init__(self):
+        self._said = False
+
+    def validated(self, step, figures):
+        """Looks at the spread of the gammas."""
+        spread = figures.get("spread", float("nan"))
+        if spread < self.LEAST and not self._said:
+            self._said = True
+            warnings.warn(
+                f"after step {step} the gammas of different objects differ by "
+                f"{spread:.1e} (standard deviation, mean over channels): what the "
+                "network is shown of the object changes nothing. See docs/the_look.md; "
+                "the channelwise visual modulator and samples with distractors keep it "
+                "alive.",
+                SpreadWarning,
+                stacklevel=2,
+            )
 
 
 class TensorBoardLog(Callback):

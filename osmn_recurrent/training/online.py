@@ -134,7 +134,7 @@ class FinetuneSettings:
         """
         name = name_of(model)
         published = cls.for_model(name)
-        if not model.backbone.from_scratch:
+        if not model.backbone.own_recipe:
             return published
         clip = FirstFrameTransforms(flip=0.5, motion=Motion(), clip_length=3)
         return cls(
@@ -254,7 +254,7 @@ class Tuner:
     def __init__(self, model, frame, mask, settings):
         self.settings = settings
         self.model = presets.with_dtype(model, model.dtype_policy)
-        if getattr(self.model, "modulator_sp", None) is not None:
+        if self.model.modulator_sp is not None:
             self.model.modulator_sp.freeze_statistics = True
         for variable in self.model.variables:
             if "seed_generator" in variable.path:  # dropout

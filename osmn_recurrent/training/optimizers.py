@@ -33,7 +33,8 @@ class GroupedAdam(keras.optimizers.Adam):
     """
 
     def __init__(self, learning_rate=1e-5, groups=(("all", "", 1.0),), **kwargs):
-        super().__init__(learning_rate=learning_rate, **kwargs)
+        # 1e-8 as in TensorFlow 1, which the release was trained with; Keras has 1e-7.
+        super().__init__(learning_rate=learning_rate, **{"epsilon": 1e-8, **kwargs})
         self.groups = [tuple(group) for group in groups]
 
     def build(self, variables):

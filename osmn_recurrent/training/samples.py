@@ -376,7 +376,7 @@ class ClipSamples(Samples):
     def _shows(self, mask):
         area = np.count_nonzero(mask)
         left, top, right, bottom = masks.bounding_box(mask)
-        box = (right - left + 1) * (bottom - top + 1)
+        box = (right - left) * (bottom - top)  # as released
         return (
             area > self.settings.min_cover * mask.size
             and area > self.settings.min_fill * box

@@ -127,6 +127,7 @@ class _Training:
         return [
             callbacks.ProgressBar(description, self.settings.steps),
             callbacks.CsvLog(self.workdir),
+            callbacks.SpreadWatch(),
             callbacks.TensorBoardLog(
                 self.workdir / "tensorboard",
                 self.model,

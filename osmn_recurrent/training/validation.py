@@ -6,11 +6,15 @@ import numpy as np
 import tensorflow as tf
 
 from osmn_recurrent.inference.segmenter import VideoSegmenter
+from osmn_recurrent.inference.swapping import modulation_spread
 from osmn_recurrent.metrics.davis import evaluate_masks
 from osmn_recurrent.models.precision import precision_of
 from osmn_recurrent.training import distribution, pipeline, steps
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION
 from osmn_recurrent.training.samples import ClipSamples
+
+SPREAD_OBJECTS = 16
+"""Visual guides, about, over which the spread of the gammas is taken."""
 
 LOSS_SAMPLES = 32
 """Samples of the validation loss, spread over all clips."""
@@ -50,6 +54,14 @@ class Validation:
         )
         count = min(LOSS_SAMPLES, len(self.samples))
         self._numbers = np.linspace(0, len(self.samples) - 1, count).astype(int)
+        self._seen = None
+        if model.use_visual_modulator:
+            self._seen = np.stack(
+                [
+                    self.samples.make(int(number), int(number))[1]
+                    for number in self._numbers[:: max(1, count // SPREAD_OBJECTS)]
+                ]
+            )
         self._loss = steps.make_loss(settings)
         self._compiled = tf.function(
             self._sample_loss,
@@ -61,7 +73,7 @@ class Validation:
 
         Returns:
             Dict of "loss", "J", "F" and "J&F" (the last three in [0, 1]),
-            means over samples or objects.
+            means over samples or objects, and "spread" (`modulation_spread`).
         """
         index, count = distribution.worker_of(self.strategy)
         sums = np.zeros(5)
@@ -76,7 +88,19 @@ class Validation:
             self.strategy, sums
         )
         j, f = float(j / objects), float(f / objects)
-        return {"loss": float(loss / samples), "J": j, "F": f, "J&F": (j + f) / 2}
+        return {
+            "loss": float(loss / samples),
+            "J": j,
+            "F": f,
+            "J&F": (j + f) / 2,
+            "spread": self._spread(),
+        }
+
+    def _spread(self):
+        """Spread of the gammas over some objects; NaN without visual modulator."""
+        if self._seen is None or len(self._seen) < 2:
+            return float("nan")
+        return modulation_spread(self.model, self._seen)["all"]
 
     def _scores(self, clip):
         truth = [clip.mask(t) for t in range(len(clip))]

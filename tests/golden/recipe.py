@@ -14,6 +14,8 @@ CASES = {
     "osmn_novisual_64x96_seed7": ("osmn", {"use_visual_modulator": False}),
     "osmn_nospatial_64x96_seed7": ("osmn", {"use_spatial_modulator": False}),
     "masktrackm_65x97_seed7": ("masktrack_m", {}),
+    "osmn_deeplab_65x97_seed7": ("osmn", {"backbone": "deeplab"}),
+    "osmn_deeplab_90x122_seed11": ("osmn", {"backbone": "deeplab"}),
 }
 
 
@@ -42,6 +44,8 @@ def weight(name, shape, seed):
             values = values * np.sqrt(2 / fan)
             if name.endswith("conv1/conv1_1/weights"):
                 values = values / 70
+            elif "/fc8_voc12_" in name:
+                values = values * 0.3
     elif leaf == "biases":
         values = rs.standard_normal(shape) * 0.05
         if "/modulator/fc8" in name:
@@ -61,21 +65,41 @@ def weight(name, shape, seed):
 
 def inputs(height, width, seed):
     """Image, visual guide and spatial guide, as networks take them."""
-    rs, mean = np.random.RandomState(seed), np.array(MEAN_BGR)
+    image, guide = pictures(np.random.RandomState(seed), height, width)
+    heat = gaussian(height, width, (0.4, 0.6), (0.2, 0.15))
+    return {"image": image[None], "visual_guide": guide[None], "spatial_guide": heat}
+
+
+def pictures(rs, height, width):
+    """`(image, guide)`, the guide drawn first."""
+    mean = np.array(MEAN_BGR)
     guide = rs.uniform(0, 255, (1, 224, 224, 3)) - mean
     guide[:, :40] = 0
     guide[:, :, 190:] = 0
     image = rs.uniform(0, 255, (1, height, width, 3)) - mean
+    return image[0].astype(np.float32), guide[0].astype(np.float32)
+
+
+def gaussian(height, width, centre, sigma):
+    """(1, height, width, 1) float32; centre and sigma in shares, x first."""
     yy, xx = np.mgrid[:height, :width]
-    heat = np.exp(
-        -(
-            ((xx - 0.4 * width) / (0.2 * width)) ** 2
-            + ((yy - 0.6 * height) / (0.15 * height)) ** 2
-        )
-        / 2
-    )
-    return {
-        "image": image.astype(np.float32),
-        "visual_guide": guide.astype(np.float32),
-        "spatial_guide": heat[None, ..., None].astype(np.float32),
+    x = (xx - centre[0] * width) / (sigma[0] * width)
+    y = (yy - centre[1] * height) / (sigma[1] * height)
+    return np.exp(-(x**2 + y**2) / 2)[None, ..., None].astype(np.float32)
+
+
+def batch(height, width, seed, step, count):
+    """`(inputs, label)` of training step `step` (from 1), `count` samples."""
+    rs = np.random.RandomState(seed + step)
+    drawn = [pictures(rs, height, width) for _ in range(count)]
+    heats = [
+        gaussian(height, width, (0.4, 0.6), (0.2, 0.15)),
+        gaussian(height, width, (0.65, 0.4), (0.1, 0.12)),
+    ]
+    heat = np.concatenate(heats[:count])
+    given = {
+        "image": np.stack([image for image, _ in drawn]),
+        "visual_guide": np.stack([guide for _, guide in drawn]),
+        "spatial_guide": heat,
     }
+    return given, (heat > 0.5).astype(np.float32)

@@ -34,7 +34,7 @@ def release_tensors(shapes, model, values):
         for name, shape in shapes.items()
         if name != "global_step" and not FIXED.search(name)
     }
-    return tensors | fixed_kernels(model) | {"global_step": np.int64(50_000)}
+    return tensors | fixed_kernels(model) | {"global_step": np.int32(50_000)}
 
 
 @pytest.mark.parametrize(

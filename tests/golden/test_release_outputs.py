@@ -36,7 +36,7 @@ def write_release_checkpoint(path, model, shapes, seed):
             tensors[f"{name}/Adam_1"] = np.ones_like(tensors[name])
     tensors["beta1_power"] = np.float32(0.9)
     tensors["beta2_power"] = np.float32(0.999)
-    tensors["global_step"] = np.int64(50_000)
+    tensors["global_step"] = np.int32(50_000)
     write_checkpoint(path, tensors)
 
 
@@ -68,7 +68,7 @@ def test_released_outputs(case, golden, tmp_path):
     shapes, seed = variables_of(golden, case), seed_of(case)
     name, options = CASES[case]
     model = build_model(name, **options)
-    path = tmp_path / "train_davis.ckpt-50000"
+    path = tmp_path / "osmn.ckpt-50000"
     write_release_checkpoint(path, model, shapes, seed)
     report = load_osmn_checkpoint(model, path)
     assert {"global_step", "beta1_power", "beta2_power"} <= set(report.left_out)

@@ -282,7 +282,7 @@ def test_a_step_is_adams_with_slims_decay(batch):
         g = g * 5.0 / norm
         # Adam's first step (Kingma and Ba 2015): both moments are the gradient's.
         corrected = math.sqrt(1 - 0.999) / (1 - 0.9)
-        new = old - 1e-4 * corrected * 0.1 * g / (np.sqrt(0.001 * g * g) + 1e-7)
+        new = old - 1e-4 * corrected * 0.1 * g / (np.sqrt(0.001 * g * g) + 1e-8)
         np.testing.assert_allclose(variable.numpy(), new, atol=1e-6)
 
 

@@ -273,9 +273,9 @@ def refine_clip(clip, given, refined):
     """Refines the masks of a clip, all but the first, with the dense CRF."""
     from tqdm import tqdm
 
-    from osmn_recurrent import masks
     from osmn_recurrent.inference import output
     from osmn_recurrent.inference.refinement import DenseCRF
+    from osmn_recurrent.media.mask_files import read_mask_with_palette, write_mask
 
     refine = DenseCRF()
     pairs = zip(
@@ -288,10 +288,10 @@ def refine_clip(clip, given, refined):
     ):
         if target.exists():
             continue
-        ids, palette = masks.read_mask_with_palette(source)
+        ids, palette = read_mask_with_palette(source)
         if index:
             ids = refine(clip.frame(index), ids)
-        masks.write_mask(target, ids, palette)
+        write_mask(target, ids, palette)
 
 
 def score(results):

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from experiments import release_loop
-from osmn_recurrent import guides, masks
-from osmn_recurrent.datasets.clips import read_frame
+from osmn_recurrent import guides
 from osmn_recurrent.inference import threads
+from osmn_recurrent.media.mask_files import write_mask
+from osmn_recurrent.media.pictures import read_frame
 
 
 class Footage:
@@ -101,7 +102,7 @@ class OurLoop(Loop):
         ):
             for k, frame in zip(indices, ahead, strict=True):
                 ids = self.segmenter.step(frame)
-                writer.put(masks.write_mask, self.folder / f"{k:05d}.png", ids)
+                writer.put(write_mask, self.folder / f"{k:05d}.png", ids)
 
 
 class ReleasedLoop(Loop):

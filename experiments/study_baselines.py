@@ -19,6 +19,7 @@ from osmn_recurrent import files, masks, programs, run_folder, text_files
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import shared, tuning
 from osmn_recurrent.datasets import registry
+from osmn_recurrent.media.mask_files import write_mask
 
 FLAGS = flags.FlagValues()
 shared_flags.define_dataset(FLAGS, "davis2016")
@@ -98,7 +99,7 @@ def write(name, clips, folder):
         with run_folder.hold(place):
             record.unlink(missing_ok=True)
             for path, ids in zip(paths, BASELINES[name](clip), strict=True):
-                masks.write_mask(path, ids, clip.palette())
+                write_mask(path, ids, clip.palette())
             files.write_json(record, made_from)
 
 

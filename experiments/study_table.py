@@ -250,8 +250,8 @@ def draw_failures(out, clips, methods, worst=3):
             worst, shown for its and OSMN's first seed.
         worst: number of clips.
     """
-    from osmn_recurrent import masks
     from osmn_recurrent.inference import output
+    from osmn_recurrent.media.mask_files import read_mask
     from osmn_recurrent.reports import overlays
 
     means = mean_values(methods["ReConvNet"], "J-Mean")
@@ -265,7 +265,7 @@ def draw_failures(out, clips, methods, worst=3):
             seed, row = next(iter(methods[method].items()))
             folder = inside(out / "benchmark", f"{method}.{seed}", "results.json")
             paths = output.mask_files(clip, folder / name)
-            ids = overlays.Lazy(len(clip), lambda t, p=paths: masks.read_mask(p[t]))
+            ids = overlays.Lazy(len(clip), lambda t, p=paths: read_mask(p[t]))
             objects = comparison.object_values(row, "J-Mean")[name].values()
             label = f"{name}\n{method}\nJ {100 * np.mean(list(objects)):.1f}"
             rows.append((label, frames, ids))

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "InputError": "errors",
+    "InputNote": "errors",
     "VideoSegmenter": "inference.segmenter",
     "balanced_cross_entropy": "losses",
     "build_model": "models.presets",
@@ -21,12 +22,12 @@ _MODULES = {
     "mask_guide": "guides",
     "network_image": "guides",
     "open_clip": "datasets.video_files",
-    "read_mask": "masks",
+    "read_mask": "media.mask_files",
     "region_similarity": "metrics.region",
     "segment_clip": "inference.output",
     "spatial_guide": "guides",
     "visual_guide": "guides",
-    "write_mask": "masks",
+    "write_mask": "media.mask_files",
 }
 
 __all__ = sorted(["__version__", *_MODULES])

@@ -5,7 +5,7 @@ import io
 import pathlib
 import struct
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from osmn_recurrent.errors import InputError
 
@@ -13,6 +13,9 @@ MOST_PIXELS = 89_478_485
 """Largest image that is decoded: that at which Pillow begins to warn, twice as
 many pixels as a camera of 45 megapixels makes. A PNG of 300 kB can claim more
 than fits into memory."""
+
+_ORIENTATION = 0x0112
+"""EXIF's tag."""
 
 _UNREADABLE = (
     OSError,
@@ -87,11 +90,35 @@ def check_size(path, width, height, kind="image"):
         )
 
 
+def orientation(image):
+    """How the file asks for an opened image to be turned.
+
+    Args:
+        image: `PIL.Image.Image`.
+
+    Returns:
+        int, EXIF's 1 (as stored) to 8; from 5 on height and width change places.
+    """
+    if image.format == "TIFF":  # Pillow turns these itself
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except _UNREADABLE:  # damaged EXIF does not make a damaged picture
+        value = 1
+    return value if value in range(1, 9) else 1
+
+
+def upright(image):
+    """An opened image as every viewer shows it: turned as its EXIF asks."""
+    return image if orientation(image) == 1 else ImageOps.exif_transpose(image)
+
+
 def image_size(path):
-    """(height, width) of an image file, from its header alone.
+    """(height, width) of an upright image file, from its header alone.
 
     Raises:
         InputError: the file is missing, no image, or too large.
     """
     with open_image(pathlib.Path(path)) as image:
-        return image.height, image.width
+        size = image.height, image.width
+        return size[::-1] if orientation(image) > 4 else size

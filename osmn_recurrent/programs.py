@@ -9,11 +9,12 @@ import re
 import shlex
 import sys
 import time
+import warnings
 
 from absl import flags
 
 from osmn_recurrent import quiet
-from osmn_recurrent.errors import InputError
+from osmn_recurrent.errors import InputError, InputNote
 from osmn_recurrent.names import printable
 
 _OF_THE_FILE_SYSTEM = {
@@ -30,6 +31,8 @@ _OF_THE_FILE_SYSTEM = {
     errno.ELOOP,
 }
 """Faults of disks and rights, which no traceback explains better."""
+
+_FORMAT_WARNING = warnings.formatwarning
 
 HELP = ("--help", "-help", "-h", "--helpfull")
 
@@ -90,10 +93,7 @@ def call(main, flag_values, argv):
         traceback.
     """
     start = time.perf_counter()
-    for stream in (sys.stdout, sys.stderr):
-        # A name may have letters that the terminal's encoding has not.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    speak_to_any_terminal()
     # Before TensorFlow is imported, which programs do in main.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     quiet.load_tensorflow_quietly()
@@ -137,6 +137,24 @@ def call(main, flag_values, argv):
     return 0
 
 
+def speak_to_any_terminal():
+    """Makes printing safe, whatever the terminal's encoding, and notes short.
+
+    Characters that the encoding lacks are written as escapes, as stderr has them
+    anyway; an `InputNote` becomes one line.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = _one_line
+
+
+def _one_line(message, category, filename, lineno, line=None):
+    if issubclass(category, InputNote):
+        return f"note: {printable(str(message))}\n"
+    return _FORMAT_WARNING(message, category, filename, lineno, line)
+
+
 def _say(done, seconds):
     """Prints what was written, how long it took, and what comes next."""
     lines = [("written", path) for path in done.written]
@@ -170,6 +188,7 @@ def dispatch(argv, table, about):
     Returns:
         Exit code, as of `call`.
     """
+    speak_to_any_terminal()
     word = argv[1] if len(argv) > 1 else HELP[0]
     if word in HELP:
         width = max(map(len, table))

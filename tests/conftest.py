@@ -99,6 +99,7 @@ def boxes(tmp_path):
     The masks have the ids 1, 5 and 200 and a palette that is not DAVIS'.
     """
     from osmn_recurrent import masks
+    from osmn_recurrent.media.mask_files import write_mask
 
     rng = np.random.default_rng(0)
     background = rng.integers(0, 120, (64, 96, 3), dtype=np.uint8)
@@ -114,7 +115,7 @@ def boxes(tmp_path):
             frame[rows, columns] = texture[: ids[rows, columns].shape[0]]
         Image.fromarray(frame).save(frames / f"{t:05d}.jpg", quality=95)
         path = tmp_path / "Annotations" / "boxes" / f"{t:05d}.png"
-        masks.write_mask(path, ids, palette)
+        write_mask(path, ids, palette)
     return tmp_path
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from osmn_recurrent import masks
+from osmn_recurrent.media.mask_files import write_mask
 
 
 def moving_boxes(frames, objects, seed=0, shape=(24, 32)):
@@ -22,7 +22,7 @@ def moving_boxes(frames, objects, seed=0, shape=(24, 32)):
 def write_clip(folder, clip, names=None):
     """Writes (T, H, W) ids as palette PNGs 00000.png, ... or with `names`."""
     for t, ids in enumerate(clip):
-        masks.write_mask(folder / f"{names[t] if names else f'{t:05d}'}.png", ids)
+        write_mask(folder / f"{names[t] if names else f'{t:05d}'}.png", ids)
 
 
 def write_grey(path, values):

@@ -6,9 +6,11 @@ import pytest
 from image_bombs import write_bomb
 from PIL import Image
 
-from osmn_recurrent import image_files, masks
-from osmn_recurrent.datasets import clips, prepared, youtube_objects
+from osmn_recurrent import image_files
+from osmn_recurrent.datasets import prepared, youtube_objects
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media.mask_files import read_mask, read_mask_with_palette
+from osmn_recurrent.media.pictures import read_frame
 from osmn_recurrent.metrics import frames
 
 
@@ -16,13 +18,13 @@ from osmn_recurrent.metrics import frames
 @pytest.mark.parametrize(
     "read",
     [
-        masks.read_mask,
-        masks.read_mask_with_palette,
-        clips.read_frame,
+        read_mask,
+        read_mask_with_palette,
+        read_frame,
         frames.read_values,
         youtube_objects.read_label,
         image_files.image_size,
-        lambda path: clips.read_frame("name", path.read_bytes()),
+        lambda path: read_frame("name", path.read_bytes()),
         lambda path: prepared._label_map(path.read_bytes(), "name"),
     ],
 )

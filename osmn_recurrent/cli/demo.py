@@ -135,7 +135,7 @@ def segment_example(folder):
     from osmn_recurrent.datasets.video_files import example_clip
     from osmn_recurrent.inference.output import mask_files, segment_clip
     from osmn_recurrent.inference.segmenter import VideoSegmenter
-    from osmn_recurrent.masks import read_mask
+    from osmn_recurrent.media.mask_files import read_mask
     from osmn_recurrent.models.published import DEFAULT
     from osmn_recurrent.reports import overlays
 
@@ -249,7 +249,7 @@ def segment_all(networks, clips, folder):
 
     from osmn_recurrent.inference.output import mask_files, segment_clip
     from osmn_recurrent.inference.segmenter import VideoSegmenter
-    from osmn_recurrent.masks import read_mask
+    from osmn_recurrent.media.mask_files import read_mask
 
     found = {COPY: {clip.name: [clip.mask(0)] * len(clip) for clip in clips}}
     seconds = {COPY: None}

@@ -82,6 +82,7 @@ def list_pairs(results, frames):
     """
     from osmn_recurrent.datasets import clips
     from osmn_recurrent.image_files import image_size
+    from osmn_recurrent.media.pictures import picture_paths
 
     for folder in (results, frames):
         if not folder.is_dir():
@@ -90,7 +91,7 @@ def list_pairs(results, frames):
     pairs = []
     for folder in inside:
         pictures = frames / folder.relative_to(results)
-        masks = clips.picture_paths(folder, (".png",))
+        masks = picture_paths(folder, (".png",))
         if not masks:
             continue
         if not pictures.is_dir():
@@ -98,7 +99,7 @@ def list_pairs(results, frames):
                 f"{pictures}: no such folder, expected the frames of the masks "
                 f"in {folder}."
             )
-        found = clips.picture_paths(pictures)
+        found = picture_paths(pictures)
         if not found:
             raise InputError(f"{pictures} holds no picture, expected frames.")
         names = [path.stem for path in found]
@@ -122,7 +123,7 @@ def list_pairs(results, frames):
 
 def digests_of(pairs, results):
     """`{mask's name below the results: digests of the mask and its frame}`."""
-    from osmn_recurrent.datasets.clips import file_digest
+    from osmn_recurrent.media.pictures import file_digest
 
     return {
         str(mask.relative_to(results)): f"{file_digest(mask)} {file_digest(frame)}"
@@ -158,8 +159,8 @@ def refine_all(refine, pairs, results, out):
     """
     from tqdm import tqdm
 
-    from osmn_recurrent import masks
-    from osmn_recurrent.datasets.clips import read_frame
+    from osmn_recurrent.media.mask_files import read_mask_with_palette, write_mask
+    from osmn_recurrent.media.pictures import read_frame
 
     count, changed, pixels = 0, 0, 0
     for mask, frame, first in tqdm(pairs, desc=FLAGS.method, unit="mask"):
@@ -171,11 +172,11 @@ def refine_all(refine, pairs, results, out):
             with files.replace_when_done(path) as temporary:
                 shutil.copyfile(mask, temporary)
             continue
-        ids, palette = masks.read_mask_with_palette(mask)
+        ids, palette = read_mask_with_palette(mask)
         refined = refine(read_frame(frame), ids)
         changed += np.count_nonzero(refined != ids)
         pixels += ids.size
-        masks.write_mask(path, refined, palette)
+        write_mask(path, refined, palette)
     return count, changed / max(pixels, 1)
 
 

@@ -121,7 +121,7 @@ def page_clip(sequence, pictures, folders, scores):
     Raises:
         InputError: a true mask whose frame is missing.
     """
-    from osmn_recurrent.datasets.clips import read_frame
+    from osmn_recurrent.media.pictures import read_frame
     from osmn_recurrent.metrics.frames import read_values
     from osmn_recurrent.reports import html
 

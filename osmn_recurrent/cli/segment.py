@@ -220,8 +220,8 @@ def write_overlay(clip, outcome, path):
     """
     from tqdm import tqdm
 
-    from osmn_recurrent import masks
     from osmn_recurrent.inference import output
+    from osmn_recurrent.media.mask_files import read_mask
     from osmn_recurrent.reports.overlays import OverlayVideoWriter
 
     if path.exists() and not outcome.computed and not FLAGS.overwrite:
@@ -236,7 +236,7 @@ def write_overlay(clip, outcome, path):
             paths,
             strict=True,
         ):
-            writer.write(frame, masks.read_mask(mask))
+            writer.write(frame, read_mask(mask))
     return path
 
 
@@ -244,15 +244,15 @@ def write_others(clip, outcome, out):
     """Writes what --cutouts, --tracks and --sheet ask for; gives the paths."""
     from tqdm import tqdm
 
-    from osmn_recurrent import masks
     from osmn_recurrent.inference import output, writers
+    from osmn_recurrent.media.mask_files import read_mask
 
     paths, written = output.mask_files(clip, outcome.folder), []
     if FLAGS.cutouts:
         written.append(out / f"{clip.name}_cutouts")
         frames = tqdm(clip.frames(), total=len(clip), desc="cut-outs", unit="frame")
         for frame, path in zip(frames, paths, strict=True):
-            ids = masks.read_mask(path)
+            ids = read_mask(path)
             writers.write_cutout(written[-1] / path.name, frame, ids)
     if FLAGS.tracks:
         written.append(out / f"{clip.name}.json")
@@ -263,7 +263,7 @@ def write_others(clip, outcome, out):
 
         written.append(out / f"{clip.name}_sheet.png")
         frames = overlays.Lazy(len(clip), clip.frame)
-        ids = overlays.Lazy(len(clip), lambda index: masks.read_mask(paths[index]))
+        ids = overlays.Lazy(len(clip), lambda index: read_mask(paths[index]))
         overlays.contact_sheet(written[-1], [(clip.name, frames, ids)])
     return written
 
@@ -272,9 +272,9 @@ def follow_camera(loop, options):
     """Segments what a camera sees, until Ctrl-C or its end."""
     from tqdm import tqdm
 
-    from osmn_recurrent import masks
     from osmn_recurrent.datasets.video_files import camera_frames
     from osmn_recurrent.inference import output
+    from osmn_recurrent.media.mask_files import read_mask_with_palette
 
     number = FLAGS.video.removeprefix("camera:")
     if not number.isdigit() or len(FLAGS.mask) != 1:
@@ -282,7 +282,7 @@ def follow_camera(loop, options):
             f"--video={FLAGS.video} --mask={','.join(FLAGS.mask)}: expected "
             "camera:0 (or another number) and one mask, of its first frame."
         )
-    ids, palette = masks.read_mask_with_palette(FLAGS.mask[0])
+    ids, palette = read_mask_with_palette(FLAGS.mask[0])
     files.check_output(FLAGS.out, folder=True)
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     segmenter = tuning.make_segmenter(model, None, None, loop)

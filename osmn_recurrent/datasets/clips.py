@@ -1,104 +1,18 @@
 """The shared type of all data sets: a clip, read one frame at a time."""
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import pathlib
-import re
 
-import cv2
 import numpy as np
 
 from osmn_recurrent import masks
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.image_files import image_size, open_image
-
-_JPEG_END = b"\xff\xd9"
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-
-
-def read_frame(path, content=None):
-    """Reads a picture as (H, W, 3) uint8 RGB.
-
-    Args:
-        path: the file; a mere name, for messages, if there is content.
-        content: bytes of the encoded picture, or None.
-
-    Raises:
-        InputError: the file is missing, truncated, no picture, too large, or
-            has more than 8 bits per channel.
-    """
-    with open_image(path, content, "frame") as image:
-        if image.mode[0] not in "IF":
-            if content is None and image.format == "JPEG":
-                content = pathlib.Path(path).read_bytes()
-            return _pixels(image, content)
-    # Pillow would clip its values, not scale them.
-    raise InputError(
-        f"frame {path} has more than 8 bits per channel; save it as an 8-bit picture."
-    )
-
-
-def file_digest(path):
-    """First 16 hexadecimal digits of a file's SHA-256.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
-
-
-def _pixels(image, content):
-    """RGB of an opened picture; `content` is its file.
-
-    OpenCV decodes colour JPEGs to the same pixels in two thirds of Pillow's
-    time. It does not tell a truncated file from a whole one, so that files
-    without an end marker are left to Pillow.
-    """
-    if image.format == "JPEG" and image.mode == "RGB" and content[-2:] == _JPEG_END:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        frame = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-        if frame is not None:
-            return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, frame)
-    return np.array(image.convert("RGB"))
-
-
-def picture_paths(folder, suffixes=FRAME_SUFFIXES):
-    """Picture files of a folder in natural order: frame2 before frame10.
-
-    Hidden files (temporary ones, those of macOS) and other kinds of file are
-    left out.
-
-    Args:
-        folder: an existing folder.
-        suffixes: lower-case file endings.
-
-    Returns:
-        list of `pathlib.Path`, empty if there is none.
-
-    Raises:
-        InputError: two files that differ only in their ending, so that a
-            mask could belong to either.
-    """
-    paths = [
-        path
-        for path in pathlib.Path(folder).iterdir()
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    ]
-    paths.sort(key=lambda path: (_natural_key(path.stem), path.name))
-    by_stem = {}
-    for path in paths:
-        other = by_stem.setdefault(path.stem, path)
-        if other is not path:
-            raise InputError(
-                f"{folder} holds both {other.name} and {path.name}; keep one "
-                "picture per frame there, and masks in a folder of their own."
-            )
-    return paths
+from osmn_recurrent.image_files import image_size
+from osmn_recurrent.media.mask_files import MaskFiles
+from osmn_recurrent.media.pictures import file_digest, read_frame
 
 
 def sizes_digest(clips):
@@ -148,14 +62,6 @@ def pieces_of(clip, length):
     return found
 
 
-def _natural_key(stem):
-    # re.split puts text at even and digits at odd places, so that keys of
-    # different files compare text with text and number with number.
-    parts = re.split(r"(\d+)", stem)
-    parts[1::2] = map(int, parts[1::2])
-    return parts
-
-
 def masks_by_frame(mask_paths, frame_names, clip):
     """Assigns mask files to the frames whose names they bear.
 
@@ -198,15 +104,18 @@ class Clip:
     Attributes:
         name: the clip's name (a DAVIS sequence, a folder, a video file).
         frame_paths: one picture file per frame, in order.
-        mask_paths: `{frame index: mask file}`; at least the first frame's
-            for segmentation, every frame's for training and scoring.
+        mask_paths: `{frame index: mask file}`; for segmentation those of the
+            frames in which objects appear, for training and scoring every frame's.
         binary: DAVIS 2016 rule: every non-zero pixel is object 1.
+        layered: whether masks bring objects one after the other, so that several
+            of 0 and 255 are several objects, see `MaskFiles`.
     """
 
     name: str
     frame_paths: tuple
     mask_paths: dict
     binary: bool = False
+    layered: bool = False
 
     def __len__(self):
         return len(self.frame_paths)
@@ -243,25 +152,30 @@ class Clip:
             yield self.frame(index)
 
     def mask(self, index):
-        """Mask of frame `index`, (H, W) uint8 object ids, or None."""
+        """Mask of frame `index`, (H, W) uint8 object ids, or None.
+
+        A mask of another size and the frame's proportions is resized to it.
+        """
         if index not in self.mask_paths:
             return None
-        ids = masks.read_mask(self.mask_paths[index])
+        ids = self._mask_files.read(self.mask_paths[index], self.size)
         return (ids > 0).astype(np.uint8) if self.binary else ids
 
+    @functools.cached_property
+    def _mask_files(self):
+        ordered = [self.mask_paths[index] for index in sorted(self.mask_paths)]
+        every = len(ordered) == len(self) and len(self) > 2
+        return MaskFiles(ordered, self.layered, all_frames=every)
+
     def palette(self):
-        """The palette of the clip's first mask file (768 ints)."""
-        if not self.mask_paths:
-            return masks.davis_palette()
-        first = self.mask_paths[min(self.mask_paths)]
-        return masks.read_mask_with_palette(first)[1]
+        """Colours of the objects: the palette of the first mask file (768 ints)."""
+        return self._mask_files.palette() if self.mask_paths else masks.davis_palette()
 
     def check(self):
         """Refuses, before work starts, a clip that cannot be segmented.
 
         Looks at the headers of all pictures and reads all masks: they must
-        exist, be readable and have one size, and the first mask must hold
-        an object.
+        exist, be readable and have one size, and some mask must hold an object.
 
         Raises:
             InputError: naming the file, what was found and expected.
@@ -271,19 +185,21 @@ class Clip:
         if not self.mask_paths:
             raise InputError(
                 f"clip {self.name} has no mask; give at least the one of the "
-                "frame in which its objects first appear."
+                "frame in which its first object appears."
             )
         size = self.size
         for path in self.frame_paths:
             self._check_size(path, self._picture_size(path), size)
+        shown = False
         for index in sorted(self.mask_paths):
-            path, ids = self.mask_paths[index], self.mask(index)
-            self._check_size(path, ids.shape, size)
-            if index == min(self.mask_paths) and not masks.object_ids(ids):
-                raise InputError(
-                    f"{path} is empty: no object to follow; mark the objects "
-                    "in it with ids from 1 on."
-                )
+            ids = self.mask(index)
+            self._check_size(self.mask_paths[index], ids.shape, size)
+            shown = shown or bool(masks.object_ids(ids))
+        if not shown:
+            raise InputError(
+                f"{self.mask_paths[min(self.mask_paths)]} is empty: no object to "
+                "follow; mark the objects in it with ids from 1 on."
+            )
 
     def _picture_size(self, path):
         return image_size(path)

@@ -16,7 +16,6 @@ import numpy as np
 from pycocotools import mask as run_lengths
 
 from osmn_recurrent import names
-from osmn_recurrent.datasets.clips import read_frame
 from osmn_recurrent.datasets.coco_annotations import (
     PictureFolder,
     code_of,
@@ -25,6 +24,7 @@ from osmn_recurrent.datasets.coco_annotations import (
 )
 from osmn_recurrent.datasets.index_files import stored_arrays
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media.pictures import read_frame
 
 MIN_COVER = 0.03
 """Share of its picture that an object must cover (OSMN section 3.5)."""

@@ -12,9 +12,10 @@ are 0/255. A resolution is any folder under JPEGImages: "480p", "240p",
 import pathlib
 
 from osmn_recurrent import names
-from osmn_recurrent.datasets.clips import Clip, masks_by_frame, picture_paths
+from osmn_recurrent.datasets.clips import Clip, masks_by_frame
 from osmn_recurrent.datasets.ground_truth import Sequence
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media.pictures import picture_paths
 from osmn_recurrent.text_files import read_text
 
 LISTS = pathlib.Path(__file__).parent / "lists"

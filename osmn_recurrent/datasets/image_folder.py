@@ -13,8 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from osmn_recurrent import masks, names, text_files
-from osmn_recurrent.datasets.clips import read_frame
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media.mask_files import read_mask
+from osmn_recurrent.media.pictures import read_frame
 
 MIN_COVER = 0.01
 """Smallest share of its picture that an object covers to be asked for."""
@@ -69,7 +70,7 @@ class ImageFolder:
         for needed in (path, self._picture_path(name)):
             if not needed.is_file():
                 raise InputError(f"{needed}: no such file; {name} is in the list.")
-        ids = masks.read_mask(path)
+        ids = read_mask(path)
         return np.where(ids == masks.VOID, np.uint8(0), ids)
 
     def _picture_path(self, name):

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from osmn_recurrent.datasets import sprites as drawing
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.files import scratch_folder, write_json, write_text
-from osmn_recurrent.masks import write_mask
+from osmn_recurrent.media.mask_files import write_mask
 from osmn_recurrent.run_folder import hold
 from osmn_recurrent.text_files import read_json
 

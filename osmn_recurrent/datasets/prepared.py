@@ -15,11 +15,12 @@ import struct
 import numpy as np
 
 from osmn_recurrent import names
-from osmn_recurrent.datasets.clips import Clip, read_frame
+from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.datasets.index_files import stored_arrays
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import open_image
 from osmn_recurrent.masks import davis_palette
+from osmn_recurrent.media.pictures import read_frame
 
 _HEADER, _FOOTER = 12, 4  # bytes of a TFRecord around its content
 

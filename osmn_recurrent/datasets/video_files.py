@@ -1,20 +1,17 @@
-"""A video of one's own: frames or a video file, and the first mask."""
+"""A video of one's own: frames or a video file, and the masks of its objects."""
 
 import dataclasses
 import pathlib
 import warnings
 
 import cv2
-from tqdm import tqdm
 
-from osmn_recurrent.datasets.clips import (
-    FRAME_SUFFIXES,
-    Clip,
-    file_digest,
-    masks_by_frame,
-    picture_paths,
-)
-from osmn_recurrent.errors import InputError
+from osmn_recurrent import masks as index_masks
+from osmn_recurrent.datasets.clips import Clip, masks_by_frame
+from osmn_recurrent.errors import InputError, InputNote
+from osmn_recurrent.media.mask_files import MASK_SUFFIXES
+from osmn_recurrent.media.pictures import FRAME_SUFFIXES, file_digest, picture_paths
+from osmn_recurrent.media.videos import VideoFile, open_video
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 """Folder of the clip that comes with the package."""
@@ -28,15 +25,16 @@ def open_clip(video, masks):
 
     Args:
         video: a folder of pictures, taken in natural order of their names,
-            or a video file that OpenCV can decode (mp4, avi, mov, webm ...),
+            or a video file that FFmpeg can decode (mp4, avi, mov, webm ...),
             whose frames are named 00000, 00001, ... A video file is decoded
-            once here, to count its frames, and again each time it is read;
-            one frame at a time is in memory. If it ends before the number
-            of frames that its header states, a `UserWarning` says so and
-            the frames that decode are the clip.
-        masks: one mask PNG, which belongs to the first frame; or a list or a
-            folder of PNGs, each named like its frame. A list of one is taken
-            as one mask.
+            once here, to count its frames and to note their times, and again
+            each time it is read; one frame at a time is in memory. Frames that
+            cannot be decoded are left out, and an `InputNote` says so.
+        masks: one mask file (see `media.mask_files.read_mask`), which belongs to
+            the first frame; or a list or a folder of them, each named like its
+            frame, where objects appear later. A list of one is taken as one
+            mask. The first frame need not have one: until the first mask nothing
+            is followed.
 
     Returns:
         `Clip`, or `VideoFileClip` for a video file. `check()` compares the
@@ -58,7 +56,34 @@ def open_clip(video, masks):
     else:
         clip = _open_video_file(video)
     found = _masks_of(masks, clip.frame_names, video)
-    return dataclasses.replace(clip, mask_paths=found)
+    return dataclasses.replace(clip, mask_paths=found, layered=True)
+
+
+def note_idle_masks(clip):
+    """Says which masks of a clip bring no new object, by an `InputNote`.
+
+    Of a later mask only objects are taken that are not followed yet, so that one
+    with known ids alone has no effect.
+
+    Args:
+        clip: a `Clip` of `open_clip`, checked.
+    """
+    known, idle = set(), []
+    for index in sorted(clip.mask_paths):
+        ids = set(index_masks.object_ids(clip.mask(index)))
+        if known and not ids - known:
+            idle.append(clip.mask_paths[index])
+        known |= ids
+    if idle:
+        which = f"mask {idle[0]} brings"
+        if len(idle) > 1:
+            which = f"{len(idle)} masks, the first is {idle[0]}, bring"
+        warnings.warn(
+            f"{which} no new object and {'are' if len(idle) > 1 else 'is'} not used: "
+            "an object is followed from the first mask that shows its id.",
+            InputNote,
+            stacklevel=2,
+        )
 
 
 def example_clip():
@@ -88,35 +113,31 @@ class VideoFileClip(Clip):
     with `frames`. There are no `frame_paths`.
 
     Attributes:
-        video_path: the file.
-        frame_count: number of frames that decode.
-        frame_size: (height, width) after the rotation the file asks for.
+        video: the file, its frames' size and their times.
     """
 
-    video_path: pathlib.Path = None
-    frame_count: int = 0
-    frame_size: tuple = (0, 0)
+    video: VideoFile = None
 
     def __len__(self):
-        return self.frame_count
+        return len(self.video)
 
     @property
     def frame_names(self):
         """ "00000", "00001", ... as DAVIS names its frames."""
-        return tuple(f"{index:05d}" for index in range(self.frame_count))
+        return tuple(f"{index:05d}" for index in range(len(self)))
 
     @property
     def size(self):
         """(height, width) of the frames."""
-        return self.frame_size
+        return self.video.size
 
     def input_files(self):
         """The video file."""
-        return (self.video_path,)
+        return (self.video.path,)
 
     def frame_digests(self):
         """That of the file for every frame, see `Clip.frame_digests`."""
-        return (file_digest(self.video_path),) * len(self)
+        return (file_digest(self.video.path),) * len(self)
 
     def frame(self, index):
         """Frame `index` as (H, W, 3) uint8 RGB."""
@@ -130,68 +151,16 @@ class VideoFileClip(Clip):
         Raises:
             InputError: the file has changed since the clip was opened.
         """
-        capture = _capture(self.video_path)
-        try:
-            for index in range(len(self)):
-                if not capture.grab():
-                    raise InputError(
-                        f"{self.video_path} now ends after {index} of "
-                        f"{len(self)} frames; it must not change while it is "
-                        "read."
-                    )
-                if index >= start:
-                    yield cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB)
-        finally:
-            capture.release()
+        return self.video.frames(start)
 
 
 def _open_video_file(path):
-    if not path.exists():
-        raise InputError(f"{path}: no such video file or folder of frames.")
-    if path.suffix.lower() in FRAME_SUFFIXES:
+    if path.suffix.lower() in FRAME_SUFFIXES and path.exists():
         raise InputError(
             f"{path} is a single picture; give the folder that holds the "
             "frames, or a video file."
         )
-    capture = _capture(path)
-    stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    # Containers may state no length, or a nonsensical one.
-    total = stated if stated > 0 else None
-    count, size = 0, None
-    with tqdm(
-        total=total, desc=f"counting frames of {path.name}", unit="frame", leave=False
-    ) as progress:
-        while capture.grab():
-            if size is None:
-                size = capture.retrieve()[1].shape[:2]
-            count += 1
-            progress.update()
-    capture.release()
-    if count == 0:
-        raise InputError(
-            f"{path}: no frame can be decoded; re-encode it, or give a folder "
-            "of frames."
-        )
-    if count < stated:
-        warnings.warn(
-            f"{path} states {stated} frames but only {count} can be decoded "
-            "(is it cut off or damaged?); the clip is made of those.",
-            stacklevel=3,
-        )
-    return VideoFileClip(
-        path.stem, (), {}, video_path=path, frame_count=count, frame_size=size
-    )
-
-
-def _capture(path):
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise InputError(
-            f"{path} cannot be opened as a video; expected a format that "
-            "OpenCV decodes (mp4, avi, mov, webm ...), re-encode it or give a "
-            "folder of frames."
-        )
-    return capture
+    return VideoFileClip(path.stem, (), {}, video=open_video(path))
 
 
 def _masks_of(masks, frame_names, video):
@@ -199,13 +168,7 @@ def _masks_of(masks, frame_names, video):
     if isinstance(masks, (str, pathlib.Path)):
         masks = pathlib.Path(masks)
         if masks.is_dir():
-            paths = picture_paths(masks, (".png",))
-            if not paths:
-                raise InputError(
-                    f"{masks} holds no PNG; expected masks named like their "
-                    f"frames, such as {frame_names[0]}.png."
-                )
-            return masks_by_frame(paths, frame_names, video)
+            return masks_by_frame(_masks_in(masks, frame_names), frame_names, video)
         masks = [masks]
     paths = [pathlib.Path(path) for path in masks]
     for path in paths:
@@ -220,6 +183,18 @@ def _masks_of(masks, frame_names, video):
             "it, or give the folder that holds it to use it for its own frame."
         )
     return {0: paths[0]}
+
+
+def _masks_in(folder, frame_names):
+    """The mask files of a folder: its PNGs, or else those of another kind."""
+    for suffixes in ((".png",), MASK_SUFFIXES):
+        paths = picture_paths(folder, suffixes)
+        if paths:
+            return paths
+    raise InputError(
+        f"{folder} holds no masks; expected pictures named like their frames, such as "
+        f"{frame_names[0]}.png."
+    )
 
 
 def camera_frames(number):

@@ -27,13 +27,12 @@ import numpy as np
 from PIL import Image
 
 from osmn_recurrent import masks, names
-from osmn_recurrent.datasets.clips import (
-    Clip,
-    picture_paths,
-)
+from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.datasets.ground_truth import Sequence
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import open_image
+from osmn_recurrent.media.mask_files import read_mask
+from osmn_recurrent.media.pictures import picture_paths
 from osmn_recurrent.text_files import read_text
 
 _FOLDERS = (("Labels", "Images"), ("Annotations", "JPEGImages"))
@@ -194,7 +193,7 @@ def read_label(path):
     """
     path = pathlib.Path(path)
     if path.suffix.lower() == ".png":
-        return (masks.read_mask(path) > 0).astype(np.uint8)
+        return (read_mask(path) > 0).astype(np.uint8)
     with open_image(path, kind="mask") as image:
         grey = np.asarray(image.convert("L"))
     return (grey > _JPEG_THRESHOLD).astype(np.uint8)

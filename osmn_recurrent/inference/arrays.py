@@ -24,20 +24,47 @@ def checked_frame(frame):
 def checked_mask(mask, frame):
     """`mask` as (H, W) uint8 ids, void (255) turned into background.
 
+    Args:
+        mask: (H, W) or (H, W, 1): integers, bool, or floats that are whole
+            numbers. One of 0 and 255 alone is one object, id 1, as in a file.
+        frame: (H, W, 3), already checked.
+
     Raises:
         InputError: not the size of `frame`, or values that are no ids.
     """
     mask = np.asarray(mask)
+    if mask.ndim == 3 and mask.shape[2] == 1:
+        mask = mask[..., 0]
     if mask.shape != frame.shape[:2]:
         raise InputError(
             f"a mask has the shape {mask.shape} and its frame "
-            f"{frame.shape[:2]}; resize one of them, masks by nearest "
-            "neighbour."
+            f"{frame.shape[:2]}; give ids of shape (height, width) and the frame's "
+            "size, masks are resized by nearest neighbour."
         )
-    numbers = mask.dtype.kind in "bui"
-    if not numbers or mask.min() < 0 or mask.max() > masks.VOID:
+    if mask.dtype.kind == "f":
+        mask = _whole_numbers(mask)
+    if mask.dtype.kind not in "bui":
         raise InputError(
-            f"a mask is {mask.dtype} with values outside of 0 to 255, expected "
-            "object ids in uint8."
+            f"a mask is {mask.dtype}, expected object ids in uint8 (0 to 254) or bool."
         )
+    if mask.min() < 0 or mask.max() > masks.VOID:
+        raise InputError(
+            f"a mask holds values from {mask.min()} to {mask.max()}, expected object "
+            "ids in uint8 (0 to 254)."
+        )
+    if mask.max() == masks.VOID and not ((mask > 0) & (mask < masks.VOID)).any():
+        return (mask > 0).astype(np.uint8)
     return np.where(mask == masks.VOID, 0, mask).astype(np.uint8)
+
+
+def _whole_numbers(mask):
+    """Floats that are ids as integers."""
+    if not np.isfinite(mask).all():
+        raise InputError("a mask holds NaN or infinite values, expected object ids.")
+    if (mask != np.floor(mask)).any():
+        raise InputError(
+            f"a mask is {mask.dtype} with fractions ({mask.min():g} to "
+            f"{mask.max():g}), expected object ids; cut a soft mask at half first: "
+            "mask > 0.5."
+        )
+    return mask.clip(-1, masks.VOID + 1).astype(np.int64)

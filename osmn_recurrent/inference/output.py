@@ -11,9 +11,10 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from osmn_recurrent import files, masks
+from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import threads
+from osmn_recurrent.media.mask_files import read_mask, write_mask
 from osmn_recurrent.run_folder import RunFolder, hold
 
 RUN_FILE = "run.json"
@@ -64,11 +65,12 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
 
     Args:
         segmenter: `VideoSegmenter`.
-        clip: `Clip` with a mask for its first frame.
+        clip: `Clip` with a mask for the frame in which its first object appears;
+            masks of the frames before are empty.
         folder: where the masks go, made if missing.
         overwrite: replace masks that are there instead of going on.
-        later_masks: whether masks of later frames bring new objects; False
-            uses the first frame's alone.
+        later_masks: whether later masks bring new objects; False uses the first
+            mask alone.
 
     Returns:
         `Outcome`.
@@ -135,7 +137,7 @@ def segment_stream(segmenter, frames, first_mask, folder, palette=None):
         )
     with hold(folder), threads.Behind() as writer:
         for index, ids in enumerate(segmenter.segment(frames, first_mask)):
-            writer.put(masks.write_mask, folder / f"{index:05d}.png", ids, palette)
+            writer.put(write_mask, folder / f"{index:05d}.png", ids, palette)
             yield ids
 
 
@@ -152,7 +154,7 @@ def count_done(paths):
 def _identity(clip, later_masks):
     """What tells this clip from another, but for its frames' contents."""
     digest = hashlib.sha256(json.dumps(clip.frame_names).encode())
-    given = sorted(clip.mask_paths) if later_masks else [0]
+    given = sorted(clip.mask_paths) if later_masks else [min(clip.mask_paths)]
     for index in given:
         digest.update(np.ascontiguousarray(clip.mask(index)))
     return {
@@ -184,6 +186,7 @@ def _refuse_other_frames(clip, run, stored, digests, done):
 def _write_masks(segmenter, clip, paths, later_masks):
     """Goes through the clip; fields of `Outcome` but the folder."""
     done, palette, objects = count_done(paths), clip.palette(), set()
+    first = min(clip.mask_paths)
     seconds = collections.deque(maxlen=TIMED)
     try:
         with (
@@ -193,20 +196,20 @@ def _write_masks(segmenter, clip, paths, later_masks):
         ):
             before = time.perf_counter()
             for index, frame in enumerate(frames):
-                mask = clip.mask(index) if later_masks or index == 0 else None
+                mask = clip.mask(index) if later_masks or index == first else None
                 started = time.perf_counter()
                 if index == 0:
                     ids = segmenter.start(frame, mask)
                 elif index < done:
-                    segmenter.replay(frame, masks.read_mask(paths[index]), mask)
+                    segmenter.replay(frame, read_mask(paths[index]), mask)
                 else:
                     ids = segmenter.step(frame, mask)
                 stepped = time.perf_counter()
                 objects.update(segmenter.objects)
                 if index >= done:
-                    writer.put(masks.write_mask, paths[index], ids, palette)
+                    writer.put(write_mask, paths[index], ids, palette)
                 now = time.perf_counter()
-                if index >= max(done, 1) + WARM_UP:
+                if index >= max(done, first + 1) + WARM_UP:
                     seconds.append((now - before, stepped - started))
                 before = now
                 progress.update()

@@ -40,7 +40,7 @@ class VideoSegmenter:
 
     or live:
 
-        ids = segmenter.start(frame, mask)     # (H, W) uint8
+        ids = segmenter.start(frame, mask)     # (H, W) uint8; no mask: no object yet
         ids = segmenter.step(frame)            # every further frame
         ids = segmenter.step(frame, mask)      # a frame that brings objects
         ids = segmenter.add(frame, mask)       # new objects, last frame
@@ -163,44 +163,49 @@ class VideoSegmenter:
 
         Args:
             frames: iterable of (H, W, 3) uint8 RGB.
-            first_mask: (H, W) uint8 ids of the first frame, see `start`.
+            first_mask: (H, W) uint8 ids of the first frame, see `start`; or None
+                where the first object appears later.
             later_masks: `{frame index: (H, W) uint8 ids}`, see `step`.
 
         Yields:
             (H, W) uint8 ids, one map per frame; the first is `first_mask`.
 
         Raises:
-            InputError: as `start` and `step` do.
+            InputError: as `start` and `step` do; also if no mask is given.
         """
         video, later_masks = copy.copy(self), later_masks or {}
+        empty = first_mask is None or not np.any(first_mask)
+        if empty and not any(np.any(mask) for mask in later_masks.values()):
+            raise InputError(
+                "the first frame's mask is empty and there is no later one, expected "
+                "at least one object (pixels from 1 to 254)."
+            )
         for index, frame in enumerate(frames):
             if index == 0:
                 yield video.start(frame, first_mask)
             else:
                 yield video.step(frame, later_masks.get(index))
 
-    def start(self, frame, mask):
+    def start(self, frame, mask=None):
         """Begins a video; what was followed before is forgotten.
 
         Args:
             frame: (H, W, 3) uint8 RGB.
             mask: (H, W) uint8 (or integers, or bool for one object): ids 1
-                to 254. 255, "void" in DAVIS, counts as background.
+                to 254. 255, "void" in DAVIS, counts as background, but a mask of
+                0 and 255 alone is one object. None or an empty one where the
+                first object appears later (`step`, `add`).
 
         Returns:
             (H, W) uint8 ids of this frame: `mask` without void.
 
         Raises:
-            InputError: arrays of another kind or size, or an empty mask.
+            InputError: arrays of another kind or size.
         """
         frame = checked_frame(frame)
+        if mask is None:
+            mask = np.zeros(frame.shape[:2], np.uint8)
         mask = checked_mask(mask, frame)
-        if not masks.object_ids(mask):
-            raise InputError(
-                "the first frame's mask is empty, expected at least one object "
-                "(pixels from 1 to 254); start with the first frame in which "
-                "there is one."
-            )
         self._forget_objects()
         self._ids = tf.zeros(mask.shape, tf.uint8)
         return self.add(frame, mask)

@@ -10,6 +10,7 @@ from pycocotools import mask as rle
 from osmn_recurrent import files, masks
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import open_image
+from osmn_recurrent.media.mask_files import read_mask
 
 
 def cutout(frame, ids):
@@ -52,7 +53,7 @@ def tracks(name, paths, file_names=None):
     """
     found, size = {}, None
     for index, path in enumerate(paths):
-        ids = masks.read_mask(path)
+        ids = read_mask(path)
         size = ids.shape
         for object_id in masks.object_ids(ids):
             code = rle.encode(np.asfortranarray(ids == object_id, np.uint8))

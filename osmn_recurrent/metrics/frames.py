@@ -5,6 +5,7 @@ import numpy as np
 from osmn_recurrent import masks
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import open_image
+from osmn_recurrent.media.mask_files import read_mask
 from osmn_recurrent.metrics.boundary import (
     contour_accuracy,
     crop_to_objects,
@@ -36,7 +37,7 @@ def read_values(path):
                 return np.asarray(image, np.uint8)
     except (OSError, InputError):
         pass
-    return masks.read_mask(path)  # says what is wrong with it
+    return read_mask(path)  # says what is wrong with it
 
 
 def is_binary(values):

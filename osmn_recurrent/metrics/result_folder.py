@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from osmn_recurrent.datasets.clips import picture_paths
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import image_size
+from osmn_recurrent.media.pictures import picture_paths
 from osmn_recurrent.metrics.frames import (
     is_binary,
     read_values,

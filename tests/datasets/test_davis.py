@@ -11,6 +11,7 @@ from osmn_recurrent.datasets.davis import (
     sequence_names,
 )
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media.mask_files import write_mask
 
 SHAPE = (12, 16)
 
@@ -37,7 +38,7 @@ def davis(tmp_path):
             grey = np.full((*SHAPE, 3), 30 * t, np.uint8)
             Image.fromarray(grey).save(frames / f"{t:05d}.jpg")
             mask = tmp_path / "Annotations" / "480p" / name / f"{t:05d}.png"
-            masks.write_mask(mask, ids_of(t))
+            write_mask(mask, ids_of(t))
     write_list(tmp_path, 2017, "val", "pigs\nbear\n")
     return tmp_path
 
@@ -143,7 +144,7 @@ def test_sequences_without_frames_masks_or_first_mask_are_refused(davis):
 
 
 def test_a_mask_of_no_frame_is_refused(davis):
-    masks.write_mask(davis / "Annotations/480p/pigs/00005.png", ids_of(0))
+    write_mask(davis / "Annotations/480p/pigs/00005.png", ids_of(0))
     with pytest.raises(InputError, match=r"no frame of .*pigs \(00005.png\)"):
         davis_clips(davis)
 

@@ -7,7 +7,6 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from osmn_recurrent import masks
 from osmn_recurrent.datasets.coco import CocoObjects
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.prepared import PreparedImages, prepared_clips
@@ -17,6 +16,7 @@ from osmn_recurrent.datasets.tfds_builders.prepared_davis import (
     davis_folder_config,
 )
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media.mask_files import write_mask
 from osmn_recurrent.training.image_samples import ImageSamples
 from osmn_recurrent.training.samples import STAGE_1, ClipSamples, SampleSettings
 
@@ -44,7 +44,7 @@ def write_davis(folder, year=2017, binary=False):
                 ids[25:35, 30:50] = 0 if binary else 3
                 ids[0, 0] = 0 if binary else 255
                 path = folder / "Annotations" / "480p" / name / f"{t:05d}.png"
-                masks.write_mask(path, ids * (255 if binary else 1))
+                write_mask(path, ids * (255 if binary else 1))
     lists = folder / "ImageSets" / str(year)
     lists.mkdir(parents=True)
     (lists / "train.txt").write_text("walk\nadder\n")

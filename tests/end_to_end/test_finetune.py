@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osmn_recurrent import masks, programs
+from osmn_recurrent import programs
 from osmn_recurrent.cli import finetune, refine
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
+from osmn_recurrent.media.mask_files import read_mask, read_mask_with_palette
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +45,16 @@ def test_tuning_going_on_and_refusing(data, random_weights, tmp_path, capsys):
     for name in names:
         paths = sorted((out / "masks" / name).glob("*.png"))
         assert len(paths) == 4
-        truth = masks.read_mask(data / "Annotations" / "480p" / name / paths[0].name)
-        assert np.array_equal(masks.read_mask(paths[0]), truth)
+        truth = read_mask(data / "Annotations" / "480p" / name / paths[0].name)
+        assert np.array_equal(read_mask(paths[0]), truth)
     # Broken off in the second sequence, after its tuning.
     (out / "sequences" / "val-001.json").unlink()
     last = sorted((out / "masks" / "val-001").glob("*.png"))[-1]
-    kept = masks.read_mask(last)
+    kept = read_mask(last)
     last.unlink()
     assert run(finetune, *flags, "--finetune_steps=3") == 0
     assert "fine-tuning" not in capsys.readouterr().err
-    assert np.array_equal(masks.read_mask(last), kept)
+    assert np.array_equal(read_mask(last), kept)
     again = json.loads((out / "sequences" / "val-001.json").read_text())
     assert again["J after"] == rows["val-001"]["J after"]
     assert not (out / "tuned" / "val-001_1.keras").exists()
@@ -92,8 +93,8 @@ def test_refine_a_folder(data, tmp_path, capsys):
     for name in ("train-000", "val-000", "val-001"):
         first, second = sorted((results / name).glob("*.png"))[:2]
         assert (out / name / first.name).read_bytes() == first.read_bytes()
-        palette = masks.read_mask_with_palette(second)[1]
-        assert masks.read_mask_with_palette(out / name / second.name)[1] == palette
+        palette = read_mask_with_palette(second)[1]
+        assert read_mask_with_palette(out / name / second.name)[1] == palette
     # Going on after a break gives the same.
     gone = out / "val-000" / second.name
     gone.unlink()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
-from osmn_recurrent import masks, programs
+from osmn_recurrent import programs
 from osmn_recurrent.cli import benchmark as program
+from osmn_recurrent.media.mask_files import read_mask
 from osmn_recurrent.metrics import davis
 
 CLIPS = {
@@ -81,7 +82,7 @@ def test_networks_and_masks_in_one_table(benchmark, random_weights, tmp_path):
     }
     for row in ("OSMN", "Re"):
         predicted[row] = {
-            name: [masks.read_mask(out / row / name / f"{t:05d}.png") for t in range(6)]
+            name: [read_mask(out / row / name / f"{t:05d}.png") for t in range(6)]
             for name in CLIPS
         }
     figures = {}
@@ -190,7 +191,7 @@ def test_objects_that_appear_later(benchmark, random_weights, tmp_path):
     code, _, _ = benchmark(weights=random_weights["osmn.keras"], **given)
     assert code == 0
     found = {
-        name: masks.read_mask(tmp_path / "out" / "OSMN" / "v" / f"{name}.png")
+        name: read_mask(tmp_path / "out" / "OSMN" / "v" / f"{name}.png")
         for name in names[1:]
     }
     assert [2 in ids for ids in found.values()][:2] == [False, False]

@@ -16,11 +16,16 @@ from osmn_recurrent.cli import segment as program
 from osmn_recurrent.datasets.video_files import open_clip
 from osmn_recurrent.inference import merging, segmenter
 from osmn_recurrent.inference.refinement import GuidedFilter, RefiningSegmenter
+from osmn_recurrent.media.mask_files import (
+    read_mask,
+    read_mask_with_palette,
+    write_mask,
+)
 from osmn_recurrent.models import presets
 
 
 def results(folder):
-    return [masks.read_mask(path) for path in sorted(folder.glob("*.png"))]
+    return [read_mask(path) for path in sorted(folder.glob("*.png"))]
 
 
 def test_masks_palette_and_summary(segment_program, boxes, random_weights):
@@ -36,13 +41,13 @@ def test_masks_palette_and_summary(segment_program, boxes, random_weights):
     assert lines[-1].startswith("next:    osmn segment --weights=")
     found = results(boxes / "out" / "boxes")
     assert len(found) == 6
-    given, palette = masks.read_mask_with_palette(
+    given, palette = read_mask_with_palette(
         boxes / "Annotations" / "boxes" / "00000.png"
     )
     assert np.array_equal(found[0], given)
     assert all(set(np.unique(ids)) <= {0, 1, 5, 200} for ids in found)
     assert 0.01 < np.mean(found[5] > 0) < 0.99
-    last = masks.read_mask_with_palette(boxes / "out" / "boxes" / "00005.png")
+    last = read_mask_with_palette(boxes / "out" / "boxes" / "00005.png")
     assert last[1] == palette
 
 
@@ -114,14 +119,14 @@ def test_objects_that_appear_later(segment_program, boxes, random_weights):
     """A folder of masks: new ids are followed from their frame on."""
     folder = boxes / "Annotations" / "some"
     for t, id_ in ((0, 1), (3, 200)):
-        ids = masks.read_mask(boxes / "Annotations" / "boxes" / f"{t:05d}.png")
-        masks.write_mask(folder / f"{t:05d}.png", np.where(ids == id_, id_, 0))
+        ids = read_mask(boxes / "Annotations" / "boxes" / f"{t:05d}.png")
+        write_mask(folder / f"{t:05d}.png", np.where(ids == id_, id_, 0))
     code, said, _ = segment_program(weights=random_weights["osmn.keras"], mask=folder)
     assert code == 0
     assert "2 objects" in said
     found = results(boxes / "out" / "boxes")
     assert all(200 not in ids for ids in found[:3])
-    given = masks.read_mask(folder / "00003.png")
+    given = read_mask(folder / "00003.png")
     assert np.array_equal(found[3] == 200, given == 200)
 
 
@@ -222,12 +227,12 @@ def test_own_video(segment_program, random_weights, test_data, tmp_path, clip):
     assert (code, errors) == (0, [])
     paths = sorted((tmp_path / "o" / clip).glob("*.png"))
     assert [p.stem for p in paths] == sorted(p.stem for p in video.iterdir())
-    given, palette = masks.read_mask_with_palette(mask)
-    found, own_palette = masks.read_mask_with_palette(paths[0])
+    given, palette = read_mask_with_palette(mask)
+    found, own_palette = read_mask_with_palette(paths[0])
     assert np.array_equal(found, np.where(given == 255, 0, given))
     assert own_palette == palette
     for path in paths:
-        assert set(np.unique(masks.read_mask(path))) <= {0, *masks.object_ids(given)}
+        assert set(np.unique(read_mask(path))) <= {0, *masks.object_ids(given)}
 
 
 def test_cutouts_tracks_and_sheet(segment_program, boxes, random_weights):
@@ -363,7 +368,7 @@ def test_refined_masks_are_those_of_the_refining_loop(
     expected = list(loop.segment(clip.frames(), clip.mask(0)))
     for name, ids in zip(clip.frame_names, expected, strict=True):
         path = boxes / "out" / "boxes" / f"{name}.png"
-        np.testing.assert_array_equal(masks.read_mask(path), ids)
+        np.testing.assert_array_equal(read_mask(path), ids)
     code, _, errors = segment_program(weights=weights)
     assert code == 2 and "refinement" in errors[0]
     code, _, errors = segment_program(

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from osmn_recurrent import masks
+from osmn_recurrent.media.mask_files import read_mask
 
 FIRST = "Annotations/boxes/00000.png"
 FRAMES = "JPEGImages/boxes"
@@ -21,7 +22,7 @@ def save(array, mode=None):
     """A way to spoil the first mask: put this picture in its place."""
 
     def spoil(boxes):
-        Image.fromarray(array(masks.read_mask(boxes / FIRST)), mode).save(boxes / FIRST)
+        Image.fromarray(array(read_mask(boxes / FIRST)), mode).save(boxes / FIRST)
 
     return spoil
 
@@ -118,7 +119,7 @@ def test_unreadable_frame_in_the_middle(segment_program, boxes, random_weights):
     assert_clear(errors[0], r"00003.jpg cannot be decoded .*3 masks before it are kept")
     kept = sorted(p.name for p in (boxes / "out" / "boxes").glob("*.png"))
     assert kept == ["00000.png", "00001.png", "00002.png"]
-    assert masks.object_ids(masks.read_mask(boxes / "out/boxes/00000.png")) == (
+    assert masks.object_ids(read_mask(boxes / "out/boxes/00000.png")) == (
         1,
         5,
         200,
@@ -134,7 +135,7 @@ def test_clip_of_one_frame_works(segment_program, boxes, random_weights):
     assert (code, errors) == (0, [])
     assert "boxes: 1 frame (1 new), 3 objects" in said
     assert np.array_equal(
-        masks.read_mask(boxes / "out/boxes/00000.png"), masks.read_mask(boxes / FIRST)
+        read_mask(boxes / "out/boxes/00000.png"), read_mask(boxes / FIRST)
     )
 
 

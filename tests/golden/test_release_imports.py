@@ -19,8 +19,9 @@ from checkpoints_tools import (
 from checkpoints_tools.release_names import FIXED, fixed_kernels
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from checkpoints_tools.weight_files import array_of
-from osmn_recurrent import masks, programs
+from osmn_recurrent import programs
 from osmn_recurrent.cli import convert_osmn
+from osmn_recurrent.media.mask_files import read_mask
 from osmn_recurrent.models.presets import build_model
 
 SMALL = "osmn_novisual_64x96_seed7"
@@ -89,7 +90,7 @@ def test_the_program_passes_the_release_s_probe(test_data, golden, tmp_path):
         **inputs(*released["logits"].shape[1:3], seed),
         logits=released["logits"],
         guide_frame=np.asarray(Image.open(frame).convert("RGB")),
-        guide_mask=masks.read_mask(mask),
+        guide_mask=read_mask(mask),
         guide_frame_as_visual_guide=made[f"{sequence}__1__854x480__visual_guide"],
     )
     for name in convert_osmn.FLAGS:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osmn_recurrent import guides, masks
-from osmn_recurrent.datasets.clips import read_frame
+from osmn_recurrent import guides
+from osmn_recurrent.media.mask_files import read_mask
+from osmn_recurrent.media.pictures import read_frame
 
 CASES = ("blackswan__1__854x480", "bmx-trees__31__854x480", "car-shadow__9__427x240")
 
@@ -21,7 +22,7 @@ def test_inputs_of_the_release(case, test_data, golden):
         return read_frame(data / f"JPEGImages/480p/{sequence}/{t:05d}.jpg")
 
     def mask(t):
-        return masks.read_mask(data / f"Annotations/480p/{sequence}/{t:05d}.png")
+        return read_mask(data / f"Annotations/480p/{sequence}/{t:05d}.png")
 
     visual = guides.visual_guide(frame(0), mask(0))
     error = np.abs(visual - made[f"{case}__visual_guide"])

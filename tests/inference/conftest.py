@@ -8,6 +8,7 @@ from PIL import Image
 from osmn_recurrent import guides, masks
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.inference.segmenter import VideoSegmenter
+from osmn_recurrent.media.mask_files import write_mask
 from osmn_recurrent.models import presets
 
 SIZE = (64, 96)
@@ -118,5 +119,5 @@ def clip(scene, tmp_path):
     mask_paths = {}
     for t, mask in given.items():
         mask_paths[t] = tmp_path / "masks" / f"{t:05d}.png"
-        masks.write_mask(mask_paths[t], mask, palette)
+        write_mask(mask_paths[t], mask, palette)
     return Clip("boxes", tuple(sorted(folder.iterdir())), mask_paths)

@@ -267,10 +267,13 @@ def test_bad_arrays(network, scene):
     with pytest.raises(InputError, match="call start"):
         segmenter.step(frames[0])
     cases = [
-        (frames[0], np.zeros_like(ids[0]), "mask is empty"),
-        (frames[0], ids[0, :50], "resize one of them"),
-        (frames[0], ids[0] * 1.0, "float64"),
-        (frames[0], ids[0].astype(int) * 2, "outside of 0 to 255"),
+        (frames[0], ids[0, :50], "resized by nearest"),
+        (frames[0], ids[0] * 0.5, "float64 with fractions .*cut a soft mask"),
+        (frames[0], ids[0] * np.nan, "NaN"),
+        (frames[0], ids[0].astype(int) * 2, "from 0 to 400, expected object ids"),
+        (frames[0], -ids[0].astype(int), "from -200 to 0, expected object ids"),
+        (frames[0], ids[0].astype(str), "<U3, expected object ids"),
+        (frames[0], frames[0], r"shape \(64, 96, 3\)"),
         (frames[0] / 255, ids[0], "expected uint8 RGB"),
         (frames[0, ..., 0], ids[0], "expected uint8 RGB"),
     ]
@@ -280,8 +283,48 @@ def test_bad_arrays(network, scene):
     segmenter.start(frames[0], ids[0])
     with pytest.raises(InputError, match="must have one size"):
         segmenter.step(frames[1, :50])
-    with pytest.raises(InputError, match="resize one of them"):
+    with pytest.raises(InputError, match="resized by nearest"):
         segmenter.step(frames[1], ids[1, :50])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda mask: mask.astype(np.float32),
+        lambda mask: mask > 0,
+        lambda mask: mask * np.uint8(255),
+        lambda mask: mask[..., None],
+        lambda mask: mask.astype(np.int64),
+    ],
+)
+def test_arrays_of_one_object(segmenters, scene, change):
+    frames, ids = scene
+    mask = (ids[0] == 5).astype(np.uint8)
+    found = segmenters("osmn").start(frames[0], change(mask))
+    np.testing.assert_array_equal(found, mask)
+
+
+@pytest.mark.parametrize("name", ["osmn", "reconvnet"])
+def test_the_first_object_may_appear_later(segmenters, scene, name):
+    """Until then masks are empty, from then on as if the video began there."""
+    frames, ids = scene
+    expected = list(segmenters(name).segment(frames[2:], ids[2]))
+    for first in (None, np.zeros_like(ids[0])):
+        found = list(segmenters(name).segment(frames, first, {2: ids[2]}))
+        assert not np.any(found[:2])
+        np.testing.assert_array_equal(found[2:], expected)
+    live = segmenters(name)
+    assert not live.start(frames[0]).any() and live.objects == ()
+    assert not live.step(frames[1]).any()
+    np.testing.assert_array_equal(live.step(frames[2], ids[2]), expected[0])
+    np.testing.assert_array_equal(live.step(frames[3]), expected[1])
+
+
+def test_a_video_without_any_object_is_refused(segmenters, scene):
+    frames, ids = scene
+    for first in (None, np.zeros_like(ids[0])):
+        with pytest.raises(InputError, match="mask is empty and there is no later"):
+            next(segmenters("osmn").segment(frames, first))
 
 
 def test_bad_settings(network):

@@ -11,6 +11,7 @@ from osmn_recurrent import masks
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import output, writers
+from osmn_recurrent.media.mask_files import read_mask, write_mask
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def mask_paths(scene, tmp_path):
     paths = []
     for t, ids in enumerate(scene[1]):
         paths.append(tmp_path / "results" / "boxes" / f"{t:05d}.png")
-        masks.write_mask(paths[-1], np.where((ids == 5) & (t > 3), 0, ids))
+        write_mask(paths[-1], np.where((ids == 5) & (t > 3), 0, ids))
     return paths
 
 
@@ -40,13 +41,13 @@ def test_cutouts(scene, tmp_path):
 def test_tracks_decode_to_the_masks(mask_paths):
     found = writers.tracks("boxes", mask_paths)
     (video,) = found["videos"]
-    height, width = masks.read_mask(mask_paths[0]).shape
+    height, width = read_mask(mask_paths[0]).shape
     assert (video["height"], video["width"], video["length"]) == (height, width, 6)
     assert video["file_names"] == [path.name for path in mask_paths]
     assert [each["id"] for each in found["annotations"]] == [1, 5, 200]
     for each in found["annotations"]:
         for t, code in enumerate(each["segmentations"]):
-            own = masks.read_mask(mask_paths[t]) == each["id"]
+            own = read_mask(mask_paths[t]) == each["id"]
             if not own.any():
                 assert each["id"] == 5
                 assert t > 3
@@ -85,7 +86,7 @@ def test_submissions(mask_paths, tmp_path, layout, first):
 def test_submissions_want_all_masks_and_palettes(mask_paths, tmp_path):
     results = mask_paths[0].parents[1]
     frames = {"boxes": [path.stem for path in mask_paths]}
-    Image.fromarray(masks.read_mask(mask_paths[2])).save(mask_paths[2])  # grey
+    Image.fromarray(read_mask(mask_paths[2])).save(mask_paths[2])  # grey
     with pytest.raises(InputError, match=r"00002.png is a PNG of mode L"):
         writers.write_submission(tmp_path / "a.zip", results, frames, "")
     mask_paths[2].unlink()
@@ -113,6 +114,6 @@ def test_a_stream_of_frames(segmenters, scene, tmp_path):
     paths = sorted(tmp_path.iterdir())
     assert [path.name for path in paths] == [f"{t:05d}.png" for t in range(4)]
     for path, each in zip(paths, expected, strict=True):
-        assert np.array_equal(masks.read_mask(path), each)
+        assert np.array_equal(read_mask(path), each)
     with pytest.raises(InputError, match="stream cannot go on"):
         next(output.segment_stream(segmenters("osmn"), endless(), ids[0], tmp_path))

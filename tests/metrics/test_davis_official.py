@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from osmn_recurrent import masks
 from osmn_recurrent.datasets import registry
+from osmn_recurrent.media.mask_files import read_mask
 from osmn_recurrent.metrics import davis
 from osmn_recurrent.metrics.result_folder import evaluate_folder
 
@@ -33,9 +33,7 @@ def test_several_objects_in_memory(test_data):
     for sequence in (data / "ImageSets/2017/val.txt").read_text().split():
         true = sorted((data / "Annotations/480p" / sequence).glob("*.png"))
         ours = sorted((data / "predicted" / sequence).glob("*.png"))
-        found = davis.evaluate_masks(
-            map(masks.read_mask, true), map(masks.read_mask, ours)
-        )
+        found = davis.evaluate_masks(map(read_mask, true), map(read_mask, ours))
         scores |= {f"{sequence}_{i}": each for i, each in found.items()}
     assert set(scores) == set(official["objects"])
     for name, each in scores.items():

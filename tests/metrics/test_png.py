@@ -93,10 +93,18 @@ def test_one_bit_masks_are_zero_and_one(tmp_path):
         np.testing.assert_array_equal(values, mask.astype(np.uint8))
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "I;16"])
-def test_pictures_that_are_no_masks_are_refused(tmp_path, mode):
-    Image.new(mode, (8, 6)).save(tmp_path / "mask.png")
-    with pytest.raises(InputError, match="object ids in 8 bits"):
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_masks_in_several_channels_are_read_as_what_they_show(tmp_path, mode):
+    mask = np.zeros((6, 8), np.uint8)
+    mask[2:4, 3:] = 255
+    Image.fromarray(mask).convert(mode).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_values(tmp_path / "mask.png"), mask > 0)
+
+
+def test_pictures_that_are_no_masks_are_refused(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match="more like a picture than a mask"):
         read_values(tmp_path / "mask.png")
 
 

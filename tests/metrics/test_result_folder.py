@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
-from osmn_recurrent import masks
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media.mask_files import write_mask
 from osmn_recurrent.metrics import davis
 from osmn_recurrent.metrics.result_folder import (
     ResultFolderError,
@@ -92,9 +92,10 @@ def test_workers_start_after_opencv_used_threads(data, results):
 
 def test_all_faults_are_listed_at_once(data, results):
     folder = results / "three"
-    masks.write_mask(folder / "00001.png", np.full((12, 16), 1, np.uint8))
-    masks.write_mask(folder / "00002.png", np.full((24, 32), 4, np.uint8))
-    Image.new("RGB", (32, 24)).save(folder / "00003.png")
+    write_mask(folder / "00001.png", np.full((12, 16), 1, np.uint8))
+    write_mask(folder / "00002.png", np.full((24, 32), 4, np.uint8))
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "00003.png")
     (folder / "00004.png").write_bytes(b"")
     (folder / "00005.png").unlink()
     write_grey(folder / "00006.png", np.full((24, 32), 255, np.uint8))
@@ -105,7 +106,7 @@ def test_all_faults_are_listed_at_once(data, results):
         "00005.png: no such mask",
         "00001.png is 16x12, but the true masks of three are 32x24",
         "00002.png has id 4, but three has objects 1, 2, 3",
-        "00003.png is an RGB image",
+        "00003.png has 768 colours, more like a picture",
         "00004.png cannot be decoded",
         "00006.png has id 255, but three has objects 1, 2, 3",
     ]
@@ -123,10 +124,10 @@ def test_ids_up_to_the_largest_are_objects(data, results):
         assert found[i].j.tolist() == found[i].f.tolist() == [1.0, 1.0]
     wrong = CLIPS["gaps"][1].copy()
     wrong[20:, 25:] = 3
-    masks.write_mask(results / "gaps" / "00001.png", wrong)
+    write_mask(results / "gaps" / "00001.png", wrong)
     found = evaluate_folder(results, sequences, 1)["gaps"]
     assert found[3].j.tolist() == found[3].f.tolist() == [0.0, 1.0]
-    masks.write_mask(results / "gaps" / "00001.png", np.full((24, 32), 6, np.uint8))
+    write_mask(results / "gaps" / "00001.png", np.full((24, 32), 6, np.uint8))
     (fault,) = faults_of(results, data)
     assert "00001.png has id 6, but gaps has objects 1, 2, 3, 4, 5" in fault
 
@@ -182,7 +183,7 @@ def test_other_files_in_the_results_do_not_matter(data, results):
     write_clip(results / "other", CLIPS["one"])
     (results / "scores.json").write_text("{}")
     (results / "one" / "run.json").write_text("{}")
-    masks.write_mask(results / "one" / "00099.png", CLIPS["one"][0])
+    write_mask(results / "one" / "00099.png", CLIPS["one"][0])
     sequences = registry.sequences("davis2017", data, "val")
     assert_same_as_in_memory(evaluate_folder(results, sequences, 1))
 
@@ -194,7 +195,7 @@ def test_zero_and_255_are_one_object(tmp_path):
         grey = tmp_path / "grey/Annotations/480p/one" / f"{t:05d}.png"
         write_grey(grey, ids * 255)
         write_grey(tmp_path / "as_grey" / "one" / grey.name, np.roll(ids, 1) * 255)
-        masks.write_mask(tmp_path / "as_ids" / "one" / grey.name, np.roll(ids, 1))
+        write_mask(tmp_path / "as_ids" / "one" / grey.name, np.roll(ids, 1))
     write_davis(tmp_path / "grey", {}, split="none")
     (tmp_path / "grey/ImageSets/2017/val.txt").write_text("one\n")
     expected = davis.evaluate_masks(clip, [np.roll(ids, 1) for ids in clip])[1]
@@ -272,7 +273,7 @@ def test_a_set_without_public_truth_is_checked(tmp_path):
     with pytest.raises(InputError, match="cannot be scored"):
         evaluate_folder(tmp_path / "results", sequences, 1)
     (tmp_path / "results" / "secret" / "00004.png").unlink()
-    masks.write_mask(
+    write_mask(
         tmp_path / "results" / "secret" / "00002.png", np.full((24, 32), 3, np.uint8)
     )
     with pytest.raises(ResultFolderError) as caught:
@@ -284,7 +285,7 @@ def test_a_set_without_public_truth_is_checked(tmp_path):
 
 def test_a_true_mask_of_another_size_is_named(data, results):
     path = data / "Annotations" / "480p" / "one" / "00003.png"
-    masks.write_mask(path, np.ones((6, 6), np.uint8))
+    write_mask(path, np.ones((6, 6), np.uint8))
     (fault,) = faults_of(results, data)
     assert f"true mask {path}" in fault
 

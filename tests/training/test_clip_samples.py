@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osmn_recurrent import guides, masks
+from osmn_recurrent import guides
 from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media.mask_files import write_mask
 from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION, AffineAugmentation
 from osmn_recurrent.training.samples import ClipSamples, SampleSettings
@@ -32,7 +33,7 @@ def clip(tmp_path):
             if t:
                 ids[25:38, 30:50] = 2
             found[t] = tmp_path / f"{t:05d}.png"
-            masks.write_mask(found[t], ids)
+            write_mask(found[t], ids)
     return Clip("sparse", tuple(frames), found)
 
 

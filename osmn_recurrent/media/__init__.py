@@ -1,0 +1,1 @@
+"""What people's files look like: frames, videos and masks in and out."""

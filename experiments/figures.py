@@ -36,10 +36,10 @@ FLAGS = flags.FlagValues()
 shared_flags.define_model(FLAGS)
 shared_flags.define_network(FLAGS)
 shared.define(FLAGS, "benchmark")
-flags.DEFINE_list(
+flags.DEFINE_multi_string(
     "published",
     [],
-    "JSON files of per-frame scores, FILE or NAME:FILE.",
+    "JSON file of per-frame scores, FILE or NAME:FILE; repeat it for several.",
     flag_values=FLAGS,
 )
 shared.define(FLAGS, "weights")

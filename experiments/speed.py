@@ -154,7 +154,7 @@ def _clip():
         )
     from osmn_recurrent.datasets.video_files import open_clip
 
-    clip = open_clip(FLAGS.video, FLAGS.mask[0] if len(FLAGS.mask) == 1 else FLAGS.mask)
+    clip = open_clip(FLAGS.video, FLAGS.mask)
     clip.check()
     return clip
 

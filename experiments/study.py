@@ -237,8 +237,8 @@ def table_commands(out):
         "osmn_recurrent.cli.benchmark",
         *clips,
         "--dataset=davis2016",
-        f"--weights={','.join(weights)}",
-        f"--masks={','.join(masks)}",
+        *(f"--weights={each}" for each in weights),
+        *(f"--masks={each}" for each in masks),
         f"--working_size={FLAGS.working_size}",
         f"--out={out / 'benchmark'}",
     ]
@@ -262,7 +262,7 @@ def table_commands(out):
     ]
     probe += [
         f"--resolution={FLAGS.train_resolution}",
-        f"--weights={','.join(weights[:2])}",
+        *(f"--weights={each}" for each in weights[:2]),
         f"--working_size={FLAGS.working_size}",
         f"--out={out / 'probe'}",
     ]

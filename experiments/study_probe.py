@@ -1,7 +1,8 @@
 """What a network's memory and guides are worth: the small-scale study's probe.
 
-    python -m experiments.study_probe --weights=OSMN:osmn.keras,ReConvNet:rcn.keras \\
-        --data_dir=DAVIS --split=train_stop --resolution=240p --out=runs/probe
+    python -m experiments.study_probe --weights=OSMN:osmn.keras \\
+        --weights=ReConvNet:reconvnet.keras --data_dir=DAVIS --split=train_stop \\
+        --resolution=240p --out=runs/probe
 
 Segments each clip as usual; with the true mask of the frame before as guide, so
 that no error is handed on; and, for a recurrent network, without memory (the
@@ -25,9 +26,7 @@ from osmn_recurrent.inference import output
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 
 FLAGS = flags.FlagValues()
-shared.define(
-    FLAGS, "weights", note="Several, each NAME:FILE.", required=True, several=True
-)
+shared.define(FLAGS, "weights", note="NAME:FILE.", required=True, several=True)
 shared_flags.define_dataset(FLAGS, "davis2016")
 shared.define(FLAGS, "working_size", note="Default: the frames' own.")
 flags.DEFINE_integer(

@@ -1,4 +1,4 @@
-"""The one exception for input that a person has to mend, and the one warning."""
+"""The one exception for input that a person has to fix, and the one warning."""
 
 
 class InputError(ValueError):
@@ -14,7 +14,7 @@ class InputError(ValueError):
 class InputNote(UserWarning):
     """Input that was used, but not as it stands: what was made of it.
 
-    For things that a person should know and need not mend: a soft mask that was
+    For things that a person should know and need not fix: a soft mask that was
     cut at half, a damaged frame that was left out. Programs print it as one line
     on stderr.
     """

@@ -55,11 +55,13 @@ def osmn_command(verb, **given):
 
     Args:
         verb: of `osmn`.
-        **given: values by flag; None and False are left out.
+        **given: values by flag; None and False are left out, a list repeats the
+            flag.
     """
     parts = [
         f"--{name}" if value is True else f"--{name}={shlex.quote(str(value))}"
-        for name, value in given.items()
+        for name, values in given.items()
+        for value in (values if isinstance(values, list | tuple) else [values])
         if value is not None and value is not False
     ]
     return " ".join(["osmn", verb, *parts])

@@ -127,6 +127,19 @@ class RunFolder:
         self.program, self.path = program, self.folder / record
         self._content = {}
 
+    def recorded(self, key, default=None):
+        """What an earlier run of the same program added to its record.
+
+        Args:
+            key: of `write`.
+            default: given where there is no such record.
+        """
+        try:
+            stored = text_files.read_json(self.path, "the record of a run")
+            return stored[key] if stored["program"] == self.program else default
+        except (InputError, KeyError, TypeError):
+            return default
+
     def claim(self, parts, results=(), overwrite=False, may_change=()):
         """Sees to it that what is in the folder is of this kind of run.
 

@@ -126,6 +126,8 @@ def segment_program(boxes, capsys):
     Takes flags as keywords; video, mask and out have defaults in `boxes`.
     Gives `(exit code, stdout, lines of stderr that begin with "error:")`.
     """
+    from command_lines import arguments
+
     from osmn_recurrent import programs
     from osmn_recurrent.cli import segment as program
 
@@ -139,9 +141,10 @@ def segment_program(boxes, capsys):
         }
         for name in program.FLAGS:
             program.FLAGS[name].unparse()
-        arguments = [f"--{key}={value}" for key, value in given.items()]
         capsys.readouterr()
-        code = programs.call(program.main, program.FLAGS, ["segment", *arguments])
+        code = programs.call(
+            program.main, program.FLAGS, ["segment", *arguments(given)]
+        )
         captured = capsys.readouterr()
         assert "Traceback" not in captured.err
         errors = [x for x in captured.err.splitlines() if x.startswith("error:")]

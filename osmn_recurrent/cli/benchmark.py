@@ -1,6 +1,6 @@
 """Compares networks and published masks on a data set: one table, row by row.
 
-    osmn benchmark --weights=osmn.keras,reconvnet.keras \\
+    osmn benchmark --weights=osmn.keras --weights=reconvnet.keras \\
         --masks=OSVOS:published/osvos --dataset=davis2016 --data_dir=DAVIS \\
         --split=val --out=runs/benchmark
 
@@ -37,7 +37,7 @@ shared.define(
     FLAGS,
     "weights",
     [],
-    note="Several, each FILE or NAME:FILE (the row's name; default: the network's).",
+    note="FILE or NAME:FILE (the row's name; default: the network's).",
     several=True,
 )
 flags.DEFINE_list(
@@ -107,7 +107,7 @@ def main():
         programs.osmn_command(
             "report",
             results=folders[0],
-            compare=",".join(folders[1:]) or None,
+            compare=folders[1:],
             **shared_flags.dataset_arguments(FLAGS),
             out=out / "report.html",
         ),
@@ -178,7 +178,10 @@ def list_entries():
         if weights in PRESETS:
             model = PRESETS[weights].model
         elif not pathlib.Path(weights).is_file():
-            raise InputError(f"--weights: {weights}: no such file or preset.")
+            raise InputError(
+                f"--weights: {weights}: no such file or preset; repeat the flag for "
+                "several."
+            )
         elif not weights.endswith(".keras") and model is None:
             raise InputError(
                 f"{weights} does not say which network it belongs to; give --models "

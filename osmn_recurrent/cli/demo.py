@@ -144,8 +144,8 @@ def segment_example(folder):
     segment_clip(segmenter, clip, folder / clip.name, FLAGS.overwrite)
     frames = list(clip.frames())
     ids = [read_mask(path) for path in mask_files(clip, folder / clip.name)]
-    with overlays.OverlayVideoWriter(
-        folder / f"{clip.name}.webm", 25, clip.size
+    with overlays.OverlayVideo(
+        folder / f"{clip.name}_overlay.mp4", clip.size, fps=25
     ) as video:
         for frame, each in zip(frames, ids, strict=True):
             video.write(frame, each)
@@ -324,8 +324,8 @@ def show(clips, masks, scores, rows, out):
             sheet.append((f"{clip.name}\n{method}\nJ {mean:.1f}", frames, ids))
             if method == COPY:
                 continue
-            path = out / "videos" / f"{clip.name}-{method.lower()}.webm"
-            with overlays.OverlayVideoWriter(path, 10, clip.size) as video:
+            path = out / "videos" / f"{clip.name}-{method.lower()}.mp4"
+            with overlays.OverlayVideo(path, clip.size, fps=10) as video:
                 for frame, each in zip(frames, ids, strict=True):
                     video.write(frame, each)
         predicted = {m: masks[m][clip.name].__getitem__ for m in METHODS}

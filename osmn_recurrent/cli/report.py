@@ -24,10 +24,10 @@ FLAGS = flags.FlagValues()
 shared_flags.define_dataset(FLAGS)
 shared.define(FLAGS, "processes")
 shared.define(FLAGS, "results", note="FOLDER or NAME:FOLDER.", required=True)
-flags.DEFINE_list(
+flags.DEFINE_multi_string(
     "compare",
     [],
-    "Further folders of masks, compared with the first.",
+    "Further folder of masks, compared with the first; repeat it for several.",
     flag_values=FLAGS,
 )
 shared.define(FLAGS, "out", note="The HTML file.", required=True)

@@ -7,8 +7,8 @@ Example:
 Without --weights it uses those that come with the package. Presets and .keras
 files know their model; a .weights.h5 file needs --model, --backbone, --model_option.
 Writes OUT/CLIP/FRAME.png (palette masks under the frames' names), beside them
-run.json (settings, versions, seconds per frame), and OUT/CLIP.webm, the masks
-over the frames. A run that broke off goes on when it is started again.
+run.json (settings, versions, seconds per frame), and OUT/CLIP_overlay.mp4, the
+masks over the frames. A run that broke off goes on when it is started again.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ import sys
 
 from absl import flags
 
-from osmn_recurrent import files, programs, run_folder
+from osmn_recurrent import files, masks, programs, run_folder
+from osmn_recurrent.cli import exports, shared, tuning
 from osmn_recurrent.cli import flags as shared_flags
-from osmn_recurrent.cli import shared, tuning
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.published import DEFAULT
 
@@ -27,9 +27,6 @@ FLAGS = flags.FlagValues()
 shared_flags.define_model(FLAGS)
 shared_flags.define_network(FLAGS)
 shared_flags.define_loop(FLAGS)
-
-DEFAULT_FPS = 24.0
-"""Frames per second of DAVIS, for folders of frames."""
 
 shared.define(
     FLAGS,
@@ -47,73 +44,41 @@ shared.define(
 shared.define(
     FLAGS,
     "mask",
-    note="Or several, or a folder of them, named like their frames, where objects "
+    note="Or a folder of them, or several, named like their frames, where objects "
     "appear later.",
     required=True,
     several=True,
 )
 shared.define(FLAGS, "out", required=True)
 shared.define(FLAGS, "finetune_steps", 0)
-flags.DEFINE_bool("overlay", True, "Write OUT/CLIP.webm.", flag_values=FLAGS)
-flags.DEFINE_bool(
-    "cutouts",
-    False,
-    "Write OUT/CLIP_cutouts/FRAME.png: the objects without background (RGBA).",
-    flag_values=FLAGS,
-)
-flags.DEFINE_bool(
-    "tracks",
-    False,
-    "Write OUT/CLIP.json: COCO's run-length code, a track per object.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_bool(
-    "sheet",
-    False,
-    "Write OUT/CLIP_sheet.png: six frames with their masks side by side.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_float(
-    "opacity",
-    0.5,
-    "Opacity of the masks in the overlay.",
-    lower_bound=0.0,
-    upper_bound=1.0,
-    flag_values=FLAGS,
-)
-flags.DEFINE_float(
-    "fps",
-    None,
-    "Frames per second of the overlay. Default: the video file's, or "
-    f"{DEFAULT_FPS:g} for a folder.",
-    lower_bound=0.1,
-    flag_values=FLAGS,
-)
+exports.define(FLAGS)
 shared.define(FLAGS, "overwrite", False)
 
 
 def main():
     """Segments; see the module's text."""
-    from osmn_recurrent.datasets.video_files import open_clip
+    from osmn_recurrent.datasets.video_files import note_idle_masks, open_clip
 
     loop = shared_flags.loop_options(FLAGS, FLAGS.weights)
     options = shared_flags.parse_model_options(FLAGS.model_option)
     if FLAGS.video.startswith("camera:"):
         return follow_camera(loop, options)
-    mask = FLAGS.mask[0] if len(FLAGS.mask) == 1 else FLAGS.mask
-    clip = open_clip(FLAGS.video, mask)
+    clip = open_clip(FLAGS.video, FLAGS.mask)
     clip.check()
+    note_idle_masks(clip)
     out = pathlib.Path(FLAGS.out)
     files.check_output(out, folder=True)
-    files.sweep(out / f"{clip.name}_cutouts")
     if FLAGS.finetune_steps:
         tuning.check_first_mask_alone(clip)
+    followers = exports.make(FLAGS, clip, out)
     with run_folder.hold(out / clip.name):
-        written = segment(clip, out, loop, options)
+        outcome = segment(clip, out, loop, options, followers)
+    print(_summary(clip, outcome))
+    written = (outcome.folder, *(each.path for each in followers))
     return programs.Done(written, _advice(out))
 
 
-def segment(clip, out, loop, options):
+def segment(clip, out, loop, options, followers):
     """Segments a clip into a folder that is held, and writes what is asked for.
 
     Args:
@@ -121,17 +86,21 @@ def segment(clip, out, loop, options):
         out: folder for the results.
         loop: of `shared_flags.loop_options`.
         options: further settings of the network.
+        followers: of `exports.make`.
 
     Returns:
-        Tuple of the paths of what was written.
+        `inference.output.Outcome`.
     """
     from osmn_recurrent.inference import output
 
+    folder = out / clip.name
+    output.check_places(clip, folder, followers)
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     segmenter = tuning.make_segmenter(model, clip, out, loop, FLAGS.finetune_steps)
-    folder = out / clip.name
     try:
-        outcome = output.segment_clip(segmenter, clip, folder, FLAGS.overwrite)
+        return output.segment_clip(
+            segmenter, clip, folder, FLAGS.overwrite, followers=followers
+        )
     except KeyboardInterrupt:
         paths = output.mask_files(clip, folder)
         print(
@@ -140,12 +109,6 @@ def segment(clip, out, loop, options):
             file=sys.stderr,
         )
         raise
-    written = [outcome.folder]
-    if FLAGS.overlay:
-        written.append(write_overlay(clip, outcome, out / f"{clip.name}.webm"))
-    written += write_others(clip, outcome, out)
-    print(_summary(clip, outcome))
-    return tuple(written)
 
 
 def load_network(weights, name, backbone, options):
@@ -206,68 +169,6 @@ def load_network(weights, name, backbone, options):
     return model
 
 
-def write_overlay(clip, outcome, path):
-    """Writes the masks of a segmented clip over its frames as a video.
-
-    Args:
-        clip: the clip.
-        outcome: `inference.output.Outcome` of its segmentation.
-        path: the .webm file, which browsers play too; kept
-            if it is there and no mask is new.
-
-    Returns:
-        `path`.
-    """
-    from tqdm import tqdm
-
-    from osmn_recurrent.inference import output
-    from osmn_recurrent.media.mask_files import read_mask
-    from osmn_recurrent.reports.overlays import OverlayVideoWriter
-
-    if path.exists() and not outcome.computed and not FLAGS.overwrite:
-        return path
-    fps = FLAGS.fps or _own_fps(clip)
-    paths = output.mask_files(clip, outcome.folder)
-    with OverlayVideoWriter(
-        path, fps, clip.size, FLAGS.opacity, clip.palette()
-    ) as writer:
-        for frame, mask in zip(
-            tqdm(clip.frames(), total=len(clip), desc="overlay", unit="frame"),
-            paths,
-            strict=True,
-        ):
-            writer.write(frame, read_mask(mask))
-    return path
-
-
-def write_others(clip, outcome, out):
-    """Writes what --cutouts, --tracks and --sheet ask for; gives the paths."""
-    from tqdm import tqdm
-
-    from osmn_recurrent.inference import output, writers
-    from osmn_recurrent.media.mask_files import read_mask
-
-    paths, written = output.mask_files(clip, outcome.folder), []
-    if FLAGS.cutouts:
-        written.append(out / f"{clip.name}_cutouts")
-        frames = tqdm(clip.frames(), total=len(clip), desc="cut-outs", unit="frame")
-        for frame, path in zip(frames, paths, strict=True):
-            ids = read_mask(path)
-            writers.write_cutout(written[-1] / path.name, frame, ids)
-    if FLAGS.tracks:
-        written.append(out / f"{clip.name}.json")
-        names = [pathlib.Path(path).name for path in clip.frame_paths] or None
-        files.write_json(written[-1], writers.tracks(clip.name, paths, names))
-    if FLAGS.sheet:
-        from osmn_recurrent.reports import overlays
-
-        written.append(out / f"{clip.name}_sheet.png")
-        frames = overlays.Lazy(len(clip), clip.frame)
-        ids = overlays.Lazy(len(clip), lambda index: read_mask(paths[index]))
-        overlays.contact_sheet(written[-1], [(clip.name, frames, ids)])
-    return written
-
-
 def follow_camera(loop, options):
     """Segments what a camera sees, until Ctrl-C or its end."""
     from tqdm import tqdm
@@ -279,10 +180,15 @@ def follow_camera(loop, options):
     number = FLAGS.video.removeprefix("camera:")
     if not number.isdigit() or len(FLAGS.mask) != 1:
         raise InputError(
-            f"--video={FLAGS.video} --mask={','.join(FLAGS.mask)}: expected "
+            f"--video={FLAGS.video} --mask={' '.join(FLAGS.mask)}: expected "
             "camera:0 (or another number) and one mask, of its first frame."
         )
     ids, palette = read_mask_with_palette(FLAGS.mask[0])
+    if not masks.object_ids(ids):
+        raise InputError(
+            f"{FLAGS.mask[0]} is empty: no object to follow; mark the objects in it "
+            "with ids from 1 on."
+        )
     files.check_output(FLAGS.out, folder=True)
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     segmenter = tuning.make_segmenter(model, None, None, loop)
@@ -299,19 +205,6 @@ def follow_camera(loop, options):
     count = len(list(folder.glob("*.png")))
     print(f"{folder.name}: {count} frames")
     return programs.Done((folder,))
-
-
-def _own_fps(clip):
-    """Frames per second of a video file, `DEFAULT_FPS` for a folder."""
-    path = getattr(clip, "video_path", None)
-    if path is None:
-        return DEFAULT_FPS
-    import cv2
-
-    capture = cv2.VideoCapture(str(path))
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    capture.release()
-    return fps if fps > 0 else DEFAULT_FPS
 
 
 def _summary(clip, outcome):
@@ -338,7 +231,7 @@ def _advice(out):
         "segment",
         weights=FLAGS.weights if FLAGS["weights"].present else None,
         video=FLAGS.video,
-        mask=",".join(FLAGS.mask),
+        mask=FLAGS.mask,
         finetune_steps=100,
         out=f"{out}_finetuned",
     )

@@ -74,10 +74,12 @@ SHARED = {
         "them (see checkpoints_tools/probes.py); what differs is refused.",
     ),
     "video": Shared("text", "Video file or folder of frames."),
-    "mask": Shared("text", "Mask PNG of the first frame."),
+    "mask": Shared("text", "Mask file of the first frame."),
     "results": Shared("text", "Folder of masks, one folder per sequence in it."),
     "masks": Shared(
-        "list", "Folders of masks that are rows of the table too, each NAME:FOLDER."
+        "repeated",
+        "Folder of masks that is a row of the table too, NAME:FOLDER; repeat it for "
+        "several.",
     ),
     "benchmark": Shared("text", "results.json of osmn benchmark."),
     # Data sets.
@@ -193,13 +195,16 @@ def define(flag_values, name, default=None, note="", **options):
         default: its value where it is not given.
         note: what is special about it in this program, such as the meaning of the
             default; comes behind the shared text.
-        **options: `required=True`, or `several=True` for a program that takes a list
-            of such values, or `lower_bound` where small values make no sense.
+        **options: `required=True`, or `several=True` for a program that takes several
+            such values (the flag is repeated: a path may have commas), or `lower_bound` where small values make no sense.
     """
     shared = SHARED[name]
     text = f"{shared.help} {note}".strip()
     if options.pop("several", False):
-        flags.DEFINE_list(name, default, text, flag_values=flag_values, **options)
+        text = f"{text} Repeat it for several."
+        flags.DEFINE_multi_string(
+            name, default, text, flag_values=flag_values, **options
+        )
         return
     bounds = {"lower_bound": shared.least, "upper_bound": shared.most}
     if shared.kind in ("whole", "number"):

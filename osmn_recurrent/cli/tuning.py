@@ -87,7 +87,7 @@ def tuned_networks(model, clip, settings, out):
 
     Args:
         model: the network to start from.
-        clip: the clip; its first frame and mask are learned.
+        clip: the clip; its first mask and that frame are learned.
         settings: `FinetuneSettings`.
         out: folder; the networks lie in `OUT/tuned`.
 
@@ -100,10 +100,10 @@ def tuned_networks(model, clip, settings, out):
     made_from = {
         "weights_sha256": presets.weights_digest(model),
         "finetuning": dataclasses.asdict(settings),
-        "first_frame": digest_of(clip, 1),
+        "first_frame": digest_of(clip, clip.first + 1),
     }
     made_from = json.loads(json.dumps(made_from))
-    frame, mask = clip.frame(0), clip.mask(0)
+    frame, mask = clip.frame(clip.first), clip.mask(clip.first)
     objects = masks.object_ids(mask)
     models, seconds = {}, 0.0
     for i, path in zip(objects, tuned_files(clip, out, objects)):

@@ -130,6 +130,11 @@ class Clip:
         """(height, width) of the first frame."""
         return image_size(self.frame_paths[0])
 
+    @property
+    def first(self):
+        """Index of the first frame with a mask."""
+        return min(self.mask_paths)
+
     def input_files(self):
         """Files that the frames are read from, which no result may replace."""
         return self.frame_paths

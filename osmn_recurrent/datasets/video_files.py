@@ -166,10 +166,10 @@ def _open_video_file(path):
 def _masks_of(masks, frame_names, video):
     """`{frame index: mask path}` for `open_clip`'s argument `masks`."""
     if isinstance(masks, (str, pathlib.Path)):
-        masks = pathlib.Path(masks)
-        if masks.is_dir():
-            return masks_by_frame(_masks_in(masks, frame_names), frame_names, video)
         masks = [masks]
+    if len(masks) == 1 and pathlib.Path(masks[0]).is_dir():
+        paths = _masks_in(pathlib.Path(masks[0]), frame_names)
+        return masks_by_frame(paths, frame_names, video)
     paths = [pathlib.Path(path) for path in masks]
     for path in paths:
         if not path.is_file():

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import time
 
@@ -14,11 +15,15 @@ from tqdm import tqdm
 from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import threads
+from osmn_recurrent.inference.followers import Crew
 from osmn_recurrent.media.mask_files import read_mask, write_mask
 from osmn_recurrent.run_folder import RunFolder, hold
 
 RUN_FILE = "run.json"
 """Lies beside the masks: how they were made, and whether all are there."""
+
+OUTPUTS = "outputs"
+"""Key in it: names of what lies beside the folder of masks and is of its runs."""
 
 WARM_UP = 2
 """Computed frames that are not timed; the first one traces the network."""
@@ -51,7 +56,9 @@ class Outcome:
     network_seconds: float | None
 
 
-def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
+def segment_clip(
+    segmenter, clip, folder, overwrite=False, later_masks=True, followers=()
+):
     """Segments a clip and writes one palette PNG per frame.
 
     Masks are named after the frames and have the palette of the clip's first
@@ -71,6 +78,9 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
         overwrite: replace masks that are there instead of going on.
         later_masks: whether later masks bring new objects; False uses the first
             mask alone.
+        followers: `Follower`s, which write other results from the same frames and
+            masks, each in a thread. One whose result is there is left out, unless
+            masks are made anew.
 
     Returns:
         `Outcome`.
@@ -79,12 +89,13 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
         InputError: before work starts, if the clip cannot be used (see
             `Clip.check`), if `folder` holds masks made in another way or of
             frames that were replaced since, lies where the clip's own files
-            do, or is another run's; later, if a frame cannot be decoded or a
-            mask not written. Masks written until then stay.
+            do, or is another run's, or a follower's file is not of an earlier run;
+            later, if a frame cannot be decoded or a mask not written. Masks
+            written until then stay.
     """
     folder = pathlib.Path(folder)
     clip.check()
-    files.refuse_inputs([folder], [*clip.input_files(), *clip.mask_paths.values()])
+    check_places(clip, folder, followers)
     paths, run = mask_files(clip, folder), RunFolder(folder, "segment", RUN_FILE)
     settings = {
         **segmenter.settings(),
@@ -93,7 +104,10 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
     }
     digests = clip.frame_digests()
     kept = digests[:1] if len(set(digests)) == 1 else digests
-    frames = {"frames_sha256": " ".join(kept)}
+    record = {"frames_sha256": " ".join(kept)}
+    record[OUTPUTS] = sorted(
+        {*run.recorded(OUTPUTS, ()), *(each.path.name for each in followers)}
+    )
     with hold(folder):
         stored = run.claim({"settings": settings}, paths, overwrite)
         done = count_done(paths)
@@ -101,11 +115,55 @@ def segment_clip(segmenter, clip, folder, overwrite=False, later_masks=True):
             _refuse_other_frames(clip, run, stored, digests, done)
         if "finished" in stored and done == len(paths):
             outcome = {**stored["finished"], "computed": 0}
+            followers = [each for each in followers if not each.is_there()]
+            if followers:
+                run.write(**record, finished=stored["finished"])
+                _follow(clip, paths, followers)
         else:
-            run.write(**frames)
-            outcome = _write_masks(segmenter, clip, paths, later_masks)
-            run.write(**frames, finished=outcome)
+            run.write(**record)
+            with Crew(followers) as crew:
+                outcome = _write_masks(segmenter, clip, paths, later_masks, crew)
+                run.write(**record, finished=outcome)
     return Outcome(folder, **{**outcome, "objects": tuple(outcome["objects"])})
+
+
+def check_places(clip, folder, followers=()):
+    """Refuses, before work starts, results that would replace a person's files.
+
+    Args:
+        clip: the clip.
+        folder: for its masks.
+        followers: of `segment_clip`; what exists under their names must be of an
+            earlier run in `folder`.
+
+    Raises:
+        InputError: naming the file.
+    """
+    run = RunFolder(folder, "segment", RUN_FILE)
+    files.refuse_inputs(
+        [folder, *(each.path for each in followers)],
+        [*clip.input_files(), *clip.mask_paths.values()],
+    )
+    owned = run.recorded(OUTPUTS, ())
+    for path in (each.path for each in followers):
+        empty = path.is_dir() and not any(path.iterdir())
+        if os.path.lexists(path) and path.name not in owned and not empty:
+            raise InputError(
+                f"{path} exists already and is no result of an earlier run (see "
+                f"{run.path}); move it, or name another place for the results."
+            )
+        files.check_output(path, folder=path.is_dir())
+
+
+def _follow(clip, paths, followers):
+    """Shows followers a clip whose masks are all there."""
+    with (
+        Crew(followers) as crew,
+        contextlib.closing(threads.ahead(clip.frames())) as frames,
+    ):
+        progress = tqdm(frames, total=len(paths), desc=clip.name, unit="frame")
+        for frame, path in zip(progress, paths, strict=True):
+            crew.put(frame, read_mask(path))
 
 
 def segment_stream(segmenter, frames, first_mask, folder, palette=None):
@@ -154,7 +212,7 @@ def count_done(paths):
 def _identity(clip, later_masks):
     """What tells this clip from another, but for its frames' contents."""
     digest = hashlib.sha256(json.dumps(clip.frame_names).encode())
-    given = sorted(clip.mask_paths) if later_masks else [min(clip.mask_paths)]
+    given = sorted(clip.mask_paths) if later_masks else [clip.first]
     for index in given:
         digest.update(np.ascontiguousarray(clip.mask(index)))
     return {
@@ -183,10 +241,9 @@ def _refuse_other_frames(clip, run, stored, digests, done):
         )
 
 
-def _write_masks(segmenter, clip, paths, later_masks):
+def _write_masks(segmenter, clip, paths, later_masks, crew):
     """Goes through the clip; fields of `Outcome` but the folder."""
     done, palette, objects = count_done(paths), clip.palette(), set()
-    first = min(clip.mask_paths)
     seconds = collections.deque(maxlen=TIMED)
     try:
         with (
@@ -196,20 +253,22 @@ def _write_masks(segmenter, clip, paths, later_masks):
         ):
             before = time.perf_counter()
             for index, frame in enumerate(frames):
-                mask = clip.mask(index) if later_masks or index == first else None
+                mask = clip.mask(index) if later_masks or index == clip.first else None
                 started = time.perf_counter()
                 if index == 0:
                     ids = segmenter.start(frame, mask)
                 elif index < done:
-                    segmenter.replay(frame, read_mask(paths[index]), mask)
+                    ids = read_mask(paths[index])
+                    segmenter.replay(frame, ids, mask)
                 else:
                     ids = segmenter.step(frame, mask)
                 stepped = time.perf_counter()
                 objects.update(segmenter.objects)
                 if index >= done:
                     writer.put(write_mask, paths[index], ids, palette)
+                crew.put(frame, ids)
                 now = time.perf_counter()
-                if index >= max(done, first + 1) + WARM_UP:
+                if index >= max(done, clip.first + 1) + WARM_UP:
                     seconds.append((now - before, stepped - started))
                 before = now
                 progress.update()

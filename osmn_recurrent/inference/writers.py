@@ -10,7 +10,7 @@ from pycocotools import mask as rle
 from osmn_recurrent import files, masks
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import open_image
-from osmn_recurrent.media.mask_files import read_mask
+from osmn_recurrent.inference.followers import Follower
 
 
 def cutout(frame, ids):
@@ -29,14 +29,36 @@ def cutout(frame, ids):
     return result
 
 
-def write_cutout(path, frame, ids):
-    """Writes `cutout` as a PNG, in one move."""
-    with files.replace_when_done(path) as temporary:
-        Image.fromarray(cutout(frame, ids)).save(temporary, format="PNG")
+class Cutouts(Follower):
+    """Writes `cutout`s as FOLDER/FRAME.png.
+
+    Args:
+        path: the folder.
+        names: names of the frames.
+    """
+
+    def __init__(self, path, names):
+        super().__init__(path)
+        self._names, self._next = tuple(names), 0
+
+    def is_there(self):
+        """Whether there is one of every frame."""
+        return all((self.path / f"{name}.png").exists() for name in self._names)
+
+    def __enter__(self):
+        files.sweep(self.path)
+        return self
+
+    def write(self, frame, ids):
+        """Writes the next frame's, in one move."""
+        path = self.path / f"{self._names[self._next]}.png"
+        self._next += 1
+        with files.replace_when_done(path) as temporary:
+            Image.fromarray(cutout(frame, ids)).save(temporary, format="PNG")
 
 
-def tracks(name, paths, file_names=None):
-    """The masks of a clip in COCO's run-length code, one track per object.
+class Tracks(Follower):
+    """Writes masks in COCO's run-length code, one track per object.
 
     The layout is that of YouTube-VIS, COCO's for videos: `videos`,
     `annotations` and `categories`; an annotation's `segmentations`, `areas`
@@ -44,49 +66,65 @@ def tracks(name, paths, file_names=None):
     the object is not seen. `id` is the object id.
 
     Args:
+        path: the JSON file.
         name: the clip's name.
-        paths: its mask files, in order; read one at a time.
-        file_names: names of its frames' files; by default those of the masks.
-
-    Returns:
-        Dict of JSON values.
+        file_names: names of its frames' files.
     """
-    found, size = {}, None
-    for index, path in enumerate(paths):
-        ids = read_mask(path)
-        size = ids.shape
+
+    def __init__(self, path, name, file_names):
+        super().__init__(path)
+        self._name, self._file_names = name, list(file_names)
+        self._found, self._size, self._next = {}, None, 0
+
+    def write(self, frame, ids):
+        """Takes the next frame's mask."""
+        self._size = ids.shape
         for object_id in masks.object_ids(ids):
             code = rle.encode(np.asfortranarray(ids == object_id, np.uint8))
             entry = (
-                {"size": list(size), "counts": code["counts"].decode("ascii")},
+                {"size": list(ids.shape), "counts": code["counts"].decode("ascii")},
                 float(rle.area(code)),
                 [float(value) for value in rle.toBbox(code)],
             )
-            rows = found.setdefault(object_id, [(None, None, None)] * len(paths))
-            rows[index] = entry
-    video = {"id": 1, "name": name, "height": size[0], "width": size[1]}
-    names = file_names or [pathlib.Path(path).name for path in paths]
-    annotations = []
-    for object_id, rows in sorted(found.items()):
-        segmentations, areas, boxes = (
-            list(column) for column in zip(*rows, strict=True)
-        )
-        annotations.append(
-            {
-                "id": object_id,
-                "video_id": 1,
-                "category_id": 1,
-                "iscrowd": 0,
-                "segmentations": segmentations,
-                "areas": areas,
-                "bboxes": boxes,
-            }
-        )
-    return {
-        "videos": [{**video, "length": len(names), "file_names": list(names)}],
-        "annotations": annotations,
-        "categories": [{"id": 1, "name": "object", "supercategory": "object"}],
-    }
+            empty = [(None, None, None)] * len(self._file_names)
+            self._found.setdefault(object_id, empty)[self._next] = entry
+        self._next += 1
+
+    def __exit__(self, kind, *rest):
+        if kind is None:
+            files.write_json(self.path, self._content())
+
+    def _content(self):
+        names = self._file_names
+        video = {
+            "id": 1,
+            "name": self._name,
+            "height": self._size[0],
+            "width": self._size[1],
+            "length": len(names),
+            "file_names": names,
+        }
+        annotations = []
+        for object_id, rows in sorted(self._found.items()):
+            segmentations, areas, boxes = (
+                list(column) for column in zip(*rows, strict=True)
+            )
+            annotations.append(
+                {
+                    "id": object_id,
+                    "video_id": 1,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "segmentations": segmentations,
+                    "areas": areas,
+                    "bboxes": boxes,
+                }
+            )
+        return {
+            "videos": [video],
+            "annotations": annotations,
+            "categories": [{"id": 1, "name": "object", "supercategory": "object"}],
+        }
 
 
 def write_submission(path, results, sequences, layout):

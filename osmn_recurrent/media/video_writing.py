@@ -10,6 +10,7 @@ import numpy as np
 
 from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media import DEFAULT_FPS
 from osmn_recurrent.media.sound import Sound
 
 CLOCK = 90_000
@@ -191,7 +192,7 @@ class VideoWriter:
     def _average_rate(self):
         rate = self.fps
         if self.times is not None:
-            rate = len(self.times) / self.end if self.end else 24.0
+            rate = len(self.times) / self.end if self.end else DEFAULT_FPS
         return fractions.Fraction(rate).limit_denominator(1001)
 
     def _ticks(self, index):

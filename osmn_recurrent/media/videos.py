@@ -12,9 +12,7 @@ from tqdm import tqdm
 
 from osmn_recurrent.errors import InputError, InputNote
 from osmn_recurrent.image_files import check_size
-
-DEFAULT_FPS = 24.0
-"""Frames per second where nothing sensible says them: DAVIS'."""
+from osmn_recurrent.media import DEFAULT_FPS
 
 FASTEST = 1000.0
 """Frames per second above which a stated rate is taken for nonsense."""

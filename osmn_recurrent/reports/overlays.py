@@ -1,19 +1,15 @@
 """Masks drawn over frames: pictures, videos and contact sheets."""
 
-import contextlib
-import os
-import pathlib
-
 import cv2
 import numpy as np
 
 from osmn_recurrent import files, masks
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference.followers import Follower
+from osmn_recurrent.media.video_writing import VideoWriter
 
-CODECS = {".webm": ("VP80", "VP90"), ".mp4": ("avc1", "mp4v"), ".avi": ("MJPG",)}
-"""Codecs by file ending, tried in this order. Browsers play VP8 in WebM, which
-the OpenCV wheels can write; most wheels lack H.264 (avc1), and MPEG-4 (mp4v)
-plays in video players only."""
+COLUMNS = 6
+"""Frames of a clip on a contact sheet."""
 
 LABEL_WIDTH, MARGIN = 170, 4
 """Pixels of a contact sheet: the column of labels, and between pictures."""
@@ -46,73 +42,77 @@ def overlay(frame_rgb, ids, palette=None, opacity=0.5):
     return result
 
 
-class OverlayVideoWriter:
-    """Writes overlays as a video; a context manager.
+VIDEO_KINDS = {".mp4": "h264", ".webm": "vp9"}
+"""Kinds of overlay videos by their ending; both play in browsers, and H.264 in
+MP4 in office programs and on telephones too."""
 
-    The file appears under its name when the block ends without an error.
+
+class OverlayVideo(Follower):
+    """Writes overlays as a video, see `Follower`.
 
     Args:
-        path: `.webm` (plays in browsers), `.mp4` or `.avi`.
-        fps: frames per second.
+        path: `.mp4` or `.webm`.
         size: `(height, width)` of the frames.
         opacity: see `overlay`.
         palette: see `overlay`.
+        **timing: `fps`, or `times` and `end`, `aspect` and `sound_of`, see
+            `VideoWriter`.
 
     Raises:
-        InputError: another ending, or OpenCV can write none of its codecs.
+        InputError: another ending, or see `VideoWriter`.
     """
 
-    def __init__(self, path, fps, size, opacity=0.5, palette=None):
-        self.path = pathlib.Path(path)
-        if self.path.suffix not in CODECS:
+    def __init__(self, path, size, opacity=0.5, palette=None, **timing):
+        super().__init__(path)
+        if self.path.suffix not in VIDEO_KINDS:
             raise InputError(
                 f"{path} has the ending {self.path.suffix!r}, expected one of "
-                f"{', '.join(CODECS)}; choose one of these."
+                f"{', '.join(VIDEO_KINDS)}; choose one of these."
             )
-        self.fps, self.size = fps, size
-        self.opacity, self.palette = opacity, palette
+        self._writer = VideoWriter(
+            self.path, size, VIDEO_KINDS[self.path.suffix], **timing
+        )
+        self._opacity, self._palette = opacity, palette
 
     def __enter__(self):
-        self._stack = contextlib.ExitStack()
-        self._temporary = self._stack.enter_context(files.replace_when_done(self.path))
-        height, width = self.size
-        for codec in CODECS[self.path.suffix]:
-            fourcc = cv2.VideoWriter_fourcc(*codec)
-            with _quiet():  # FFmpeg remarks on every tag that it translates
-                self._writer = cv2.VideoWriter(
-                    str(self._temporary), fourcc, self.fps, (width, height)
-                )
-            if self._writer.isOpened():
-                return self
-        error = InputError(
-            f"{self.path} cannot be written: this OpenCV has none of the codecs "
-            f"{', '.join(CODECS[self.path.suffix])}; install the opencv-python "
-            "package from PyPI or choose another ending."
-        )
-        self._stack.__exit__(InputError, error, None)
-        raise error
+        self._writer.__enter__()
+        return self
 
-    def write(self, frame_rgb, ids):
+    def write(self, frame, ids):
         """Adds a frame: (H, W, 3) uint8 RGB with (H, W) uint8 ids."""
-        picture = overlay(frame_rgb, ids, self.palette, self.opacity)
-        self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        self._writer.write(overlay(frame, ids, self._palette, self._opacity))
 
     def __exit__(self, *error):
-        self._writer.release()
-        return self._stack.__exit__(*error)
+        return self._writer.__exit__(*error)
 
 
-@contextlib.contextmanager
-def _quiet():
-    """Silences what native code prints to stderr."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+class ContactSheet(Follower):
+    """Writes a `contact_sheet` of one clip, see `Follower`.
+
+    Args:
+        path: the PNG file.
+        name: of the clip.
+        count: number of its frames.
+    """
+
+    def __init__(self, path, name, count):
+        super().__init__(path)
+        self._name, self._count, self._next = name, count, 0
+        self._shown, self._kept = set(_shown(count, COLUMNS)), {}
+
+    def write(self, frame, ids):
+        """Keeps the frame if it is shown."""
+        if self._next in self._shown:
+            self._kept[self._next] = frame, ids
+        self._next += 1
+
+    def __exit__(self, kind, *rest):
+        if kind is None:
+            frames, ids = (
+                Lazy(self._count, lambda index, part=part: self._kept[index][part])
+                for part in (0, 1)
+            )
+            contact_sheet(self.path, [(self._name, frames, ids)])
 
 
 class Lazy:
@@ -133,7 +133,12 @@ class Lazy:
         return self.make(int(index))
 
 
-def contact_sheet(path, rows, columns=6, width=214):
+def _shown(count, columns):
+    """Indices of frames that a contact sheet shows, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, columns).round().astype(int))
+
+
+def contact_sheet(path, rows, columns=COLUMNS, width=214):
     """A picture of results: a row per clip and method, frames left to right.
 
     Args:
@@ -146,7 +151,7 @@ def contact_sheet(path, rows, columns=6, width=214):
     """
     lines = []
     for label, frames, ids in rows:
-        shown = np.unique(np.linspace(0, len(frames) - 1, columns).round().astype(int))
+        shown = _shown(len(frames), columns)
         pictures = [_scaled(overlay(frames[t], ids[t]), width) for t in shown]
         lines.append(_row(label, [str(t) for t in shown], pictures))
     longest = max(line.shape[1] for line in lines)

@@ -38,8 +38,8 @@ def test_all_results_are_there_and_a_second_run_changes_nothing(tmp_path, capsys
     assert cv2.imread(str(out / "contact_sheet.png")) is not None
     assert len(list((out / "example" / "rabbit").glob("*.png"))) == 60
     assert cv2.imread(str(out / "example" / "rabbit_sheet.png")) is not None
-    assert (out / "example" / "rabbit.webm").stat().st_size > 10_000
-    assert len(list((out / "videos").glob("*.webm"))) == 2
+    assert (out / "example" / "rabbit_overlay.mp4").stat().st_size > 10_000
+    assert len(list((out / "videos").glob("*.mp4"))) == 2
     text = (out / "report.html").read_text()
     assert text.count("data:image/webp") == 10  # the frames
     assert text.count("data:image/png") == 40  # their true masks and three methods'

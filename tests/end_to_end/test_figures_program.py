@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from command_lines import arguments, formatted
 from result_folders import moving_boxes, write_davis, write_grey
 
 from experiments import figures as program
@@ -23,9 +24,10 @@ def draw(tmp_path, capsys):
         given = {"out": tmp_path / "out", **given}
         for name in program.FLAGS:
             program.FLAGS[name].unparse()
-        arguments = [f"--{key}={value}" for key, value in given.items()]
         capsys.readouterr()
-        code = programs.call(program.main, program.FLAGS, ["figures", *arguments])
+        code = programs.call(
+            program.main, program.FLAGS, ["figures", *arguments(given)]
+        )
         captured = capsys.readouterr()
         assert "Traceback" not in captured.err
         return code, captured.out, captured.err
@@ -83,7 +85,7 @@ def test_weights_alone_give_what_needs_no_data(draw, random_weights, tmp_path):
 def test_published_scores_are_drawn(draw, tmp_path):
     one = site_file(tmp_path / "a.json", {"x": [0.5, 0.4], "y": [0.9]})
     two = site_file(tmp_path / "b.json", {"x": [0.3, 0.2]})
-    assert draw(published=f"{one},other:{two}")[0] == 0
+    assert draw(published=[one, f"other:{two}"])[0] == 0
     assert pictures(tmp_path / "out") == {"j_over_time.png"}
 
 
@@ -93,7 +95,7 @@ def test_published_scores_are_drawn(draw, tmp_path):
         ({}, "nothing to draw"),
         ({"published": "nowhere.json"}, "nowhere.json: no such file"),
         ({"published": "{0}/bad.json"}, "has no per-frame scores"),
-        ({"published": "{0}/a.json,{0}/b.json"}, "no sequence in common"),
+        ({"published": ["{0}/a.json", "{0}/b.json"]}, "no sequence in common"),
         ({"benchmark": "{0}/bad.json"}, "is no results.json"),
         ({"published": "{0}/a.json", "dataset": "davis2017"}, "belong together"),
     ],
@@ -102,7 +104,7 @@ def test_bad_flags_are_one_sentence(draw, tmp_path, given, text):
     (tmp_path / "bad.json").write_text("{}")
     site_file(tmp_path / "a.json", {"x": [0.5]})
     site_file(tmp_path / "b.json", {"y": [0.5]})
-    code, _, errors = draw(**{k: v.format(tmp_path) for k, v in given.items()})
+    code, _, errors = draw(**formatted(given, tmp_path))
     assert code == 2
     assert errors.count("error:") == 1 and text in errors
     assert not (tmp_path / "out").exists()

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from command_lines import arguments, formatted
 from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
 from osmn_recurrent import programs
@@ -38,9 +39,8 @@ def report(tmp_path, capsys):
         }
         for name in program.FLAGS:
             program.FLAGS[name].unparse()
-        arguments = [f"--{key}={value}" for key, value in given.items()]
         capsys.readouterr()
-        code = programs.call(program.main, program.FLAGS, ["report", *arguments])
+        code = programs.call(program.main, program.FLAGS, ["report", *arguments(given)])
         captured = capsys.readouterr()
         assert "Traceback" not in captured.err
         return code, captured.out, captured.err
@@ -78,12 +78,12 @@ def test_frames_without_a_mask_are_shown_without_one(report, tmp_path):
     ("given", "text"),
     [
         ({"results": "nowhere"}, "nowhere: no such folder"),
-        ({"compare": "x:{0}/exact,x:{0}/exact"}, "two folders of masks are called x"),
+        ({"compare": ["x:{0}/exact"] * 2}, "two folders of masks are called x"),
         ({"split": "train"}, "no such list"),
     ],
 )
 def test_bad_flags_are_one_sentence(report, tmp_path, given, text):
-    given = {key: value.format(tmp_path) for key, value in given.items()}
+    given = formatted(given, tmp_path)
     code, _, errors = report(**given)
     assert code == 2
     assert errors.count("error:") == 1 and text in errors

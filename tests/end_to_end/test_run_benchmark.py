@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from command_lines import arguments, formatted
 from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
 from osmn_recurrent import programs
@@ -44,9 +45,10 @@ def benchmark(tmp_path, capsys):
         }
         for name in program.FLAGS:
             program.FLAGS[name].unparse()
-        arguments = [f"--{key}={value}" for key, value in given.items()]
         capsys.readouterr()
-        code = programs.call(program.main, program.FLAGS, ["benchmark", *arguments])
+        code = programs.call(
+            program.main, program.FLAGS, ["benchmark", *arguments(given)]
+        )
         captured = capsys.readouterr()
         assert "Traceback" not in captured.err
         return code, captured.out, captured.err
@@ -66,8 +68,10 @@ def in_memory(predicted):
 
 def test_networks_and_masks_in_one_table(benchmark, random_weights, tmp_path):
     given = {
-        "weights": f"{random_weights['osmn.keras']},Re:"
-        f"{random_weights['reconvnet.keras']}",
+        "weights": [
+            random_weights["osmn.keras"],
+            f"Re:{random_weights['reconvnet.keras']}",
+        ],
         "masks": f"shifted:{tmp_path / 'published'}",
     }
     code, printed, _ = benchmark(**given)
@@ -136,7 +140,7 @@ def test_a_run_that_broke_off_goes_on(benchmark, random_weights, tmp_path):
     [
         ({}, "give --weights or --masks"),
         ({"masks": "published"}, "expected NAME:FOLDER"),
-        ({"masks": "a:{0}/published,a:{0}/published"}, "two rows are called a"),
+        ({"masks": ["a:{0}/published"] * 2}, "two rows are called a"),
         ({"weights": "nowhere.keras"}, "nowhere.keras: no such file"),
         ({"weights": "a:{0}/w.weights.h5"}, "which network it belongs to"),
         ({"weights": "{0}/bad.keras"}, "cannot be read as a ZIP archive"),
@@ -150,7 +154,7 @@ def test_a_run_that_broke_off_goes_on(benchmark, random_weights, tmp_path):
 def test_bad_flags_are_one_sentence(benchmark, tmp_path, given, text):
     for name in ("bad.keras", "w.weights.h5"):
         (tmp_path / name).write_bytes(b"x")
-    given = {key: value.format(tmp_path) for key, value in given.items()}
+    given = formatted(given, tmp_path)
     code, _, errors = benchmark(**given)
     assert code == 2
     assert errors.count("error:") == 1

@@ -135,7 +135,7 @@ def test_overlay_plays(segment_program, boxes, random_weights):
         weights=random_weights["osmn.keras"], overlay=True, fps=10
     )
     assert code == 0
-    video = boxes / "out" / "boxes.webm"
+    video = boxes / "out" / "boxes_overlay.mp4"
     assert f"written: {video}" in said
     assert frame_count_and_rate(video) == (6, 10.0)
     # Started again with nothing to do, it keeps the video.
@@ -163,7 +163,7 @@ def test_video_file(segment_program, boxes, random_weights):
     assert "own: 6 frames (6 new), 3 objects" in said
     names = sorted(path.name for path in (boxes / "out" / "own").glob("*.png"))
     assert names == [f"{t:05d}.png" for t in range(6)]
-    assert frame_count_and_rate(boxes / "out" / "own.webm") == (6, 12.0)
+    assert frame_count_and_rate(boxes / "out" / "own_overlay.mp4") == (6, 12.0)
 
 
 def frame_count_and_rate(path):

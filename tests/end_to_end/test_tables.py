@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from command_lines import arguments, formatted
 from result_folders import moving_boxes, write_clip, write_davis
 
 from experiments import tables as program
@@ -19,9 +20,8 @@ def call(capsys):
     def run(module, **given):
         for name in module.FLAGS:
             module.FLAGS[name].unparse()
-        arguments = [f"--{key}={value}" for key, value in given.items()]
         capsys.readouterr()
-        code = programs.call(module.main, module.FLAGS, ["program", *arguments])
+        code = programs.call(module.main, module.FLAGS, ["program", *arguments(given)])
         captured = capsys.readouterr()
         assert "Traceback" not in captured.err
         return code, captured.out, captured.err
@@ -36,7 +36,7 @@ def test_measured_masks_appear_in_the_tables(call, tmp_path):
     write_clip(tmp_path / "masks" / "one", guess)
     code, _, _ = call(
         benchmark,
-        masks=f"OSMN:{tmp_path / 'masks'},mine:{tmp_path / 'masks'}",
+        masks=[f"{name}:{tmp_path / 'masks'}" for name in ("OSMN", "mine")],
         dataset="davis2017",
         data_dir=tmp_path / "data",
         out=tmp_path / "benchmark",
@@ -82,7 +82,7 @@ def test_without_results_no_row_is_measured(call, tmp_path):
 )
 def test_bad_flags_are_one_sentence(call, tmp_path, given, text):
     (tmp_path / "other.json").write_text("[]")
-    given = {key: value.format(tmp_path) for key, value in given.items()}
+    given = formatted(given, tmp_path)
     code, _, errors = call(program, out=tmp_path / "out", **given)
     assert code == 2
     assert errors.count("error:") == 1 and text in errors

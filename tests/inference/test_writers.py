@@ -1,5 +1,6 @@
 """Other programs' formats, read back by those programs' own means."""
 
+import json
 import zipfile
 
 import numpy as np
@@ -27,9 +28,13 @@ def mask_paths(scene, tmp_path):
 def test_cutouts(scene, tmp_path):
     frame, ids = scene[0][0], scene[1][0].copy()
     ids[0, 0] = masks.VOID
-    path = tmp_path / "new" / "cut.png"
-    writers.write_cutout(path, frame, ids)
-    with Image.open(path) as image:
+    folder = tmp_path / "new"
+    with writers.Cutouts(folder, ["cut", "other"]) as cutouts:
+        cutouts.write(frame, ids)
+        assert not cutouts.is_there()
+        cutouts.write(frame, 0 * ids)
+    assert cutouts.is_there()
+    with Image.open(folder / "cut.png") as image:
         assert image.mode == "RGBA"
         found = np.array(image)
     chosen = np.isin(ids, (1, 5, 200))
@@ -38,8 +43,13 @@ def test_cutouts(scene, tmp_path):
     assert not found[~chosen].any()
 
 
-def test_tracks_decode_to_the_masks(mask_paths):
-    found = writers.tracks("boxes", mask_paths)
+def test_tracks_decode_to_the_masks(mask_paths, tmp_path):
+    path, names = tmp_path / "tracks.json", [path.name for path in mask_paths]
+    with writers.Tracks(path, "boxes", names) as tracks:
+        for mask in mask_paths:
+            tracks.write(None, read_mask(mask))
+        assert not path.exists()
+    found = json.loads(path.read_text())
     (video,) = found["videos"]
     height, width = read_mask(mask_paths[0]).shape
     assert (video["height"], video["width"], video["length"]) == (height, width, 6)

@@ -7,7 +7,7 @@ import pathlib
 import platform
 import subprocess
 
-PACKAGES = ("tensorflow", "keras", "jax", "numpy", "pillow", "opencv-python")
+PACKAGES = ("tensorflow", "keras", "jax", "numpy", "pillow", "opencv-python", "av")
 
 
 def versions():

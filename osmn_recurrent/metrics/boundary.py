@@ -30,7 +30,7 @@ def contour_accuracy(true, predicted, bound=DAVIS_BOUND):
         one has. A mask that fills the image has no boundary.
 
     Raises:
-        InputError: the masks are not (H, W) or differ in shape.
+        InputError: the masks are not (H, W), differ in shape or hold NaN.
 
     Example:
 

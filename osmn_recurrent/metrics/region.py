@@ -31,17 +31,23 @@ def region_similarity(true, predicted):
 
 
 def as_binary(true, predicted):
-    """Two masks as (H, W) bool; `InputError` if they differ in size."""
+    """Two masks as (H, W) bool; `InputError` if they differ in size or hold NaN."""
     true, predicted = as_same_size(true, predicted)
     return true.astype(bool, copy=False), predicted.astype(bool, copy=False)
 
 
 def as_same_size(true, predicted):
-    """Two masks as (H, W) arrays; `InputError` if they differ in size."""
+    """Two masks as (H, W) arrays; `InputError` if they differ in size or hold NaN."""
     true, predicted = np.asarray(true), np.asarray(predicted)
     if true.ndim != 2 or not true.size or true.shape != predicted.shape:
         raise InputError(
             f"masks of shapes {true.shape} and {predicted.shape} cannot be "
             "compared; expected the same size, (height, width), twice."
         )
+    for mask in (true, predicted):
+        if mask.dtype.kind in "fc" and np.isnan(mask).any():
+            raise InputError(
+                "a mask holds NaN, which is neither object nor background; expected "
+                "ids, or 0 and 1."
+            )
     return true, predicted

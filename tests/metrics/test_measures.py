@@ -255,3 +255,12 @@ def test_scores_over_the_fraction_of_the_video():
     at = np.linspace(0, 1, 11)
     assert found == pytest.approx(((1 - at) + (0.25 + 0.5 * at)) / 2)
     assert over_time([[0.5]], points=3).tolist() == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("measure", [region_similarity, contour_accuracy])
+def test_nan_is_refused(measure):
+    mask = np.zeros((20, 30))
+    wrong = np.where(np.arange(30) == 7, np.nan, mask)
+    for pair in ((wrong, mask), (mask, wrong), (wrong, wrong)):
+        with pytest.raises(InputError, match="holds NaN"):
+            measure(*pair)

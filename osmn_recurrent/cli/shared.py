@@ -196,7 +196,8 @@ def define(flag_values, name, default=None, note="", **options):
         note: what is special about it in this program, such as the meaning of the
             default; comes behind the shared text.
         **options: `required=True`, or `several=True` for a program that takes several
-            such values (the flag is repeated: a path may have commas), or `lower_bound` where small values make no sense.
+            such values (the flag is repeated: a path may have commas), or
+            `lower_bound` where small values make no sense.
     """
     shared = SHARED[name]
     text = f"{shared.help} {note}".strip()

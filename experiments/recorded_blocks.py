@@ -71,6 +71,41 @@ def packaged():
     return markdown_table(rows)
 
 
+def lite():
+    """Networks on EfficientNet-Lite0: J, and what the visual guide is worth."""
+    scores = {row["method"]: row for row in read_table("lite.csv")}
+    record = read_json("lite_swap_test.json")
+    rows = []
+    for row in record["rows"]:
+        name = row["network"]
+        (pictures,) = row["images"].values()
+        clips = row["clips"]
+        rows.append(
+            {
+                "network": name,
+                "J&F": scores[name]["J&F"],
+                "J": scores[name]["J"],
+                "F": scores[name]["F"],
+                "J, another object's visual guide": 100 * clips["other"],
+                "right pairs, one Gaussian over both": _percent(pictures["both"]),
+                "right pairs, no spatial guide": _percent(pictures["none"]),
+            }
+        )
+    first = record["rows"][0]
+    low, high = (100 * value for value in first["clips"]["interval"])
+    count = next(iter(first["images"].values()))["none"]["pairs"]
+    return (
+        f"{markdown_table(rows)}\n\n{count} pairs, {len(first['clips']['per_clip']['own'])} "
+        f"clips. {first['network']} with its own visual guide has "
+        f"{100 * first['clips']['difference']:.1f} more J than with another object's "
+        f"(90% interval over clips {low:.1f} to {high:.1f})."
+    )
+
+
+def _percent(scores):
+    return f"{100 * scores['right_pairs']:.0f}%"
+
+
 def published():
     """Scores of masks that the authors published, against OSMN's."""
     rows = [
@@ -297,6 +332,7 @@ BLOCKS = {
     for function in (
         demo,
         packaged,
+        lite,
         published,
         visual_guide,
         study,

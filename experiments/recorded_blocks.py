@@ -86,19 +86,21 @@ def lite():
                 "J&F": scores[name]["J&F"],
                 "J": scores[name]["J"],
                 "F": scores[name]["F"],
-                "J, another object's visual guide": 100 * clips["other"],
-                "right pairs, one Gaussian over both": _percent(pictures["both"]),
-                "right pairs, no spatial guide": _percent(pictures["none"]),
+                "J, swapped guide": 100 * clips["other"],
+                "right pairs": _percent(pictures["both"]),
+                "right pairs, no Gaussian": _percent(pictures["none"]),
             }
         )
     first = record["rows"][0]
     low, high = (100 * value for value in first["clips"]["interval"])
-    count = next(iter(first["images"].values()))["none"]["pairs"]
+    pairs = next(iter(first["images"].values()))["none"]["pairs"]
+    clips = len(first["clips"]["per_clip"]["own"])
     return (
-        f"{markdown_table(rows)}\n\n{count} pairs, {len(first['clips']['per_clip']['own'])} "
-        f"clips. {first['network']} with its own visual guide has "
-        f"{100 * first['clips']['difference']:.1f} more J than with another object's "
-        f"(90% interval over clips {low:.1f} to {high:.1f})."
+        f"{markdown_table(rows)}\n\n{pairs} pairs, {clips} clips. "
+        f"{first['network']} with "
+        f"its own visual guide has {100 * first['clips']['difference']:.1f} more J than "
+        "with another object's (90% interval over clips "
+        f"{low:.1f} to {high:.1f})."
     )
 
 
@@ -135,7 +137,7 @@ def visual_guide():
     if any(each["largest_difference"] for each in networks.values()):
         return compared
     return (
-        "**In the packaged networks the visual guide changes nothing**: their visual "
+        "**In the compact networks the visual guide changes nothing**: their visual "
         f"modulators died in training and give all {objects} objects the same scales, "
         "bit for bit. "
         f"{compared} What they follow is the last mask."

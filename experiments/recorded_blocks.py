@@ -97,8 +97,8 @@ def lite():
     clips = len(first["clips"]["per_clip"]["own"])
     return (
         f"{markdown_table(rows)}\n\n{pairs} pairs, {clips} clips. "
-        f"{first['network']} with "
-        f"its own visual guide has {100 * first['clips']['difference']:.1f} more J than "
+        f"{first['network']} with its own visual guide has "
+        f"{100 * first['clips']['difference']:.1f} more J than "
         "with another object's (90% interval over clips "
         f"{low:.1f} to {high:.1f})."
     )

@@ -71,6 +71,43 @@ def packaged():
     return markdown_table(rows)
 
 
+def lite():
+    """Networks on EfficientNet-Lite0: J, and what the visual guide is worth."""
+    scores = {row["method"]: row for row in read_table("lite.csv")}
+    record = read_json("lite_swap_test.json")
+    rows = []
+    for row in record["rows"]:
+        name = row["network"]
+        (pictures,) = row["images"].values()
+        clips = row["clips"]
+        rows.append(
+            {
+                "network": name,
+                "J&F": scores[name]["J&F"],
+                "J": scores[name]["J"],
+                "F": scores[name]["F"],
+                "J, swapped guide": 100 * clips["other"],
+                "right pairs": _percent(pictures["both"]),
+                "right pairs, no Gaussian": _percent(pictures["none"]),
+            }
+        )
+    first = record["rows"][0]
+    low, high = (100 * value for value in first["clips"]["interval"])
+    pairs = next(iter(first["images"].values()))["none"]["pairs"]
+    clips = len(first["clips"]["per_clip"]["own"])
+    return (
+        f"{markdown_table(rows)}\n\n{pairs} pairs, {clips} clips. "
+        f"{first['network']} with its own visual guide has "
+        f"{100 * first['clips']['difference']:.1f} more J than "
+        "with another object's (90% interval over clips "
+        f"{low:.1f} to {high:.1f})."
+    )
+
+
+def _percent(scores):
+    return f"{100 * scores['right_pairs']:.0f}%"
+
+
 def published():
     """Scores of masks that the authors published, against OSMN's."""
     rows = [
@@ -100,7 +137,7 @@ def visual_guide():
     if any(each["largest_difference"] for each in networks.values()):
         return compared
     return (
-        "**In the packaged networks the visual guide changes nothing**: their visual "
+        "**In the compact networks the visual guide changes nothing**: their visual "
         f"modulators died in training and give all {objects} objects the same scales, "
         "bit for bit. "
         f"{compared} What they follow is the last mask."
@@ -297,6 +334,7 @@ BLOCKS = {
     for function in (
         demo,
         packaged,
+        lite,
         published,
         visual_guide,
         study,

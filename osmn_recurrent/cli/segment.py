@@ -32,8 +32,8 @@ shared.define(
     FLAGS,
     "weights",
     DEFAULT,
-    note="reconvnet-compact and osmn-compact come with the package; TensorFlow 1 "
-    "checkpoints go through osmn convert osmn.",
+    note="osmn-lite0, osmn-compact and reconvnet-compact come with the package; "
+    "TensorFlow 1 checkpoints go through osmn convert osmn.",
 )
 shared.define(
     FLAGS,

@@ -106,7 +106,7 @@ class VideoSegmenter:
         """A segmenter with published weights.
 
         Args:
-            name: of a preset, such as "reconvnet-compact"; see
+            name: of a preset, such as "osmn-lite0"; see
                 `published.PRESETS`.
             **options: as of the constructor; the default of `working_size` is
                 the preset's.

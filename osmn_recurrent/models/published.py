@@ -14,7 +14,7 @@ PACKAGED = pathlib.Path(__file__).parent / "weights"
 """Folder of the weights that come with the package."""
 
 
-DEFAULT = "reconvnet-compact"
+DEFAULT = "osmn-lite0"
 """The preset that programs use where no weights are named."""
 
 
@@ -116,6 +116,19 @@ PRESETS = {
         file="osvos_parent.weights.h5",
         convert="osmn convert vgg16 --checkpoint=PREFIX --model=osvos --into=seg "
         "--out={file}",
+    ),
+    "osmn-lite0": Preset(
+        model="osmn",
+        backbone="efficientnet_lite0",
+        what="OSMN on EfficientNet-Lite0, see weights/CARD.md",
+        source="this package (experiments/flags/lite_osmn.flags)",
+        licence="research only, as its training pictures; the ImageNet trunk is "
+        "Apache-2.0 (EfficientNet-Lite)",
+        file="osmn_lite0.weights.h5",
+        packaged=True,
+        sha256="10eb59b84cb3d7ecaefdfa0c540bd2127b94fe5d723821c7db972f532b7135b3",
+        scores={"DAVIS-2016 val_lab J": 70.0},
+        working_size=256,
     ),
     "osmn-compact": _of_the_study(
         "osmn",

@@ -176,6 +176,57 @@ def recolouring(rng, strength):
     return lambda frame: cv2.LUT(frame, table)
 
 
+def relighting(rng, strength):
+    """A random change of light, the same for every picture it is applied to.
+
+        v' = factor * (v + offset), cut to 0..255
+
+    Args:
+        rng: `numpy.random.Generator`; not used if `strength` is 0.
+        strength: l; factor is from U(1 - l, 1 + l), offset from U(-l, l) * 80.
+
+    Returns:
+        Function of (H, W, 3) uint8 that gives an array of its kind.
+    """
+    if not strength:
+        return lambda frame: frame
+    factor = rng.uniform(1.0 - strength, 1.0 + strength)
+    offset = 80.0 * rng.uniform(-strength, strength)
+    table = np.rint(np.clip(factor * (np.arange(256) + offset), 0.0, 255.0))
+    table = table.astype(np.uint8)
+    return lambda frame: cv2.LUT(frame, table)
+
+
+@dataclasses.dataclass(frozen=True)
+class Colours:
+    """The colour changes of one sample.
+
+    Attributes:
+        recolour: of `recolouring`, for all of its pictures.
+        light: of `relighting`, for what its frames show.
+    """
+
+    recolour: object
+    light: object
+
+    @classmethod
+    def draw(cls, rng, jitter, light):
+        """Draws both, of these strengths; light from a generator of its own.
+
+        So another light leaves the sample's other draws as they are.
+        """
+        own = rng.spawn(1)[0] if light else None
+        return cls(recolouring(rng, jitter), relighting(own, light))
+
+    def seen(self, picture):
+        """A picture, (H, W, 3) uint8, as its visual guide is cut from it."""
+        return self.recolour(picture)
+
+    def shown(self, picture):
+        """The same picture as a frame shows it."""
+        return self.light(self.recolour(picture))
+
+
 def random_part(rng, mask, least):
     """A random crop that shows some of the object.
 

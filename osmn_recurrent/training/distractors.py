@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from osmn_recurrent.masks import bounding_box
-from osmn_recurrent.training.placing import View, composed
+from osmn_recurrent.training.placing import View, box_centre, composed
 from osmn_recurrent.training.pseudo_clips import Motion, affine_about, blend
 
 ASKED, OTHER = 1, 2
@@ -61,7 +61,8 @@ class Distractors:
         size: `(smallest, largest)` factor between the two objects' sizes, the
             roots of their areas, drawn evenly.
         places: number of random places, of which the one that hides least of
-            the object is taken.
+            the object is taken. The pasted object lies in the frame, as far as it
+            is not larger.
         most_hidden: no object is pasted where it would hide more than this
             share of the object in all of these places.
         flip: probability of mirroring the pasted object.
@@ -136,16 +137,19 @@ class Distractors:
         factor = rng.uniform(*self.size)
         factor *= np.sqrt(area / np.count_nonzero(cutout.mask))
         sides = np.array([-factor if rng.uniform() < self.flip else factor, factor])
-        left, top, right, bottom = bounding_box(cutout.mask)
-        centre = np.array([left + right, top + bottom]) / 2
-        columns = [[sides[0], 0.0], [0.0, sides[1]], -sides * centre]
+        offset = -sides * box_centre(cutout.mask)
+        columns = [[sides[0], 0.0], [0.0, sides[1]], offset]
         return cutout.mask, np.stack(columns, 1)
 
     def _pasted(self, rng, own, moves, ids):
         """Pixels that a random place hides, and the views and masks there."""
         mask, matrix = own
         size = ids[0].shape
-        place = np.array([rng.uniform(0, size[1] - 1), rng.uniform(0, size[0] - 1)])
+        left, top, right, bottom = bounding_box(mask)
+        sides = np.array([size[1] - 1.0, size[0] - 1.0])
+        half = np.diag(np.abs(matrix[:, :2])) * (right - left, bottom - top) / 2
+        half = np.minimum(half, sides / 2)
+        place = rng.uniform(half, sides - half)
         there = np.concatenate([matrix[:, :2], (matrix[:, 2] + place)[:, None]], 1)
         views = [
             View(composed(affine_about(each, place, size), there), size)

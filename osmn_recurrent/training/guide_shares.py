@@ -85,7 +85,7 @@ class GuideShares:
             before = [self._shifted(rng, ids[0])]
         if kind == "missing":
             return [np.zeros_like(each) for each in before]
-        others = any((each == OTHER).any() for each in before)
+        others = (before[0] == OTHER).any()
         if kind == "other" and others:
             return [(each == OTHER).view(np.uint8) for each in before]
         if kind == "wide" and others:

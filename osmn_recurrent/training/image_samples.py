@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.distractors import ASKED, OTHER, Cutout
+from osmn_recurrent.training.pseudo_clips import affine_matrix
 from osmn_recurrent.training.samples import Samples
 
 
@@ -22,7 +22,7 @@ class ImageSamples(Samples):
     comes from the mask one step before, the visual guide from the still.
 
     Args:
-        images: object with `__len__`, `name(number)` and `still(number) ->
+        images: object with `__len__`, `name(number)` and `image(number) ->
             (picture, mask)`, as `CocoObjects`.
         settings: `SampleSettings`, such as `STAGE_1`.
         guide_kind: of the model: "gaussian", "mask" or "none".
@@ -53,6 +53,14 @@ class ImageSamples(Samples):
         self.sources, self.motion, self.pasted = images, motion, pasted
         if not len(images):
             raise InputError("there is no still to train on; name another split.")
+        first = images.name(0)
+        if settings.distractors and all(
+            images.name(number) == first for number in range(len(images))
+        ):
+            raise InputError(
+                f"distractors are objects of other pictures, but {first} is the only "
+                "one; add pictures or leave them out."
+            )
         if (motion is None) != (settings.clip_length is None):
             raise InputError(
                 "clips from images need both a clip length and a motion (pseudo-"
@@ -78,33 +86,46 @@ class ImageSamples(Samples):
     def make(self, index, number, attempt=0):
         """The sample of image `index`; see `Samples.sample`."""
         rng, size = self._draws(number, attempt)
-        recolour = augmentation.recolouring(rng, self.settings.colour_jitter)
+        colours = self._colours(rng)
         picture, mask = self.sources.image(index)
-        picture = recolour(picture)
+        look = colours.seen(picture), mask
+        picture = colours.light(look[0])
         ids = mask * np.uint8(ASKED)
         if hasattr(self.sources, "others"):
             ids[(self.sources.others(index) > 0) & (ids == 0)] = OTHER
-        look = picture, mask
+        moves = None
         if self.motion is None:
             frames, ids = [picture], [ids, ids]
         else:
-            frames, ids = self._clip(rng, picture, ids, recolour)
-            frames = frames[1:]
-        return self._assembled(rng, number, size, frames, ids, look, recolour)
+            frames, ids, moves = self._clip(rng, picture, ids, colours)
+        return self._assembled(
+            rng, number, size, frames, ids, look, colours, index=index, moves=moves
+        )
 
-    def _clip(self, rng, picture, ids, recolour):
+    def _clip(self, rng, picture, ids, colours):
+        """T frames, T + 1 ids, and the T + 1 moves that are still to be made."""
         length = self.settings.clip_length + 1
+        mask = (ids == ASKED).view(np.uint8)
         if self.pasted and rng.uniform() < self.pasted:
             behind, _ = self.sources.image(int(rng.integers(len(self))))
-            mask = (ids == ASKED).view(np.uint8)
-            return self.motion.paste(rng, picture, mask, recolour(behind), length)
-        return self.motion.move(rng, picture, ids, length)
+            behind = colours.shown(behind)
+            frames, ids = self.motion.paste(rng, picture, mask, behind, length)
+        elif self.settings.window is not None:
+            # Moved and viewed at once: interpolated once, grey outside.
+            moves = [affine_matrix(p, mask) for p in self.motion.path(rng, length)]
+            return [picture] * (length - 1), [ids] * length, moves
+        else:
+            frames, ids = self.motion.move(rng, picture, ids, length)
+        return frames[1:], ids, None
 
-    def cutout(self, rng, recolour):
-        """Any object of the images."""
-        picture, mask = self.sources.image(int(rng.integers(len(self))))
-        picture = recolour(picture)
-        return Cutout.of(picture, mask, (picture, mask))
+    def cutout(self, rng, colours, index):
+        """Any object of another picture."""
+        own, number = self.sources.name(index), index
+        while self.sources.name(number) == own:
+            number = int(rng.integers(len(self)))
+        picture, mask = self.sources.image(number)
+        look = colours.seen(picture), mask
+        return Cutout.of(colours.light(look[0]), mask, look)
 
     def _own_motion(self):
         return self.motion

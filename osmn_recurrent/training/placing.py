@@ -64,18 +64,19 @@ class View:
 
     def frame(self, picture):
         """(H, W, 3) uint8 in the network image, bilinear, `GREY` outside."""
+        picture, view = self.reduced(picture)
         return cv2.warpAffine(
             picture,
-            self.matrix,
+            view.matrix,
             self.size[::-1],
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=GREY,
         )
 
-    def moved(self, matrix):
-        """The view followed by a (2, 3) transform of the network image."""
-        return View(composed(matrix, self.matrix), self.size)
+    def after(self, matrix):
+        """The view of a picture that a (2, 3) transform has moved before."""
+        return View(composed(self.matrix, matrix), self.size)
 
     def reduced(self, picture):
         """A smaller copy of a picture that is shown much smaller.

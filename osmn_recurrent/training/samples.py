@@ -6,7 +6,6 @@ import functools
 import logging
 import threading
 
-import cv2
 import numpy as np
 from pycocotools import mask as run_lengths
 from tqdm import tqdm
@@ -15,7 +14,7 @@ from osmn_recurrent import guides, masks
 from osmn_recurrent.datasets.clips import sizes_digest
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training import augmentation
-from osmn_recurrent.training.augmentation import GuideAugmentation
+from osmn_recurrent.training.augmentation import NO_AUGMENTATION, GuideAugmentation
 from osmn_recurrent.training.distractors import ASKED, OTHER, Cutout, Distractors
 from osmn_recurrent.training.guide_shares import GuideShares
 from osmn_recurrent.training.placing import Stretch, Window
@@ -57,8 +56,8 @@ class SampleSettings:
             in, now and then asked for; None as in the papers.
         guide_shares: `guide_shares.GuideShares`: how often the spatial guide says
             something else than where the object was; the default is never.
-        light: the network image, not the visual guide, is multiplied by a factor
-            from U(1 - l, 1 + l) and shifted by U(-80 l, 80 l) grey levels.
+        light: strength of `augmentation.relighting`, one for what all frames of a
+            sample show, but not for its visual guide.
         most_stride: the stride of each sample is drawn from `stride` to this, as
             far as the clip goes; None: always `stride`.
         backwards: share of the samples whose clip runs backwards.
@@ -87,6 +86,23 @@ class SampleSettings:
     backwards: float = 0.0
     guide_distance: int = 0
     sparse_masks: bool = False
+
+    def undisturbed(self):
+        """The same clips as they are, for validation: nothing is random."""
+        return dataclasses.replace(
+            self,
+            scales=(1.0,),
+            guide_augmentation=NO_AUGMENTATION,
+            flip=0.0,
+            crop=1.0,
+            colour_jitter=0.0,
+            window=None,
+            distractors=None,
+            guide_shares=GuideShares(),
+            light=0.0,
+            most_stride=None,
+            backwards=0.0,
+        )
 
 
 STAGE_1 = SampleSettings(size=(400, 400), scales=(0.8, 1.0, 1.2), flip=0.5)
@@ -169,7 +185,7 @@ class Samples:
         seed = (self.seed, 2, number, attempt) if attempt else (self.seed, 2, number)
         return np.random.default_rng(seed), size
 
-    def _assembled(self, rng, number, size, frames, ids, look, recolour):
+    def _assembled(self, rng, number, size, frames, ids, look, colours, **more):
         """The sample of T frames.
 
         Args:
@@ -178,9 +194,11 @@ class Samples:
             size: `(height, width)` of the network image.
             frames: T arrays (H, W, 3) uint8 RGB.
             ids: T + 1 arrays (H, W) uint8 of 0, `ASKED` and `OTHER`, first that
-                of the step before.
+                of the step before; the same array twice for a single picture.
             look: `(frame, mask)` of the visual guide.
-            recolour: of `augmentation.recolouring`, for a pasted object.
+            colours: `augmentation.Colours`, for a pasted object.
+            **more: `index`, the start, and `moves`, T + 1 transforms (2, 3) of the
+                pictures before they are viewed, or None.
 
         Returns:
             As `sample`.
@@ -189,22 +207,17 @@ class Samples:
         pasting = settings.distractors
         if pasting is None:
             visual = augment.visual_guide(rng, *look)
-        view = self._view(rng, ids, size)
-        alone = len(ids) == 2 and ids[0] is ids[1]
-        frames = [view.frame(frame) for frame in frames]
-        ids = [view.mask(each) for each in ids[alone:]]
-        ids = ids * 2 if alone else ids
+        frames, ids = self._viewed(rng, size, frames, ids, more.get("moves"))
         if pasting is not None:
             if rng.uniform() < pasting.share:
                 # Neither a cached frame nor a mask may change.
                 frames = [frame.copy() for frame in frames]
+                alone = ids[0] is ids[1]
                 ids = [ids[0].copy()] * 2 if alone else [each.copy() for each in ids]
-                cutout = self.cutout(rng, recolour)
+                cutout = self.cutout(rng, colours, more["index"])
                 if pasting.paste(rng, frames, ids, cutout, self._own_motion()):
                     look = cutout.look
             visual = augment.visual_guide(rng, *look)
-        if settings.light:
-            frames = self._lit(rng, frames)
         images = _stack([guides.network_image(frame) for frame in frames])
         shares = settings.guide_shares
         kind = shares.kind(rng, number // self.batch_size) if shares.active else "own"
@@ -218,26 +231,34 @@ class Samples:
             images, visual, _stack(spatial), _stack(labels)[..., None]
         )
 
-    def _view(self, rng, ids, size):
-        """Where the pictures lie in the network image."""
+    def _viewed(self, rng, size, frames, ids, moves):
+        """Frames and ids at the network's size; see `_assembled`."""
         settings = self.settings
         mask = (ids[1] == ASKED).view(np.uint8)
         if settings.window is not None:
-            return settings.window.view(rng, mask, size, settings.flip)
-        part = augmentation.random_part(rng, mask, settings.crop)
-        flip = settings.flip > 0 and rng.uniform() < settings.flip
-        return Stretch(part, flip, size)
+            view = settings.window.view(rng, mask, size, settings.flip)
+        else:
+            part = augmentation.random_part(rng, mask, settings.crop)
+            flip = settings.flip > 0 and rng.uniform() < settings.flip
+            view = Stretch(part, flip, size)
+        if moves is None and ids[0] is ids[1]:
+            return [view.frame(frames[0])], [view.mask(ids[0])] * 2
+        views = [view] * len(ids)
+        if moves is not None:
+            views = [view.after(move) for move in moves]
+        return (
+            [own.frame(each) for own, each in zip(views[1:], frames, strict=True)],
+            [own.mask(each) for own, each in zip(views, ids, strict=True)],
+        )
 
-    def _lit(self, rng, frames):
-        """Frames in another light, the same for all of them."""
-        light = self.settings.light
-        factor = rng.uniform(1.0 - light, 1.0 + light)
-        offset = 80.0 * rng.uniform(-light, light)
-        return [cv2.convertScaleAbs(_positive(f, offset), alpha=factor) for f in frames]
-
-    def cutout(self, rng, recolour):
-        """An object of another picture, a `distractors.Cutout`."""
+    def cutout(self, rng, colours, index):
+        """An object of another picture than start `index`', a `Cutout`."""
         raise NotImplementedError
+
+    def _colours(self, rng):
+        """The colour changes of a sample."""
+        settings = self.settings
+        return augmentation.Colours.draw(rng, settings.colour_jitter, settings.light)
 
     def _own_motion(self):
         """Motion of a pasted object; None: that of the distractors' settings."""
@@ -290,6 +311,11 @@ class ClipSamples(Samples):
         self._codes = {}
         self._span = settings.stride * (settings.clip_length or 1)
         self.index, self._guide_frames = self._scan()
+        if settings.distractors and len({c for c, _ in self._shown}) < 2:
+            raise InputError(
+                "distractors are objects of other clips, but only one of the "
+                f"{len(self.clips)} clips has an object; add clips or leave them out."
+            )
         if not self.index:
             raise InputError(
                 f"none of the {len(self.clips)} training clips has an object that "
@@ -387,17 +413,14 @@ class ClipSamples(Samples):
         c, start, i = self.index[index]
         rng, size = self._draws(number, attempt)
         times = self._times_of(rng, c, start)
-        shown = self._guide_frames[c, i]
-        away = self.settings.guide_distance
-        if away:
-            apart = [min(abs(t - own) for own in times) >= away for t in shown]
-            shown = np.asarray(shown)[apart] if any(apart) else shown
-        seen = int(rng.choice(shown))
-        recolour = augmentation.recolouring(rng, self.settings.colour_jitter)
-        look = recolour(self._frame(c, seen)), self._mask(c, seen, i)
+        seen = self._look(rng, c, i, times)
+        colours = self._colours(rng)
+        look = colours.seen(self._frame(c, seen)), self._mask(c, seen, i)
         ids = [self._ids(c, t, i) for t in times]
-        frames = [recolour(self._frame(c, t)) for t in times[1:]]
-        return self._assembled(rng, number, size, frames, ids, look, recolour)
+        frames = [colours.shown(self._frame(c, t)) for t in times[1:]]
+        return self._assembled(
+            rng, number, size, frames, ids, look, colours, index=index
+        )
 
     def _times_of(self, rng, c, start):
         """Numbers of the T + 1 frames of a sample."""
@@ -420,17 +443,24 @@ class ClipSamples(Samples):
                 own[(self._mask(c, t, other) > 0) & (own == 0)] = OTHER
         return own
 
-    def cutout(self, rng, recolour):
-        """A visible object of any clip; its visual guide is of another frame."""
-        c, i = self._shown[int(rng.integers(len(self._shown)))]
-        t, seen = (int(rng.choice(self._guide_frames[c, i])) for _ in range(2))
-        look = recolour(self._frame(c, seen)), self._mask(c, seen, i)
-        return Cutout.of(recolour(self._frame(c, t)), self._mask(c, t, i), look)
+    def _look(self, rng, c, i, times):
+        """Number of a frame for the visual guide, away from the sample's."""
+        shown, away = self._guide_frames[c, i], self.settings.guide_distance
+        if away:
+            apart = np.abs(np.subtract.outer(shown, times)).min(axis=1)
+            # Where none is as far away as it should be, the furthest ones.
+            shown = np.asarray(shown)[apart >= min(away, apart.max())]
+        return int(rng.choice(shown))
 
-
-def _positive(frame, offset):
-    """A frame shifted by `offset` grey levels, within 0 to 255."""
-    return cv2.add(frame, offset * np.ones(4)) if offset else frame
+    def cutout(self, rng, colours, index):
+        """A visible object of another clip; its visual guide is of another frame."""
+        own = self.index[index][0]
+        others = [key for key in self._shown if key[0] != own]
+        c, i = others[int(rng.integers(len(others)))]
+        t = int(rng.choice(self._guide_frames[c, i]))
+        seen = self._look(rng, c, i, [t])
+        look = colours.seen(self._frame(c, seen)), self._mask(c, seen, i)
+        return Cutout.of(colours.shown(self._frame(c, t)), self._mask(c, t, i), look)
 
 
 def _stack(arrays):

@@ -1,7 +1,5 @@
 """Validation by propagation: whole clips, the network's own masks as guides."""
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
@@ -10,7 +8,6 @@ from osmn_recurrent.inference.swapping import modulation_spread
 from osmn_recurrent.metrics.davis import evaluate_masks
 from osmn_recurrent.models.precision import precision_of
 from osmn_recurrent.training import distribution, pipeline, steps
-from osmn_recurrent.training.augmentation import NO_AUGMENTATION
 from osmn_recurrent.training.samples import ClipSamples
 
 SPREAD_OBJECTS = 16
@@ -43,13 +40,7 @@ class Validation:
         )
         self.samples = ClipSamples(
             self.clips,
-            dataclasses.replace(
-                settings.samples,
-                scales=(1.0,),
-                guide_augmentation=NO_AUGMENTATION,
-                flip=0.0,
-                crop=1.0,
-            ),
+            settings.samples.undisturbed(),
             model.guide_kind,
         )
         count = min(LOSS_SAMPLES, len(self.samples))

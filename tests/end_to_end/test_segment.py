@@ -56,10 +56,10 @@ def test_without_weights_it_uses_the_packaged_ones(segment_program, boxes):
     assert (code, errors) == (0, [])
     settings = json.loads((boxes / "out" / "boxes" / "run.json").read_text())
     settings = settings["settings"]
-    assert (settings["model"], settings["working_size"]) == ("ReConvNet", 160)
-    code, _, errors = segment_program(model="osmn", out=boxes / "other")
+    assert (settings["model"], settings["working_size"]) == ("OSMN", 256)
+    code, _, errors = segment_program(model="reconvnet", out=boxes / "other")
     assert code == 2
-    assert "preset reconvnet-compact is for model=reconvnet" in errors[0]
+    assert "preset osmn-lite0 is for model=osmn" in errors[0]
 
 
 def test_keras_file_knows_its_network(segment_program, boxes, random_weights):

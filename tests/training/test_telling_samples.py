@@ -8,16 +8,18 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from osmn_recurrent import guides, losses
+from osmn_recurrent import guides, losses, masks
+from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.datasets.image_folder import ImageFolder
 from osmn_recurrent.datasets.joined_images import JoinedImages
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.distractors import ASKED, OTHER, Cutout, Distractors
 from osmn_recurrent.training.guide_shares import GuideShares
 from osmn_recurrent.training.image_samples import ImageSamples
-from osmn_recurrent.training.placing import GREY, Window
+from osmn_recurrent.training.placing import GREY, View, Window
 from osmn_recurrent.training.pseudo_clips import Motion
-from osmn_recurrent.training.samples import SampleSettings
+from osmn_recurrent.training.samples import ClipSamples, SampleSettings
 
 SIZE = (64, 96)
 COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30))
@@ -214,3 +216,137 @@ def test_cross_entropy_with_lovasz_by_its_parts():
     expected = float(tf.reduce_mean(each)) + 0.5 * float(half)
     found = float(losses.cross_entropy_lovasz(labels, logits))
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_light_leaves_grey_what_lies_outside():
+    # No network sees anything there: exactly the mean, whatever the light.
+    for length, motion in ((None, None), (3, Motion(shift=0.4, jerk=0.5))):
+        far = settings(
+            distractors=None, light=0.9, window=Window((0.4, 0.5)), clip_length=length
+        )
+        made = ImageSamples(Squares(), far, motion=motion)
+        for number in range(6):
+            image = made.sample(number)[0].reshape(-1, *SIZE, 3)
+            # A picture of half the sides or less: more than half of it is grey.
+            assert ((image == 0).all(-1)).mean(axis=(1, 2)).min() > 0.5
+
+
+def test_a_moved_picture_is_viewed_once_and_rightly():
+    """Against a path of two steps: moved as Motion does, then viewed."""
+    motion = Motion(shift=0.1, rotation=20.0, outside="grey")
+    made = ImageSamples(
+        Squares(), settings(distractors=None, clip_length=2), motion=motion
+    )
+    for number in range(5):
+        index = int(made._order(number // 4)[number % 4])
+        picture, mask = Squares().image(index)
+        rng, size = made._draws(number, 0)
+        frames, ids = motion.move(rng, picture, mask, 3)
+        made.settings.guide_augmentation.visual_guide(rng, picture, mask)
+        # The view is drawn about the object of the picture as it stands.
+        view = made.settings.window.view(rng, mask, size)
+        image, _, _, label = made.sample(number)
+        for t in (0, 1):
+            twice = view.mask(ids[t + 1])
+            grown, shrunk = (f(twice, np.ones((5, 5))) for f in (cv2.dilate, cv2.erode))
+            assert not ((label[t, ..., 0] > 0) & (grown == 0)).any()
+            assert not ((label[t, ..., 0] == 0) & (shrunk > 0)).any()
+            shown = image[t][..., ::-1] + guides.MEAN_BGR[::-1]
+            apart = np.abs(shown - view.frame(frames[t + 1])).max(-1)
+            assert np.median(apart) < 2
+
+
+def test_large_pictures_are_averaged_before_they_are_viewed():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (401, 602, 3), dtype=np.uint8)
+    quarter = View(np.array([[0.25, 0, -0.375], [0, 0.25, -0.375]]), (100, 150))
+    small = picture[:400, :600].reshape(100, 4, 150, 4, 3).mean((1, 3))
+    assert np.abs(quarter.frame(picture) - small).max() < 1
+
+
+def write_clips(folder, count, frames=9):
+    """Clips of one square each, in a colour of their own, as `Clip`s."""
+    clips = []
+    for number in range(count):
+        picture, mask = Squares().image(number)
+        pictures = [folder / f"{number}-{t}.png" for t in range(frames)]
+        for path in pictures:
+            Image.fromarray(picture).save(path)
+        found = folder / f"mask-{number}.png"
+        masks.write_mask(found, mask)
+        clips.append(
+            Clip(f"clip {number}", tuple(pictures), dict.fromkeys(range(frames), found))
+        )
+    return clips
+
+
+def test_pasted_objects_are_of_other_clips_and_pictures(tmp_path):
+    clips = ClipSamples(write_clips(tmp_path, 3), settings(guide_distance=3))
+    pictures = ImageSamples(Squares(), settings())
+    rng, colours = np.random.default_rng(0), augmentation.Colours.draw(None, 0.0, 0.0)
+    for made, count in ((clips, len(clips)), (pictures, 4)):
+        found = set()
+        for index in range(count):
+            cutout = made.cutout(rng, colours, index)
+            own = made.index[index][0] if made is clips else index
+            other = colour_of(cutout.picture[..., ::-1] - guides.MEAN_BGR, cutout.mask)
+            assert other != own
+            assert (
+                colour_of(cutout.look[0][..., ::-1] - guides.MEAN_BGR, cutout.look[1])
+                == other
+            )
+            found.add(other)
+        assert len(found) > 1
+    with pytest.raises(InputError, match="only one of the 1 clips"):
+        ClipSamples(clips.clips[:1], settings())
+
+    class Alone(Squares):
+        def name(self, number):
+            return "one"
+
+    with pytest.raises(InputError, match="one is the only one"):
+        ImageSamples(Alone(), settings())
+
+
+def test_visual_guides_keep_their_distance(tmp_path):
+    made = ClipSamples(
+        write_clips(tmp_path, 2, frames=9), settings(distractors=None, guide_distance=3)
+    )
+    rng = np.random.default_rng(0)
+    for times, allowed in (([0, 1], {4, 5, 6, 7, 8}), ([2, 6], {4, 8, 0})):
+        found = {made._look(rng, 0, 1, times) for _ in range(200)}
+        # Where no frame is three away, the furthest ones are taken.
+        assert found == allowed
+
+
+def test_a_pasted_object_lies_within_the_frame():
+    picture, mask = Squares().image(2)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        frame, ids = np.full((64, 96, 3), 90, np.uint8), np.zeros((64, 96), np.uint8)
+        ids[20:40, 30:50] = ASKED
+        ids = [ids] * 2
+        whole = Distractors(size=(1.0, 1.0), most_hidden=1.0, asked=1.0)
+        whole.paste(rng, [frame], ids, Cutout.of(picture, mask, (picture, mask)))
+        # As large as the square that it is pasted beside.
+        assert (ids[1] == ASKED).sum() == pytest.approx(400, rel=0.15)
+
+
+def test_validation_sees_clips_as_they_are(tmp_path):
+    plain = SampleSettings(
+        size=SIZE, scales=(1.0,), guide_augmentation=augmentation.NO_AUGMENTATION
+    )
+    wild = settings(
+        scales=(0.5, 1.0),
+        flip=0.5,
+        light=0.5,
+        colour_jitter=0.5,
+        backwards=0.5,
+        most_stride=3,
+        guide_shares=GuideShares(missing=0.5, missing_first=10),
+    )
+    clips = write_clips(tmp_path, 2)
+    ours, theirs = (ClipSamples(clips, each) for each in (wild.undisturbed(), plain))
+    for number in range(6):
+        for one, other in zip(ours.sample(number), theirs.sample(number), strict=True):
+            np.testing.assert_array_equal(one, other)

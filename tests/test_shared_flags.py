@@ -27,7 +27,7 @@ def test_shared_flags_are_defined_once(name):
         text = text.partition(">: ")[2] if text.startswith("<") else text
         assert text.startswith(meaning.help), program
         kinds.add(flag.flag_type())
-    assert len(kinds - {"comma separated list of strings"}) <= 1
+    assert len(kinds - {"multi string"}) <= 1
 
 
 @pytest.mark.parametrize("name", sorted(shared.SHARED))

@@ -155,7 +155,10 @@ def coded(counts, size=(40, 60)):
         ({"id": 10**400}, "is not COCO's instances file"),
         ({"image_id": True}, "is not COCO's instances file"),
         ({"segmentation": "text"}, "annotation 2 of .*0007.jpg .*neither a list"),
-        ({"segmentation": [[1, 2, None, 4, 5, 6]]}, "annotation 2 .* corner is no num"),
+        (
+            {"segmentation": [[1, 2, None, 4, 5, 6]]},
+            "annotation 2 .* corner is not finite",
+        ),
         ({"segmentation": [[1, 2, "x", 4, 5, 6]]}, "annotation 2 of picture"),
         ({"segmentation": [[1, 2, [3], 4, 5, 6]]}, "annotation 2 of picture"),
         ({"segmentation": [[[1, 2], [3, 4], [5, 6]]]}, "annotation 2 .* x, y, x, y"),

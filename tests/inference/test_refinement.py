@@ -108,9 +108,10 @@ def test_refinement_finds_a_plain_objects_edge(name):
 def test_empty_and_void(scene, name):
     frame, empty = scene[0][0], np.zeros((64, 96), np.uint8)
     void = empty + np.uint8(255)
+    void[:16, :16] = 3  # beside an object; 255 alone would be one, as in a file
     refine = {"crf": DenseCRF, "guided": GuidedFilter}[name]()
     assert not refine(frame, empty).any()
-    assert not refine(frame, void).any()
+    assert set(np.unique(refine(frame, void))) <= {0, 3}
     with pytest.raises(InputError, match="resize one of them"):
         refine(frame, empty[:50])
 

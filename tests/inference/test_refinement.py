@@ -112,7 +112,7 @@ def test_empty_and_void(scene, name):
     refine = {"crf": DenseCRF, "guided": GuidedFilter}[name]()
     assert not refine(frame, empty).any()
     assert set(np.unique(refine(frame, void))) <= {0, 3}
-    with pytest.raises(InputError, match="resize one of them"):
+    with pytest.raises(InputError, match="masks are resized by nearest"):
         refine(frame, empty[:50])
 
 

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from osmn_recurrent import guides, losses, masks
+import osmn_recurrent as osr
+from osmn_recurrent import guides, losses
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.datasets.image_folder import ImageFolder
 from osmn_recurrent.datasets.joined_images import JoinedImages
@@ -273,7 +274,7 @@ def write_clips(folder, count, frames=9):
         for path in pictures:
             Image.fromarray(picture).save(path)
         found = folder / f"mask-{number}.png"
-        masks.write_mask(found, mask)
+        osr.write_mask(found, mask)
         clips.append(
             Clip(f"clip {number}", tuple(pictures), dict.fromkeys(range(frames), found))
         )

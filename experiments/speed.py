@@ -72,7 +72,8 @@ def main():
     """Measures; see the module's text."""
     from osmn_recurrent import files
 
-    objects, precisions = _numbers(",".join(FLAGS.objects).split(",")), _precisions(FLAGS.precisions)
+    objects = _numbers(",".join(FLAGS.objects).split(","))
+    precisions = _precisions(FLAGS.precisions)
     out = pathlib.Path(FLAGS.out)
     files.refuse_to_overwrite(out / "speed.json", FLAGS.overwrite)
     files.check_output(out, folder=True)

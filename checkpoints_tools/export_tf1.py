@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from checkpoints_tools.release_names import fixed_kernels, release_variables
+from checkpoints_tools.release_names import (
+    fixed_kernels,
+    is_of_the_release,
+    release_variables,
+)
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
@@ -26,7 +30,8 @@ def export_osmn_checkpoint(model, path, global_step=0, overwrite=False):
 
     Raises:
         InputError: the network has variables that the release does not know
-            (ReConvNet), or the checkpoint exists.
+            (ReConvNet) or a trunk or modulator of another kind, or the checkpoint
+            exists.
     """
     named, own = release_variables(model)
     if own:
@@ -34,6 +39,12 @@ def export_osmn_checkpoint(model, path, global_step=0, overwrite=False):
             f"{model.name} has {len(own)} variables that the OSMN release does not "
             f"have ({next(iter(own))}, ...), so it cannot be exported; save it as "
             ".weights.h5 or .keras."
+        )
+    if not is_of_the_release(model):
+        raise InputError(
+            f"the OSMN release has no {model.name} on {model.backbone.name} with this "
+            "visual modulator, so it cannot be exported; save it as .weights.h5 or "
+            ".keras, or write .safetensors."
         )
     files.refuse_to_overwrite(f"{path}.index", overwrite)
     tensors = {name: variable.value for name, variable in named.items()}

@@ -2,7 +2,9 @@
 
 import pathlib
 
+from checkpoints_tools import torch_files
 from checkpoints_tools.array_files import NpzFile, PickledNpyFile
+from checkpoints_tools.graph_files import FrozenGraph
 from checkpoints_tools.keras_files import H5File, KerasFile, is_h5
 from checkpoints_tools.safetensors_files import SafetensorsFile
 from checkpoints_tools.tf_checkpoints import TFCheckpoint, is_checkpoint
@@ -11,7 +13,8 @@ from osmn_recurrent.errors import InputError
 
 KNOWN = (
     "TensorFlow checkpoints, Keras .h5, .weights.h5 and .keras files, .npz, "
-    ".safetensors and pickled .npy files"
+    ".safetensors and pickled .npy files, frozen graphs (.pb), state dicts of torch "
+    "before version 1.6"
 )
 
 
@@ -44,15 +47,19 @@ def open_weights(path, allow_pickle=False):
             "models/osmn.ckpt-50000."
         )
     with path.open("rb") as stream:
-        start = stream.read(9)
+        start = stream.read(16)
     if is_h5(path):
         return H5File(path)
     if start.startswith(b"PK\x03\x04"):
         return _open_zip(path)
     if start.startswith(b"\x93NUMPY"):
         return PickledNpyFile(path, allow_pickle)
-    if start[8:] == b"{":
+    if start[8:9] == b"{":
         return SafetensorsFile(path)
+    if start.startswith(torch_files.START):
+        return torch_files.TorchFile(path)
+    if path.suffix == ".pb":
+        return FrozenGraph(path)
     _refuse_pickle(path, start)
     raise InputError(f"{path} is of no known kind or cut short; {KNOWN} can be read.")
 

@@ -10,12 +10,11 @@ import re
 
 import numpy as np
 
+from osmn_recurrent.backbones.mobilenet import MobileNet
+from osmn_recurrent.backbones.vgg16 import VGG16
 from osmn_recurrent.models import presets
-from osmn_recurrent.models.decoders import (
-    AtrousPyramidDecoder,
-    HypercolumnDecoder,
-    bilinear_kernel,
-)
+from osmn_recurrent.models.decoders import AtrousPyramidDecoder, HypercolumnDecoder
+from osmn_recurrent.models.enlargement import bilinear_kernel
 
 SCOPE = "osmn"
 """Scope of all variables of the release."""
@@ -33,6 +32,15 @@ RECURRENT = re.compile(r"^convlstm\d|/fc8_convlstm/")
 """Our variables that OSMN does not have: ReConvNet's ConvLSTMs and gammas."""
 
 
+_MOBILENET = (
+    (r"^(seg|modulator)/level\d/(?=Conv2d_)", r"\1/"),
+    (r"^modulator/(?=Conv2d_1c_1x1/)", "modulator/Logits/"),
+    (r"^modulator/(?=Conv2d_out_)", ""),
+    (r"^seg/(?=conv\d+_16/|score/)", ""),
+)
+"""Where the release's MobileNet has its parts, by our names."""
+
+
 def release_name(path):
     """The release's name of one of our variables.
 
@@ -44,12 +52,30 @@ def release_name(path):
     """
     if RECURRENT.search(path):
         return None
-    part, rest = path.split("/", 1)
-    rest = rest.removeprefix("decoder/").replace("_BatchNorm/", "/BatchNorm/")
-    scope, _, leaf = rest.rpartition("/")
+    path = path.replace("/decoder/", "/", 1).replace("_BatchNorm/", "/BatchNorm/")
+    for ours, theirs in _MOBILENET:
+        path = re.sub(ours, theirs, path)
+    scope, _, leaf = path.rpartition("/")
     if not scope.endswith("BatchNorm"):
         leaf = {"kernel": "weights", "bias": "biases"}.get(leaf, leaf)
-    return f"{SCOPE}/{part}/{scope}/{leaf}"
+    if scope.endswith("_depthwise"):
+        leaf = f"depthwise_{leaf}"
+    return f"{SCOPE}/{scope}/{leaf}"
+
+
+def is_of_the_release(model):
+    """Whether the release has a graph like a network.
+
+    Args:
+        model: a built `SegmentationModel`.
+
+    Returns:
+        False for trunks and modulators that it does not have.
+    """
+    trunk = model.backbone
+    visual = getattr(model, "visual_modulator", "release")
+    added = getattr(model, "modulator_options", None)
+    return isinstance(trunk, VGG16 | MobileNet) and visual == "release" and not added
 
 
 def name_of(path):

@@ -12,6 +12,8 @@ _MODULES = {
     "deeplab_compact": "deeplab",
     "deeplab_masktrack": "deeplab",
     "deeplab_masktrack_compact": "deeplab",
+    "mobilenet": "mobilenet",
+    "mobilenet_compact": "mobilenet",
     "efficientnet_lite0": "efficientnet_lite",
     "efficientnet_lite1": "efficientnet_lite",
     "efficientnet_lite2": "efficientnet_lite",

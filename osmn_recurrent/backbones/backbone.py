@@ -50,11 +50,13 @@ class Backbone:
 
         y = layer(x, gamma=None, beta=None)
         y, maps = layer(x, gamma, beta, with_maps=True)
+        y = layer(x, gamma, beta, training=True)
 
     gamma is (N, sum of the places' channels), beta a list of (N, h, w, C), one
-    per place; maps are those of the places before they are modulated. x may be
-    a batch of one where gamma and beta are of N objects: what does not depend
-    on the object runs once.
+    per place; maps are those of the places before they are modulated; training
+    matters where a level normalises by batch statistics. x may be a batch of one
+    where gamma and beta are of N objects: what does not depend on the object runs
+    once.
 
     Attributes:
         name: as of `build_model`.
@@ -72,6 +74,8 @@ class Backbone:
         channelwise: arguments of `ChannelwiseModulator` that suit this trunk.
         spatial: form of the spatial modulator, "release" (convolution, batch
             norm, ReLU) or "linear" (the paper's equation 3).
+        first_pool: factor of the first average pooling of the heat map on its way to
+            the first modulated level; the next ones halve it.
         multiple: images are padded at the right and bottom to a multiple of
             this before the trunk sees them.
         pretrained: name of the ImageNet weights that `weights="imagenet"`
@@ -93,6 +97,7 @@ class Backbone:
     visual_modulator = "release"
     channelwise = {}  # noqa: RUF012 - a constant
     spatial = "release"
+    first_pool = 2
     multiple = 1
     pretrained = None
     masktrack_form = None
@@ -121,6 +126,10 @@ class Backbone:
     def level(self, number):
         """The `Level` of a number."""
         return self.levels[number - 1]
+
+    def short_name(self, number):
+        """What the spatial modulator calls its part for a level, such as "conv3"."""
+        return f"conv{number}"
 
     def modulated_levels(self, early=False):
         """Numbers of the modulated levels.

@@ -251,7 +251,7 @@ class InvertedResidualLevel(keras.layers.Layer):
             block.build((None, None, None, channels))
             channels = block.channels
 
-    def call(self, x, gamma=None, beta=None, with_maps=False):
+    def call(self, x, gamma=None, beta=None, with_maps=False, training=False):
         """Runs the level; see `backbone.Backbone`."""
         values = [*([] if gamma is None else [gamma]), *(beta or [])]
 

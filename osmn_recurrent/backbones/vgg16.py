@@ -161,7 +161,7 @@ class ConvBlock(keras.layers.Layer):
             conv.build((None, None, None, channels))
             channels = self.filters
 
-    def call(self, x, gamma=None, beta=None, with_maps=False):
+    def call(self, x, gamma=None, beta=None, with_maps=False, training=False):
         """Runs the block; see `backbone.Backbone`.
 
         Args:

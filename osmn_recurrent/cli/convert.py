@@ -7,6 +7,10 @@ from osmn_recurrent import programs
 KINDS = {
     "osmn": ("osmn_recurrent.cli.convert_osmn", "OSMN's TF1 checkpoints, safetensors"),
     "vgg16": ("osmn_recurrent.cli.convert_vgg16", "VGG16 of other programs, to start"),
+    "backbone": (
+        "osmn_recurrent.cli.convert_backbone",
+        "MobileNet and EfficientNet-Lite of ImageNet, to start",
+    ),
     "export": ("osmn_recurrent.cli.convert_export", "to TF1, safetensors, half files"),
 }
 """Module and one line of help per kind."""

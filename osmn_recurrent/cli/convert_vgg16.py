@@ -16,19 +16,8 @@ from osmn_recurrent.cli import conversion, shared
 
 FLAGS = flags.FlagValues()
 shared.define(FLAGS, "checkpoint", required=True)
-flags.DEFINE_multi_enum(
-    "into",
-    list(PARTS),
-    PARTS,
-    "Part to load it into; may be given twice. The papers start both.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_bool(
-    "swap_rgb",
-    False,
-    "Reverse the colours that conv1_1 reads (for slim's and torchvision's VGG16).",
-    flag_values=FLAGS,
-)
+shared.define(FLAGS, "into", list(PARTS), note="The papers start both.")
+shared.define(FLAGS, "swap_rgb", False, note="For slim's and torchvision's VGG16.")
 shared.define(FLAGS, "allow_pickle", False)
 conversion.define_flags(FLAGS)
 

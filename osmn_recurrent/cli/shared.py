@@ -19,6 +19,7 @@ _DEFINE = {
     "list": flags.DEFINE_list,
     "repeated": flags.DEFINE_multi_string,
     "choice": flags.DEFINE_enum,
+    "choices": flags.DEFINE_multi_enum,
     "whole": flags.DEFINE_integer,
     "number": flags.DEFINE_float,
     "switch": flags.DEFINE_bool,
@@ -32,7 +33,7 @@ class Shared:
     Attributes:
         kind: key of `_DEFINE`.
         help: what it means, whatever the program.
-        values: of a choice.
+        values: of a choice or choices.
         least: smallest value of a number, or None.
         most: largest value, or None.
     """
@@ -64,6 +65,14 @@ SHARED = {
         "text",
         "Regular expression: variables that may be missing, left over, shaped "
         "otherwise or not finite; they are not loaded.",
+    ),
+    "into": Shared(
+        "choices",
+        "Part to load it into; may be given twice.",
+        ("seg", "modulator"),
+    ),
+    "swap_rgb": Shared(
+        "switch", "Reverse the colours that the trunk's first layer reads."
     ),
     "allow_pickle": Shared(
         "switch", "Read a pickled .npy file; give it only for files you trust."
@@ -210,7 +219,7 @@ def define(flag_values, name, default=None, note="", **options):
     bounds = {"lower_bound": shared.least, "upper_bound": shared.most}
     if shared.kind in ("whole", "number"):
         options = {**bounds, **options}
-    values = [list(shared.values)] if shared.kind == "choice" else []
+    values = [list(shared.values)] if shared.kind.startswith("choice") else []
     _DEFINE[shared.kind](
         name, default, *values, text, flag_values=flag_values, **options
     )

@@ -6,90 +6,13 @@ as the trunk reaches it (a level without object once for all of them), and
 """
 
 import keras
-import numpy as np
 from keras import ops
 
 from osmn_recurrent import backbones
 from osmn_recurrent.backbones.vgg16 import max_pool
+from osmn_recurrent.models.enlargement import enlarge, resize_as_tf1, upsample
 
 ALIGNMENTS = ("release", "exact")
-
-
-def bilinear_kernel(stride):
-    """Weights of bilinear interpolation as a transposed convolution.
-
-    Args:
-        stride: upsampling factor s (even).
-
-    Returns:
-        (2s, 2s) float32, the release's `model_func.py: upsample_filt`.
-    """
-    offset = np.abs(np.arange(2 * stride) - (stride - 0.5)) / stride
-    return np.outer(1 - offset, 1 - offset).astype(np.float32)
-
-
-def upsample(score, stride, size, alignment="release"):
-    """Enlarges a map by a fixed bilinear transposed convolution and crops it.
-
-    Args:
-        score: (B, h, w, 1) float32, h = ceil(H / stride), w likewise.
-        stride: upsampling factor.
-        size: `(H, W)` of the result.
-        alignment: "release" crops the centre, as released; that shifts a map
-            by up to (stride - 1) / 2 pixels where the size is no multiple of
-            the stride. "exact" crops `stride / 2`, which puts each value over
-            the middle of the pixels it was pooled from.
-
-    Returns:
-        (B, H, W, 1) float32.
-    """
-    kernel = bilinear_kernel(stride)[:, :, None, None]
-    score = ops.conv_transpose(
-        score, kernel, stride, padding="valid", data_format="channels_last"
-    )
-    height, width = size
-    if alignment == "exact":
-        top = left = stride // 2
-    else:
-        _, full_height, full_width, _ = ops.shape(score)
-        top, left = (full_height - height) // 2, (full_width - width) // 2
-    return score[:, top : top + height, left : left + width]
-
-
-def enlarge(x, stride, finer=1, size=None):
-    """Enlarges a map of a trunk whose SAME convolutions pad at the end only.
-
-    Value i of a map of stride s stands over pixel s * i + s - 1 there (see
-    `EfficientNetLite`); bilinear interpolation between these positions, constant
-    beyond them. One matrix product per axis.
-
-    Args:
-        x: (B, h, w, C) of stride s.
-        stride: s.
-        finer: stride of the result; each of its values stands over pixel
-            finer * j + finer - 1, a single pixel for 1.
-        size: `(rows, columns)` of the result; by default those of x times
-            s / finer.
-
-    Returns:
-        (B, rows, columns, C).
-    """
-    height, width = ops.shape(x)[1:3]
-    if size is None:
-        size = height * (stride // finer), width * (stride // finer)
-    down = _interpolation(height, size[0], stride, finer, x.dtype)
-    right = _interpolation(width, size[1], stride, finer, x.dtype)
-    return ops.einsum("ih,bhwc,jw->bijc", down, x, right)
-
-
-def _interpolation(given, wanted, stride, finer, dtype):
-    """(wanted, given) weights of bilinear interpolation along an axis."""
-    there = ops.arange(wanted, dtype="float32")
-    position = (finer * there + float(finer - stride)) / float(stride)
-    position = ops.clip(position, 0.0, ops.cast(given - 1, "float32"))
-    own = ops.arange(given, dtype="float32")
-    weights = 1.0 - ops.abs(position[:, None] - own[None])
-    return ops.cast(ops.maximum(weights, 0.0), dtype)
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
@@ -155,7 +78,7 @@ class Decoder(keras.layers.Layer):
 
     Args:
         backbone: name of the `Backbone` whose levels it reads.
-        alignment: see `upsample`; for decoders that have such a choice.
+        alignment: see `enlargement.upsample`; for decoders that have such a choice.
     """
 
     def __init__(self, backbone, alignment="release", **kwargs):
@@ -392,7 +315,67 @@ class ConcatenatedDecoder(Decoder):
         return score[:, : size[0], : size[1]]
 
 
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class HalfSizeDecoder(Decoder):
+    """Linear side outputs, fused at half the image's size.
+
+    Release `model_func.py`, base model `lite`: 3x3 to 16 channels, enlarged to half
+    the image by TensorFlow 1's bilinear rule, which puts the first values of all maps
+    over the same pixel; 1x1 `score`, enlarged to the image likewise. As in
+    `HypercolumnDecoder` each scale is fused before it is enlarged.
+
+    With alignment "exact" maps are enlarged by `enlarge` instead, which puts values
+    where they stand at sizes that are multiples of 32.
+    """
+
+    CHANNELS = 16
+
+    def __init__(self, backbone, alignment="release", **kwargs):
+        super().__init__(backbone, alignment, **kwargs)
+        self.sides = [
+            keras.layers.Conv2D(
+                self.CHANNELS,
+                3,
+                padding="same",
+                kernel_initializer=self.trunk.new_kernel(),
+                data_format="channels_last",
+                dtype=self.dtype_policy,
+                name=f"{self.trunk.short_name(number)}_16",
+            )
+            for number in self.numbers
+        ]
+        self.score = ScaleFusion(
+            len(self.numbers), self.CHANNELS, self.trunk.new_kernel(), name="score"
+        )
+
+    def build(self, input_shape=None):
+        """Makes the variables; no input shape is needed."""
+        for number, side in zip(self.numbers, self.sides, strict=True):
+            side.build((None, None, None, self.trunk.level(number).channels))
+        self.score.build()
+
+    def _side(self, features, number, training):
+        """(B, h, w, 1): the level's share of the logits, at its own size."""
+        index = self.numbers.index(number)
+        return self.score(self.sides[index](features), index=index)
+
+    def _fuse(self, sides, size):
+        """The sum of all levels' shares at half size, enlarged."""
+        half, exact = (size[0] // 2, size[1] // 2), self.alignment == "exact"
+        logits = 0.0
+        for number in self.numbers:
+            stride, share = self.trunk.level(number).stride, sides[number]
+            if exact:
+                share = enlarge(share, stride, 2, half)
+            else:
+                share = resize_as_tf1(share, half)
+            logits = logits + share
+        logits = self.score(logits)
+        return enlarge(logits, 2, 1, size) if exact else resize_as_tf1(logits, size)
+
+
 DECODERS = {
+    "mobilenet": HalfSizeDecoder,
     "hypercolumn": HypercolumnDecoder,
     "atrous": AtrousPyramidDecoder,
     "concatenated": ConcatenatedDecoder,

@@ -70,7 +70,7 @@ class MaskTrack(SegmentationModel):
             self.modulator.build()
         self.seg.build()
 
-    def encode(self, image):
+    def encode(self, image, training=False):
         """The image itself: the object's mask is an input."""
         return {"image": image}
 
@@ -88,7 +88,7 @@ class MaskTrack(SegmentationModel):
             if self.use_visual_modulator and number in trunk.modulated:
                 end = start + sum(p.channels for p in trunk.level(number).places)
                 gamma, start = modulation[:, start:end], end
-            x = block(x, gamma)
+            x = block(x, gamma, training=training)
             if number in trunk.sides:
                 sides[number] = self.seg.decoder.side(x, number, training)
         return self.seg.decoder.fuse(sides, size), ()

@@ -5,6 +5,7 @@ from keras import ops
 
 from osmn_recurrent import backbones
 from osmn_recurrent.backbones.backbone import GUIDE_SIZE, build_levels
+from osmn_recurrent.backbones.normalisation import normalised_as_released
 from osmn_recurrent.backbones.vgg16 import max_pool
 
 
@@ -204,34 +205,57 @@ class TrunkVisualModulator(ModulatorNetwork):
         """The last level's map, averaged."""
         x = self.trunk.network_input(guide)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, training=training)
         return ops.mean(ops.cast(x, "float32"), axis=(1, 2), keepdims=True)
 
 
-def normalised_as_released(norm, x):
-    """Batch norm in training mode, its moving variance as slim moves it.
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class MobileNetVisualModulator(ModulatorNetwork):
+    """MobileNet v1 with one linear output layer per modulated level.
 
-    Both normalise by the biased variance of the batch; slim's fused form moves the
-    average by the variance times N / (N - 1), N the values per channel.
-
-    Args:
-        norm: a built `keras.layers.BatchNormalization`.
-        x: (B, h, w, C).
-
-    Returns:
-        Of x's shape.
+    Release `model_func.py`, base model `lite`: the last map, 7x7, is averaged; a 1x1
+    convolution to 2048 channels with ReLU (kernel zeros, bias ones at the start), and
+    from there the gammas. Arguments: `ModulatorNetwork`.
     """
-    before = norm.moving_variance * norm.momentum
-    y = norm(x, training=True)
-    if norm.trainable:
-        batch, height, width = ops.shape(x)[:3]
-        others = ops.cast(batch * height * width - 1, "float32")
-        share = norm.moving_variance - before  # (1 - momentum) * variance
-        norm.moving_variance.assign(norm.moving_variance + share / others)
-    return y
+
+    def __init__(self, backbone, outputs, recurrent_outputs=0, **kwargs):
+        super().__init__(backbone, outputs, recurrent_outputs, **kwargs)
+        trunk = self.trunk
+        self.blocks = trunk.make_levels(self.dtype_policy)
+        self.logits = keras.layers.Conv2D(
+            trunk.logits, 1, activation="relu", name="Conv2d_1c_1x1", **self.linear
+        )
+        self.outs = [
+            keras.layers.Conv2D(
+                trunk.level(number).channels, 1, name=f"Conv2d_out_{k}", **self.linear
+            )
+            for k, number in enumerate(trunk.modulated, 1)
+        ]
+
+    def heads(self):
+        """Conv2d_out_1 to Conv2d_out_4."""
+        return self.outs
+
+    def build(self, input_shape=None):
+        """Makes the variables for guides (N, 224, 224, 3)."""
+        build_levels(self.blocks, 3)
+        self.logits.build((None, None, None, self.trunk.levels[-1].channels))
+        self.build_heads(self.trunk.logits)
+
+    def features(self, guide, training):
+        """Output of the 1x1 convolution behind the average."""
+        x = self.trunk.network_input(guide)
+        for block in self.blocks:
+            x = block(x, training=training)
+        x = ops.cast(x, "float32")
+        return self.logits(average_pool(x, GUIDE_SIZE // 32, "valid"))
 
 
-VISUAL_MODULATORS = {"vgg16": VisualModulator, "trunk": TrunkVisualModulator}
+VISUAL_MODULATORS = {
+    "vgg16": VisualModulator,
+    "mobilenet": MobileNetVisualModulator,
+    "trunk": TrunkVisualModulator,
+}
 """The release's form by the kind that a backbone names."""
 
 
@@ -280,7 +304,7 @@ class SpatialModulator(keras.layers.Layer):
                     kernel_initializer=initializer,
                     data_format="channels_last",
                     dtype=self.dtype_policy,
-                    name=f"conv{number}",
+                    name=self.trunk.short_name(number),
                 )
             )
             if form == "release":
@@ -289,7 +313,7 @@ class SpatialModulator(keras.layers.Layer):
                         momentum=self.MOMENTUM,
                         epsilon=0.001,
                         dtype=self.dtype_policy,
-                        name=f"conv{number}_BatchNorm",
+                        name=f"{self.trunk.short_name(number)}_BatchNorm",
                     )
                 )
 
@@ -305,7 +329,8 @@ class SpatialModulator(keras.layers.Layer):
         maps, stride = {}, 1
         for number in self.levels:
             while stride < self.trunk.level(number).stride:
-                guide, stride = average_pool(guide), 2 * stride
+                factor = self.trunk.first_pool if stride == 1 else 2
+                guide, stride = average_pool(guide, factor), factor * stride
             maps[number] = guide
         return maps
 
@@ -366,5 +391,7 @@ class SpatialModulator(keras.layers.Layer):
 
 def _split(x, sizes):
     """Parts of the last axis."""
+    if len(sizes) == 1:
+        return [x]
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]
     return ops.split(x, ends, axis=-1)

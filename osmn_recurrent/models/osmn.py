@@ -21,7 +21,7 @@ class SegmentationNetwork(keras.layers.Layer):
 
     Args:
         backbone: name of the `Backbone`.
-        alignment: see `decoders.upsample`.
+        alignment: see `enlargement.upsample`.
         channels: of the images.
     """
 
@@ -42,7 +42,7 @@ class SegmentationNetwork(keras.layers.Layer):
         x = self.trunk.network_input(self.trunk.pad(image))
         sides = {}
         for number, block in enumerate(self.blocks, 1):
-            x = block(x)
+            x = block(x, training=training)
             if number in self.trunk.sides:
                 sides[number] = self.decoder.side(x, number, training)
         return self.decoder.fuse(sides, image_size(image))
@@ -80,7 +80,7 @@ class OSMN(SegmentationModel):
         use_spatial_modulator: False: all betas are 0 (OSMN Table 3).
         alignment: "release" crops the enlarged side outputs as released,
             whose weights were trained with it; "exact" removes the shift at
-            sizes that are no multiple of 16 (see `decoders.upsample`).
+            sizes that are no multiple of 16 (see `enlargement.upsample`).
         **kwargs: `name` and `dtype` of `keras.Model`.
     """
 
@@ -175,13 +175,13 @@ class OSMN(SegmentationModel):
             return self.modulator(means, training=training)
         return self.modulator(visual_guide, training=training)
 
-    def encode(self, image):
+    def encode(self, image, training=False):
         """The levels before the first modulated one, and their side outputs."""
         x, sides = self.backbone.network_input(self.backbone.pad(image)), {}
         for number in range(1, self.modulated[0]):
-            x = self.seg.blocks[number - 1](x)
+            x = self.seg.blocks[number - 1](x, training=training)
             if number in self.backbone.sides:
-                sides[str(number)] = self.seg.decoder.side(x, number)
+                sides[str(number)] = self.seg.decoder.side(x, number, training)
         return {"image": image, "features": x, "sides": sides}
 
     def step(self, frame, guide, modulation, state, training=False):
@@ -206,7 +206,8 @@ class OSMN(SegmentationModel):
         sides = {int(number): side for number, side in frame["sides"].items()}
         for number in range(self.modulated[0], len(self.seg.blocks) + 1):
             block = self.seg.blocks[number - 1]
-            x = block(x, gammas.get(number), shifts.get(number))
+            gamma, beta = gammas.get(number), shifts.get(number)
+            x = block(x, gamma, beta, training=training)
             x, carried = self._recur(number, x, modulation, state, length)
             states += carried
             if number in self.backbone.sides:

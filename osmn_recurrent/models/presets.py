@@ -64,6 +64,7 @@ def build_model(name, backbone=None, weights=None, **options):
         arrays = pretrained.load(model.backbone)
     model.build()
     if weights == "imagenet":
+        pretrained.check_picture(model.backbone, arrays)
         take_imagenet_weights(model, arrays)
     elif weights is not None:
         load_weights(model, weights)

@@ -134,7 +134,7 @@ class ReConvNet(OSMN):
             _, height, width, _ = ops.shape(image)
             clips = ops.shape(image)[0] // length
             state = self.initial_state(clips, height, width)
-        frame = self.encode(image)
+        frame = self.encode(image, training)
         return self._decode(frame, guide, modulation, state, length, training)
 
     def _recur(self, number, x, modulation, state, length):

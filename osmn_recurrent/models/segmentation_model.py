@@ -71,11 +71,12 @@ class SegmentationModel(keras.Model):
     def _modulation(self, visual_guide, training):
         return self.modulator(visual_guide, training=training)
 
-    def encode(self, image):
+    def encode(self, image, training=False):
         """What all objects share of a frame.
 
         Args:
             image: (B, H, W, 3) BGR minus mean.
+            training: whether batch statistics are active.
 
         Returns:
             A structure of tensors for `step`.
@@ -162,7 +163,7 @@ class SegmentationModel(keras.Model):
     def _run_merged(self, image, guide, modulation, state, length, training):
         """Logits of `length` frames per clip, time merged into the batch."""
         del state, length  # Nothing is carried from frame to frame.
-        return self.step(self.encode(image), guide, modulation, (), training)
+        return self.step(self.encode(image, training), guide, modulation, (), training)
 
     def build(self, input_shape=None):
         """Makes all variables; no input shape is needed."""

@@ -212,7 +212,11 @@ class _Learner:
                 modulation = model.adapt(look, training=True)
             guide = GUIDES[model.guide_kind](last)
             logits, _ = model.step(
-                model.encode(image), guide, modulation, state, training=True
+                model.encode(image, training=True),
+                guide,
+                modulation,
+                state,
+                training=True,
             )
             # The losses know pictures: one of n x 1 pixels.
             own = tf.gather_nd(logits[0, ..., 0], counted)[None, :, None, None]

@@ -189,7 +189,11 @@ class TrainStep:
                 guide = tf.where(draw < share, own, guide)
             guide = () if model.guide_kind == "none" else guide
             logits, state = model.step(
-                model.encode(image), guide, modulation, state, training=True
+                model.encode(image, training=True),
+                guide,
+                modulation,
+                state,
+                training=True,
             )
             last = tf.stop_gradient(logits)
             outputs.append(logits)
@@ -202,11 +206,15 @@ class TrainStep:
             return gradients
         decay = self.optimizer.scale_loss(tf.constant(decay))
         return [
-            gradient + decay * variable.value
-            if variable.path.endswith("kernel")
-            else gradient
+            gradient + decay * variable.value if decays(variable) else gradient
             for gradient, variable in zip(gradients, self.variables, strict=True)
         ]
+
+
+def decays(variable):
+    """Whether a variable decays: kernels do, but no depthwise ones (slim)."""
+    layer, _, leaf = variable.path.rpartition("/")
+    return leaf.endswith("kernel") and not layer.endswith("depthwise")
 
 
 def pieces(length, truncation):

@@ -16,6 +16,8 @@ CASES = {
     "masktrackm_65x97_seed7": ("masktrack_m", {}),
     "osmn_deeplab_65x97_seed7": ("osmn", {"backbone": "deeplab"}),
     "osmn_deeplab_90x122_seed11": ("osmn", {"backbone": "deeplab"}),
+    "osmn_lite_64x96_seed7": ("osmn", {"backbone": "mobilenet"}),
+    "osmn_lite_96x160_seed11": ("osmn", {"backbone": "mobilenet"}),
 }
 
 
@@ -30,14 +32,19 @@ def seed_of(case):
     return int(case.rpartition("seed")[2])
 
 
-def weight(name, shape, seed):
-    """Values of the variable `name`, float32."""
+def weight(name, shape, seed, training=False):
+    """Values of the variable `name`, float32.
+
+    With `training` those of the training traces, where MobileNet's differ.
+    """
     rs = np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2**32)
     fan, leaf = np.prod(shape[:-1]), name.rpartition("/")[2]
     if leaf == "weights":
         values = rs.standard_normal(shape)
         if "modulator_sp" in name:
             pass
+        elif "/Conv2d_out_" in name:
+            values = values * 0.25 / np.sqrt(fan)
         elif "/modulator/fc8" in name:
             values = values * 0.15 / np.sqrt(fan)
         else:
@@ -46,10 +53,14 @@ def weight(name, shape, seed):
                 values = values / 70
             elif "/fc8_voc12_" in name:
                 values = values * 0.3
+    elif leaf == "depthwise_weights":
+        values = rs.standard_normal(shape) * np.sqrt(2 / 9)
     elif leaf == "biases":
         values = rs.standard_normal(shape) * 0.05
-        if "/modulator/fc8" in name:
+        if "/modulator/fc8" in name or "/Conv2d_out_" in name:
             values = values + 1
+    elif training and "/Conv2d_" in name and leaf in ("beta", "gamma"):
+        values = {"beta": 1, "gamma": 0.6}[leaf] * (1 + 0.2 * rs.standard_normal(shape))
     elif leaf == "beta":
         values = 0.5 * rs.standard_normal(shape)
     elif leaf == "gamma":

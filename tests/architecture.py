@@ -4,7 +4,7 @@ import ast
 import re
 
 # A module may import modules of its own room and of rooms with a smaller
-# number. What is not listed (errors, files, programs, provenance) serves all.
+# number. What is not listed serves all: errors, files, names, text_files, ...
 ROOMS = {
     "experiments": 9,
     "osmn_recurrent.cli": 8,

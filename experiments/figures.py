@@ -50,9 +50,9 @@ shared.define(FLAGS, "data_dir")
 shared.define(FLAGS, "split", "val", note="COCO: such as val2017.")
 shared.define(FLAGS, "resolution", "480p")
 flags.DEFINE_integer(
-    "looks",
+    "guides_per_object",
     4,
-    "Looks per object, in evenly spaced frames.",
+    "Visual guides per object, of evenly spaced frames.",
     lower_bound=1,
     flag_values=FLAGS,
 )
@@ -189,10 +189,10 @@ def draw_network(out):
         )
     if FLAGS.dataset and model.use_visual_modulator:
         if coco:
-            looks = inspection.looks_at_objects(objects)
+            shown = inspection.guides_of_objects(objects)
         else:
-            looks = inspection.looks_at(clips, FLAGS.looks)
-        draw_modulation(model, name, looks, out)
+            shown = inspection.guides_of_clips(clips, FLAGS.guides_per_object)
+        draw_modulation(model, name, shown, out)
     if clips and model.cells:
         report(
             figures.draw_gates,
@@ -202,20 +202,20 @@ def draw_network(out):
         )
 
 
-def draw_modulation(model, name, looks, out):
+def draw_modulation(model, name, shown, out):
     """Draws what the visual modulator makes of objects."""
     from osmn_recurrent.inference import inspection
     from osmn_recurrent.reports import figures
 
-    gammas = inspection.modulation_of(model, looks)
+    gammas = inspection.modulation_of(model, shown)
     kind = "categories" if FLAGS.dataset == "coco" else "objects"
-    what = f"{len(looks.labels)} looks at {len(set(looks.labels))} {kind}"
+    what = f"{len(shown.labels)} visual guides of {len(set(shown.labels))} {kind}"
     report(
         figures.draw_embedding,
         out / "embedding.png",
         gammas,
-        looks.pictures(),
-        looks.labels,
+        shown.pictures(),
+        shown.labels,
         f"{name}: modulation of {what}",
     )
     layers = inspection.by_layer(model, gammas)

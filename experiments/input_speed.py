@@ -76,7 +76,7 @@ class ReleasedWay:
         ]
         self.number += 1
         clip, settings = self.samples.clips[c], self.samples.settings
-        look = int(self.rng.choice(self.samples._guide_frames[c, i]))
+        seen = int(self.rng.choice(self.samples._guide_frames[c, i]))
 
         def label(frame):
             ids = np.array(Image.open(clip.mask_paths[frame]))
@@ -90,7 +90,7 @@ class ReleasedWay:
         image = Image.open(clip.frame_paths[t + 1]).convert("RGB")
         image = self._network(image.resize(size, Image.Resampling.BILINEAR))
         guide = self._visual(
-            Image.open(clip.frame_paths[look]).convert("RGB"), label(look)
+            Image.open(clip.frame_paths[seen]).convert("RGB"), label(seen)
         )
         return image, guide, self._heat(before), truth[..., None].astype(np.float32)
 

@@ -133,11 +133,11 @@ def on_clips(model, clips, size):
     from osmn_recurrent.inference.segmenter import VideoSegmenter
 
     segmenter = VideoSegmenter(model, working_size=size)
-    looks = [(clip.frame(0), clip.mask(0) == 1) for clip in clips]
+    shown = [(clip.frame(0), clip.mask(0) == 1) for clip in clips]
     values = {"own": {}, "other": {}}
     for index, clip in enumerate(tqdm(clips, "clips", unit="clip", leave=False)):
         for kind in values:
-            other = looks[(index + 1) % len(clips)] if kind == "other" else None
+            other = shown[(index + 1) % len(clips)] if kind == "other" else None
             values[kind][clip.name] = {"1": followed(segmenter, clip, other)}
     difference = comparison.paired_difference(
         values["own"], values["other"], coverage=0.9

@@ -1,4 +1,4 @@
-"""ZIP archives: a look at the table of contents before anything is unpacked."""
+"""ZIP archives: the table of contents is read before anything is unpacked."""
 
 import pathlib
 import zipfile
@@ -22,7 +22,7 @@ MOST_TEXT = 16 * 2**20
 
 
 def open_archive(path):
-    """Opens a ZIP archive after a look at its table of contents.
+    """Opens a ZIP archive after reading its table of contents.
 
     Args:
         path: the file.

@@ -74,7 +74,7 @@ def visual_guide(
     rotation=0.0,
     flip=False,
 ):
-    """The visual modulator's look at the object.
+    """What the visual modulator sees of the object.
 
     The box of the mask is cropped (half-open, see `masks.bounding_box`),
     its sides are moved, the crop is resized (image bilinear, mask nearest),

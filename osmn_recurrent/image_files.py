@@ -1,4 +1,4 @@
-"""Opening image files, with a look at their size before anything is decoded."""
+"""Opening image files, whose size is checked before anything is decoded."""
 
 import contextlib
 import io

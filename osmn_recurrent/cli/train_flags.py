@@ -98,7 +98,7 @@ _switch(
 _share(
     "pasted",
     0.0,
-    "Share of the pseudo-clips whose object moves over another still.",
+    "Share of the pseudo-clips whose object moves over another image.",
 )
 flags.DEFINE_multi_string(
     "image_dir",

@@ -36,7 +36,7 @@ _INDEX_VERSION = 2
 
 
 class CocoObjects:
-    """Objects of a COCO split, one still each.
+    """Objects of a COCO split, one image each.
 
     Args:
         data_dir: the folder that holds `annotations` and the picture folders.

@@ -47,8 +47,8 @@ def draw_sprite(rng, object_id, area, muted=False):
     """
     outline = contour(rng)
     side = int(np.ceil(2 * _MARGIN * np.abs(outline).max() * np.sqrt(area)))
-    look = texture(rng, (side, side), np.sqrt(area), muted)
-    return Sprite(outline, look, object_id, area)
+    surface = texture(rng, (side, side), np.sqrt(area), muted)
+    return Sprite(outline, surface, object_id, area)
 
 
 def contour(rng):

@@ -1,9 +1,9 @@
 """A network's functions as SavedModel, ONNX and LiteRT files.
 
-Three functions make the loop elsewhere: `adapt` (a look at the object to its
+Three functions make the loop elsewhere: `adapt` (a visual guide to its
 modulation), `heat_map` (the last mask to the spatial guide) and `step` (frame,
 guide, modulation and state to logits and state). `guides` says how images and
-looks are made; cutting the logits at 0 gives the mask of one object.
+visual guides are made; cutting the logits at 0 gives the mask of one object.
 """
 
 import pathlib
@@ -48,7 +48,7 @@ def functions(model, objects=None, height=None, width=None):
           new_state_0, new_state_1 ... States begin at zero.
     """
     side = GUIDE_SIZE
-    looks = tf.TensorSpec((objects, side, side, 3), tf.float32, "visual_guide")
+    visual_guides = tf.TensorSpec((objects, side, side, 3), tf.float32, "visual_guide")
     masks = tf.TensorSpec((objects, height, width), tf.uint8, "mask")
     make_guide = {
         "gaussian": guides.spatial_guide_tensor,
@@ -58,7 +58,7 @@ def functions(model, objects=None, height=None, width=None):
     if model.use_visual_modulator:
         found["adapt"] = tf.function(
             lambda visual_guide: {"modulation": model.adapt(visual_guide)},
-            input_signature=[looks],
+            input_signature=[visual_guides],
         )
     if make_guide is not None:
         found["heat_map"] = tf.function(

@@ -19,8 +19,8 @@ BATCH = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Looks:
-    """Looks at objects: N visual guides.
+class VisualGuides:
+    """Visual guides of N objects.
 
     Attributes:
         guides: (N, 224, 224, 3) float32, see `guides.visual_guide`.
@@ -37,15 +37,15 @@ class Looks:
         return np.where(background, 0, shown).round().clip(0, 255).astype(np.uint8)
 
 
-def looks_at(clips, per_object=4):
-    """Looks at the objects of clips in evenly spaced frames.
+def guides_of_clips(clips, per_object=4):
+    """Visual guides of the objects of clips, in evenly spaced frames.
 
     Args:
         clips: list of `Clip` with masks for some frames.
-        per_object: looks per object, from the frames in which it is seen.
+        per_object: visual guides per object, from the frames in which it is seen.
 
     Returns:
-        `Looks`, labelled by the clip's name, and by the object's id where
+        `VisualGuides`, labelled by the clip's name, and by the object's id where
         there are several.
 
     Raises:
@@ -64,30 +64,32 @@ def looks_at(clips, per_object=4):
                 labels.append(f"{clip.name} {i}" if len(objects) > 1 else clip.name)
     if not found:
         raise InputError("no clip shows an object; name a set that has masks.")
-    return Looks(np.stack(found), tuple(labels))
+    return VisualGuides(np.stack(found), tuple(labels))
 
 
-def looks_at_objects(objects):
-    """One look at each of some images.
+def guides_of_objects(objects):
+    """The visual guide of the object in each of some images.
 
     Args:
         objects: iterable of `(picture, mask, label)`: (H, W, 3) uint8 RGB,
             (H, W), the object non-zero, and a text.
 
     Returns:
-        `Looks`.
+        `VisualGuides`.
     """
     bar = tqdm(objects, desc="objects", unit="object")
     rows = [(guides.visual_guide(frame, mask), label) for frame, mask, label in bar]
-    return Looks(np.stack([row[0] for row in rows]), tuple(row[1] for row in rows))
+    return VisualGuides(
+        np.stack([row[0] for row in rows]), tuple(row[1] for row in rows)
+    )
 
 
-def modulation_of(model, looks):
+def modulation_of(model, visual_guides):
     """The visual modulator's scales.
 
     Args:
         model: a network with a visual modulator.
-        looks: `Looks` of N objects.
+        visual_guides: `VisualGuides` of N objects.
 
     Returns:
         (N, P) float32 gammas, laid out as `model.gamma_layout` says.
@@ -100,9 +102,9 @@ def modulation_of(model, looks):
             f"{type(model).__name__} has no visual modulator, so no gammas; name the "
             "weights of a network that has one."
         )
-    starts = range(0, len(looks.guides), BATCH)
+    starts = range(0, len(visual_guides.guides), BATCH)
     parts = [
-        ops.convert_to_numpy(model.adapt(looks.guides[k : k + BATCH]))
+        ops.convert_to_numpy(model.adapt(visual_guides.guides[k : k + BATCH]))
         for k in tqdm(starts, desc="modulation", unit="batch")
     ]
     return np.concatenate(parts)
@@ -227,8 +229,8 @@ def _segment(model, clip, frames):
     objects = masks.object_ids(ids)
     modulation = ()
     if model.use_visual_modulator:
-        looks = [guides.visual_guide(clip.frame(0), ids == i) for i in objects]
-        modulation = model.adapt(np.stack(looks))
+        visual_guides = [guides.visual_guide(clip.frame(0), ids == i) for i in objects]
+        modulation = model.adapt(np.stack(visual_guides))
     state = model.initial_state(len(objects), *ids.shape)
     found = [ids]
     for t in tqdm(range(1, frames), desc=clip.name, unit="frame"):

@@ -90,10 +90,12 @@ class ObjectwiseSegmenter(VideoSegmenter):
             )
         self._modulation, self._state = dict(self._modulation), dict(self._state)
         for i in painted:
-            look = guides.visual_guide(frame, mask == i)[None]
+            visual_guide = guides.visual_guide(frame, mask == i)[None]
             self._modulation[i] = ()
             if self.models[i].use_visual_modulator:
-                self._modulation[i] = self.models[i].adapt(ops.convert_to_tensor(look))
+                self._modulation[i] = self.models[i].adapt(
+                    ops.convert_to_tensor(visual_guide)
+                )
             if i not in self.objects:
                 size = self._network_size(*frame.shape[:2])
                 self._state[i] = self.models[i].initial_state(1, *size)

@@ -19,7 +19,7 @@ class VideoSegmenter:
     """Segments the objects of a video, one frame at a time.
 
     The loop is OSMN's (section 3; release `osmn.py: test`): the visual
-    modulator looks at each object once, in the frame that its mask came with;
+    modulator sees each object once, in the frame that its mask came with;
     frame t is steered by a guide made from the object's mask in frame t - 1
     (at first the given mask); the network's probabilities are thresholded at 0.5.
     With several objects the guide is made from the merged id map, that is,
@@ -274,7 +274,7 @@ class VideoSegmenter:
         """Replaces masks of the last frame by better ones.
 
         Every object in `mask` gets exactly this mask (its old pixels become
-        background), its modulation is made anew from this look at it, and its
+        background), its modulation is made anew from this view of it, and its
         state is kept. Ids that are not followed yet are added; objects that
         are not in `mask` stay as they are, apart from pixels that they lose.
 
@@ -374,10 +374,12 @@ class VideoSegmenter:
         """Gives the objects `painted` (ids) the pixels they have in `mask`."""
         if not painted:
             return self._ids.numpy()
-        looks = [guides.visual_guide(frame, mask == i) for i in painted]
+        visual_guides = [guides.visual_guide(frame, mask == i) for i in painted]
         modulation = ()
         if self.model.use_visual_modulator:
-            modulation = self.model.adapt(ops.convert_to_tensor(np.stack(looks)))
+            modulation = self.model.adapt(
+                ops.convert_to_tensor(np.stack(visual_guides))
+            )
         known = [i for i in painted if i in self.objects]
         if known:  # their rows are replaced, their states go on
             rows = np.searchsorted(self._objects, known)[:, None]

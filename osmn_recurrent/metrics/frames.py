@@ -79,7 +79,7 @@ def score_frame(true, predicted, objects, binary=False):
     radius = tolerance(true.shape)
     pairs = []
     for each in objects:
-        # Both metrics look at this small part of the picture only.
+        # Both metrics use this small part of the picture only.
         pair = crop_to_objects(
             *(m != 0 if binary else m == each for m in (true, predicted))
         )

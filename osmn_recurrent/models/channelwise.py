@@ -1,4 +1,4 @@
-"""A visual modulator that looks at the very channels it scales."""
+"""A visual modulator that reads the very channels it scales."""
 
 import keras
 from keras import ops

@@ -141,7 +141,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
                 self._learners[i] = _Learner(self, i, frame, mask == i)
             else:
                 self._learners[i].reference = mask == i
-            self._learners[i].look = guides.visual_guide(frame, mask == i)[None]
+            self._learners[i].visual_guide = guides.visual_guide(frame, mask == i)[None]
         return ids
 
     def _run(self, frame):
@@ -186,7 +186,7 @@ class _Learner:
         model = self.tuner.model
         if not model.use_visual_modulator:
             return ()
-        return model.adapt(ops.convert_to_tensor(self.look))
+        return model.adapt(ops.convert_to_tensor(self.visual_guide))
 
     def _adapt(self, image, last, state, targets):
         if targets is not None:
@@ -198,18 +198,18 @@ class _Learner:
                     self.tuner.first_frame_step(self.steps)
             elif targets is not None and (targets != IGNORED).any():
                 self.tuner.checked(
-                    self.update(image, self.look, last[None], targets, state)
+                    self.update(image, self.visual_guide, last[None], targets, state)
                 )
             self.steps += 1
 
-    def _update(self, image, look, last, targets, state):
+    def _update(self, image, visual_guide, last, targets, state):
         model = self.tuner.model
         counted = tf.where(targets != IGNORED)
         labels = tf.gather_nd(targets, counted)[None, :, None, None]
         with tf.GradientTape() as tape:
             modulation = ()
             if model.use_visual_modulator:
-                modulation = model.adapt(look, training=True)
+                modulation = model.adapt(visual_guide, training=True)
             guide = GUIDES[model.guide_kind](last)
             logits, _ = model.step(
                 model.encode(image, training=True),

@@ -17,7 +17,7 @@ ROW_EVERY = 100
 
 
 class Callback:
-    """Base of everything that looks on; methods do nothing by default."""
+    """Base of callbacks; methods do nothing by default."""
 
     def begin(self, step):
         """The training starts, or goes on, after `step` steps."""
@@ -141,9 +141,9 @@ class SpreadWatch(Callback):
             warnings.warn(
                 f"after step {step} the gammas of different objects differ by "
                 f"{spread:.1e} (standard deviation, mean over channels): what the "
-                "network is shown of the object changes nothing. See docs/the_look.md; "
-                "the channelwise visual modulator and samples with distractors keep it "
-                "alive.",
+                "network is shown of the object changes nothing. See "
+                "docs/visual_guide.md; the channelwise visual modulator and samples "
+                "with distractors keep it alive.",
                 SpreadWarning,
                 stacklevel=2,
             )

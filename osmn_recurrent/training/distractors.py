@@ -29,23 +29,23 @@ class Cutout:
     Attributes:
         picture: (H, W, 3) uint8 RGB around the object.
         mask: (H, W) uint8 of 0 and 1.
-        look: `(frame, mask)` that its visual guide is made of: (H', W', 3)
+        guide_source: `(frame, mask)` that its visual guide is made of: (H', W', 3)
             uint8 RGB and (H', W') uint8.
     """
 
     picture: np.ndarray
     mask: np.ndarray
-    look: tuple
+    guide_source: tuple
 
     @classmethod
-    def of(cls, picture, mask, look):
+    def of(cls, picture, mask, guide_source):
         """The cut-out of a whole picture, not further than the object's border."""
         left, top, right, bottom = bounding_box(mask)
         part = (
             slice(max(top - _MARGIN, 0), bottom + 1 + _MARGIN),
             slice(max(left - _MARGIN, 0), right + 1 + _MARGIN),
         )
-        return cls(np.ascontiguousarray(picture[part]), mask[part], look)
+        return cls(np.ascontiguousarray(picture[part]), mask[part], guide_source)
 
 
 @dataclasses.dataclass(frozen=True)

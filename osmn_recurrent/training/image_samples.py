@@ -18,8 +18,8 @@ class ImageSamples(Samples):
     disturbed independently of each other.
 
     With `motion`, a sample is a clip of `clip_length` frames in which the
-    still moves along a smooth random path; the spatial guide of each frame
-    comes from the mask one step before, the visual guide from the still.
+    image moves along a smooth random path; the spatial guide of each frame
+    comes from the mask one step before, the visual guide from the image.
 
     Args:
         images: object with `__len__`, `name(number)` and `image(number) ->
@@ -30,7 +30,7 @@ class ImageSamples(Samples):
         seed: fixes order, scales and augmentation.
         motion: `pseudo_clips.Motion`, or None for images.
         pasted: share of the clips in which the object moves over another
-            still, drawn at random, instead of with its own.
+            image, drawn at random, instead of with its own.
 
     Attributes:
         sources: the images.
@@ -52,7 +52,7 @@ class ImageSamples(Samples):
         super().__init__(settings, guide_kind, batch_size, seed)
         self.sources, self.motion, self.pasted = images, motion, pasted
         if not len(images):
-            raise InputError("there is no still to train on; name another split.")
+            raise InputError("there is no image to train on; name another split.")
         first = images.name(0)
         if settings.distractors and all(
             images.name(number) == first for number in range(len(images))
@@ -80,7 +80,7 @@ class ImageSamples(Samples):
         return ""
 
     def name_of(self, index):
-        """The still's name."""
+        """The image's name."""
         return self.sources.name(index)
 
     def make(self, index, number, attempt=0):
@@ -88,8 +88,8 @@ class ImageSamples(Samples):
         rng, size = self._draws(number, attempt)
         colours = self._colours(rng)
         picture, mask = self.sources.image(index)
-        look = colours.seen(picture), mask
-        picture = colours.light(look[0])
+        guide_source = colours.seen(picture), mask
+        picture = colours.light(guide_source[0])
         ids = mask * np.uint8(ASKED)
         if hasattr(self.sources, "others"):
             ids[(self.sources.others(index) > 0) & (ids == 0)] = OTHER
@@ -99,7 +99,15 @@ class ImageSamples(Samples):
         else:
             frames, ids, moves = self._clip(rng, picture, ids, colours)
         return self._assembled(
-            rng, number, size, frames, ids, look, colours, index=index, moves=moves
+            rng,
+            number,
+            size,
+            frames,
+            ids,
+            guide_source,
+            colours,
+            index=index,
+            moves=moves,
         )
 
     def _clip(self, rng, picture, ids, colours):
@@ -124,8 +132,8 @@ class ImageSamples(Samples):
         while self.sources.name(number) == own:
             number = int(rng.integers(len(self)))
         picture, mask = self.sources.image(number)
-        look = colours.seen(picture), mask
-        return Cutout.of(colours.light(look[0]), mask, look)
+        guide_source = colours.seen(picture), mask
+        return Cutout.of(colours.light(guide_source[0]), mask, guide_source)
 
     def _own_motion(self):
         return self.motion

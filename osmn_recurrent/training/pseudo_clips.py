@@ -1,4 +1,4 @@
-"""Pseudo-clips: a still and its mask, moved along a smooth random path.
+"""Pseudo-clips: an image and its mask, moved along a smooth random path.
 
 ReConvNet is fine-tuned online on random transformations of the first frame
 (its section 3); the same makes clips of COCO's images. No paper says how
@@ -133,7 +133,7 @@ def affine_matrix(parameters, mask):
             scaling and shear.
 
     Returns:
-        (2, 3) float64, from a point (x, y, 1) of the still to the frame's.
+        (2, 3) float64, from a point (x, y, 1) of the image to the frame's.
     """
     return affine_about(parameters, box_centre(mask), mask.shape)
 

@@ -28,7 +28,7 @@ MOST_ATTEMPTS = 100
 
 @dataclasses.dataclass(frozen=True)
 class SampleSettings:
-    """What a training sample looks like.
+    """What a training sample is like.
 
     Attributes:
         size: `(height, width)` of the network image at scale 1.
@@ -185,7 +185,7 @@ class Samples:
         seed = (self.seed, 2, number, attempt) if attempt else (self.seed, 2, number)
         return np.random.default_rng(seed), size
 
-    def _assembled(self, rng, number, size, frames, ids, look, colours, **more):
+    def _assembled(self, rng, number, size, frames, ids, guide_source, colours, **more):
         """The sample of T frames.
 
         Args:
@@ -195,7 +195,7 @@ class Samples:
             frames: T arrays (H, W, 3) uint8 RGB.
             ids: T + 1 arrays (H, W) uint8 of 0, `ASKED` and `OTHER`, first that
                 of the step before; the same array twice for a single picture.
-            look: `(frame, mask)` of the visual guide.
+            guide_source: `(frame, mask)` of the visual guide.
             colours: `augmentation.Colours`, for a pasted object.
             **more: `index`, the start, and `moves`, T + 1 transforms (2, 3) of the
                 pictures before they are viewed, or None.
@@ -206,7 +206,7 @@ class Samples:
         settings, augment = self.settings, self.settings.guide_augmentation
         pasting = settings.distractors
         if pasting is None:
-            visual = augment.visual_guide(rng, *look)
+            visual = augment.visual_guide(rng, *guide_source)
         frames, ids = self._viewed(rng, size, frames, ids, more.get("moves"))
         if pasting is not None:
             if rng.uniform() < pasting.share:
@@ -216,8 +216,8 @@ class Samples:
                 ids = [ids[0].copy()] * 2 if alone else [each.copy() for each in ids]
                 cutout = self.cutout(rng, colours, more["index"])
                 if pasting.paste(rng, frames, ids, cutout, self._own_motion()):
-                    look = cutout.look
-            visual = augment.visual_guide(rng, *look)
+                    guide_source = cutout.guide_source
+            visual = augment.visual_guide(rng, *guide_source)
         images = _stack([guides.network_image(frame) for frame in frames])
         shares = settings.guide_shares
         kind = shares.kind(rng, number // self.batch_size) if shares.active else "own"
@@ -413,13 +413,13 @@ class ClipSamples(Samples):
         c, start, i = self.index[index]
         rng, size = self._draws(number, attempt)
         times = self._times_of(rng, c, start)
-        seen = self._look(rng, c, i, times)
+        seen = self._guide_frame(rng, c, i, times)
         colours = self._colours(rng)
-        look = colours.seen(self._frame(c, seen)), self._mask(c, seen, i)
+        guide_source = colours.seen(self._frame(c, seen)), self._mask(c, seen, i)
         ids = [self._ids(c, t, i) for t in times]
         frames = [colours.shown(self._frame(c, t)) for t in times[1:]]
         return self._assembled(
-            rng, number, size, frames, ids, look, colours, index=index
+            rng, number, size, frames, ids, guide_source, colours, index=index
         )
 
     def _times_of(self, rng, c, start):
@@ -443,7 +443,7 @@ class ClipSamples(Samples):
                 own[(self._mask(c, t, other) > 0) & (own == 0)] = OTHER
         return own
 
-    def _look(self, rng, c, i, times):
+    def _guide_frame(self, rng, c, i, times):
         """Number of a frame for the visual guide, away from the sample's."""
         shown, away = self._guide_frames[c, i], self.settings.guide_distance
         if away:
@@ -458,9 +458,11 @@ class ClipSamples(Samples):
         others = [key for key in self._shown if key[0] != own]
         c, i = others[int(rng.integers(len(others)))]
         t = int(rng.choice(self._guide_frames[c, i]))
-        seen = self._look(rng, c, i, [t])
-        look = colours.seen(self._frame(c, seen)), self._mask(c, seen, i)
-        return Cutout.of(colours.shown(self._frame(c, t)), self._mask(c, t, i), look)
+        seen = self._guide_frame(rng, c, i, [t])
+        guide_source = colours.seen(self._frame(c, seen)), self._mask(c, seen, i)
+        return Cutout.of(
+            colours.shown(self._frame(c, t)), self._mask(c, t, i), guide_source
+        )
 
 
 def _stack(arrays):

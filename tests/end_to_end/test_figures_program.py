@@ -68,7 +68,7 @@ def test_figures_of_a_network(draw, data, random_weights, tmp_path, name):
         weights=random_weights[f"{name}.keras"],
         dataset="davis2017",
         data_dir=data,
-        looks=2,
+        guides_per_object=2,
     )
     assert code == 0
     expected = NETWORK | (RECURRENT if name == "reconvnet" else set())

@@ -46,9 +46,9 @@ def test_the_released_way_makes_the_pipelines_samples(shapes):
         np.testing.assert_array_equal(label, ours[3])
         np.testing.assert_allclose(spatial, ours[2], atol=1e-6)
         c, _, i = samples.index[samples._order(0)[number]]
-        look = samples._guide_frames[c, i][0]
+        seen = samples._guide_frames[c, i][0]
         expected = guides.visual_guide(
-            clips[c].frame(look), clips[c].mask(look) == i, margins=[0] * 4
+            clips[c].frame(seen), clips[c].mask(seen) == i, margins=[0] * 4
         )
         np.testing.assert_array_equal(visual, expected)
 

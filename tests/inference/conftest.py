@@ -37,11 +37,11 @@ def random_network(name, frame, mask, seed=3, **options):
         "mask": guides.mask_guide(own)[None],
         "none": (),
     }[model.guide_kind]
-    look = guides.visual_guide(frame, own)[None]
+    visual_guide = guides.visual_guide(frame, own)[None]
     logits, _ = model.step(
         model.encode(guides.network_image(frame)[None]),
         guide,
-        model.adapt(look),
+        model.adapt(visual_guide),
         model.initial_state(1, *frame.shape[:2]),
     )
     last = [v for v in model.trainable_variables if v.path.endswith("bias")]

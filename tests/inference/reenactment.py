@@ -26,7 +26,7 @@ def reenact(model, frames, handed_out):
         `(ids, logits)`: the objects, and T - 1 arrays (N, H, W).
     """
     objects = masks.object_ids(handed_out[0])
-    looks = {
+    visual_guides = {
         i: model.adapt(guides.visual_guide(frames[0], handed_out[0] == i)[None])
         for i in objects
     }
@@ -38,7 +38,7 @@ def reenact(model, frames, handed_out):
             guide = MAKE_GUIDE[model.guide_kind](before == i)
             guide = () if guide is None else guide[None]
             logits, states[i] = model.step(
-                model.encode(image), guide, looks[i], states[i]
+                model.encode(image), guide, visual_guides[i], states[i]
             )
             found.append(np.asarray(logits)[0, ..., 0])
         results.append(np.stack(found))

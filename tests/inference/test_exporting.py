@@ -33,8 +33,8 @@ def test_whole_loop_from_files(network, scene, tmp_path, kind, name):
             return loaded[function](**given)
         return loaded[function](given)
 
-    looks = np.stack([guides.visual_guide(frames[0], mask) for mask in own])
-    modulation = run("adapt", visual_guide=looks)["modulation"]
+    visual_guides = np.stack([guides.visual_guide(frames[0], mask) for mask in own])
+    modulation = run("adapt", visual_guide=visual_guides)["modulation"]
     assert np.ptp(modulation, axis=0).max() > 0.1  # two objects, two answers
     heat = run("heat_map", mask=np.stack(own).astype(np.uint8))["guide"]
     expected = np.stack([guides.spatial_guide(mask) for mask in own])
@@ -44,7 +44,9 @@ def test_whole_loop_from_files(network, scene, tmp_path, kind, name):
     flat = [np.array(value) for pair in state for value in pair]
     given = {f"state_{k}": value for k, value in enumerate(flat)}
     found = run("step", image=image, guide=heat, modulation=modulation, **given)
-    logits, state = model.step(model.encode(image), expected, model.adapt(looks), state)
+    logits, state = model.step(
+        model.encode(image), expected, model.adapt(visual_guides), state
+    )
     scale = np.abs(logits).max()
     np.testing.assert_allclose(found["logits"], logits, atol=1e-4 * scale)
     assert np.ptp(logits) > 0.1

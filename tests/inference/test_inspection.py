@@ -49,13 +49,13 @@ def reconvnet():
 
 def test_looks_and_their_pictures():
     clip = DrawnClip()
-    looks = inspection.looks_at([clip], per_object=3)
-    assert looks.labels == ("drawn 2",) * 3 + ("drawn 5",) * 3
+    seen = inspection.guides_of_clips([clip], per_object=3)
+    assert seen.labels == ("drawn 2",) * 3 + ("drawn 5",) * 3
     first = guides.visual_guide(clip.frame(0), clip.mask(0) == 2)
-    np.testing.assert_array_equal(looks.guides[0], first)
+    np.testing.assert_array_equal(seen.guides[0], first)
     last = guides.visual_guide(clip.frame(5), clip.mask(5) == 5)
-    np.testing.assert_array_equal(looks.guides[5], last)
-    shown = looks.pictures()[0]
+    np.testing.assert_array_equal(seen.guides[5], last)
+    shown = seen.pictures()[0]
     assert (shown[(first == 0).all(-1)] == 0).all()
     restored = first + np.float32(MEAN_BGR)
     inside = ~(first == 0).all(-1)
@@ -63,10 +63,10 @@ def test_looks_and_their_pictures():
 
 
 def test_gammas_lie_where_the_layout_says(reconvnet):
-    looks = inspection.looks_at([DrawnClip()], per_object=5)  # two batches
-    gammas = inspection.modulation_of(reconvnet, looks)
+    seen = inspection.guides_of_clips([DrawnClip()], per_object=5)  # two batches
+    gammas = inspection.modulation_of(reconvnet, seen)
     # In a batch of the same size: another one sums in another order.
-    pair = np.asarray(reconvnet.adapt(looks.guides[8:10]))
+    pair = np.asarray(reconvnet.adapt(seen.guides[8:10]))
     np.testing.assert_allclose(gammas[8:], pair, rtol=1e-4, atol=1e-5)
     layers = inspection.by_layer(reconvnet, gammas)
     np.testing.assert_array_equal(np.concatenate([*layers.values()], 1), gammas)
@@ -122,9 +122,9 @@ def test_gates_of_known_biases():
 
 def test_networks_without_the_part_are_refused():
     osvos = presets.build_model("osvos", "vgg16_compact")
-    looks = inspection.looks_at([DrawnClip()], per_object=1)
+    seen = inspection.guides_of_clips([DrawnClip()], per_object=1)
     with pytest.raises(InputError, match="no visual modulator"):
-        inspection.modulation_of(osvos, looks)
+        inspection.modulation_of(osvos, seen)
     with pytest.raises(InputError, match="no spatial modulator"):
         inspection.spatial_scales(osvos)
     with pytest.raises(InputError, match="no gates"):

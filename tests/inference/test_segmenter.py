@@ -46,11 +46,11 @@ def test_logits_of_a_batch_of_objects(segmenters, scene, name, options):
     model = segmenters(name, **options).model
     objects, (expected,) = reenact(model, frames[:2], ids[:2])
     own = np.stack([ids[0] == i for i in objects])
-    looks = np.stack([guides.visual_guide(frames[0], mask) for mask in own])
+    visual_guides = np.stack([guides.visual_guide(frames[0], mask) for mask in own])
     probabilities, _ = tf.function(make_probabilities(model, resized=False))(
         guides.network_image(frames[1])[None],
         tf.constant(own),
-        model.adapt(looks),
+        model.adapt(visual_guides),
         model.initial_state(len(objects), *ids[0].shape),
     )
     found = np.broadcast_to(probabilities, expected.shape).astype(np.float64)
@@ -67,7 +67,7 @@ def follow(segmenter, frames, first_mask):
 
 
 def test_masks_of_objects_differ(segmenters, scene):
-    """Each object is segmented by its own look, place and state."""
+    """Each object is segmented by its own appearance, place and state."""
     frames, ids = scene
     for name in ("osmn", "reconvnet"):
         *_, last = segmenters(name).segment(frames, ids[0])
@@ -179,18 +179,18 @@ def test_lost_object(segmenters, scene):
     segmenter.start(frames[0], ids[0] == 5)
     segmenter.replay(frames[1], np.zeros_like(ids[0]))
     found = segmenter.step(frames[2])
-    look = guides.visual_guide(frames[0], ids[0] == 5)
+    visual_guide = guides.visual_guide(frames[0], ids[0] == 5)
     logits = one_step(
-        segmenter.model, frames[2], np.zeros((64, 96, 1), np.float32), look
+        segmenter.model, frames[2], np.zeros((64, 96, 1), np.float32), visual_guide
     )
     assert_decided(found, [1], logits[..., 0])
 
 
-def one_step(model, frame, guide, look, size=None):
+def one_step(model, frame, guide, visual_guide, size=None):
     """Logits (1, h, w, 1) of one frame and object, nothing carried."""
     image = guides.network_image(frame, size)[None]
     logits, _ = model.step(
-        model.encode(image), guide[None], model.adapt(look[None]), ()
+        model.encode(image), guide[None], model.adapt(visual_guide[None]), ()
     )
     return logits.numpy()
 

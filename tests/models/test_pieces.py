@@ -52,8 +52,8 @@ def test_a_network_in_pieces_gives_the_same(name, monkeypatch):
     rng = np.random.default_rng(1)
     image = rng.normal(0, 50, (1, 48, 64, 3)).astype(np.float32)
     guide = rng.uniform(size=(2, 48, 64, 1)).astype(np.float32)
-    look = rng.normal(0, 50, (2, 224, 224, 3)).astype(np.float32)
-    modulation = model.adapt(look) if model.use_visual_modulator else ()
+    visual_guide = rng.normal(0, 50, (2, 224, 224, 3)).astype(np.float32)
+    modulation = model.adapt(visual_guide) if model.use_visual_modulator else ()
 
     def run():
         state = model.initial_state(2, 48, 64)

@@ -70,7 +70,7 @@ def test_a_broken_frame_is_replaced_named_and_counted(clip):
     path = clip.frame_paths[10]
     path.write_bytes(path.read_bytes()[:400])
     made = ClipSamples([clip], settings)
-    # Every sample that survives shows frame 5 and looks at a frame but 10.
+    # Every sample that survives shows frame 5 and takes its guide from a frame but 10.
     for number in range(12):
         made.sample(number)
     assert [str(path) in message for message in made.skipped] == [True]

@@ -60,8 +60,8 @@ def test_a_still_without_disturbance_is_the_picture_and_its_guides():
     np.testing.assert_array_equal(image, guides.network_image(picture))
     np.testing.assert_array_equal(label[..., 0], mask)
     np.testing.assert_array_equal(spatial, guides.spatial_guide(mask))
-    look = guides.visual_guide(picture, mask, margins=[0] * 4)
-    np.testing.assert_array_equal(visual, look)
+    visual_guide = guides.visual_guide(picture, mask, margins=[0] * 4)
+    np.testing.assert_array_equal(visual, visual_guide)
 
 
 def test_image_and_guide_are_mirrored_independently():
@@ -79,10 +79,12 @@ def test_image_and_guide_are_mirrored_independently():
             np.testing.assert_array_equal(image, plain[:, ::-1])
         np.testing.assert_array_equal(label[..., 0], mask)
         np.testing.assert_array_equal(spatial, guides.spatial_guide(mask))
-        look = guides.visual_guide(picture, Images().image(place)[1], margins=[0] * 4)
-        turned = not np.array_equal(visual, look)
+        visual_guide = guides.visual_guide(
+            picture, Images().image(place)[1], margins=[0] * 4
+        )
+        turned = not np.array_equal(visual, visual_guide)
         if turned:
-            np.testing.assert_array_equal(visual, look[:, ::-1])
+            np.testing.assert_array_equal(visual, visual_guide[:, ::-1])
         seen[int(flipped), int(turned)] += 1
     # Each of the four has probability 1/4: 100 of 400, standard deviation 8.7.
     assert np.abs(seen - 100).max() < 35
@@ -274,8 +276,8 @@ def test_an_affine_visual_guide_is_shifted_and_scaled():
     augment, rng = AffineAugmentation(rotation=0.0), np.random.default_rng(0)
     widths, lefts = [], []
     for _ in range(300):
-        look = augment.visual_guide(rng, picture, mask)
-        columns = np.flatnonzero((look != 0).any(axis=(0, 2)))
+        visual_guide = augment.visual_guide(rng, picture, mask)
+        columns = np.flatnonzero((visual_guide != 0).any(axis=(0, 2)))
         widths.append(columns.size / 224)
         lefts.append(columns[0] / 224)
     assert max(widths) == 1.0

@@ -21,7 +21,7 @@ STILL_CAMERA = Motion(shift=0.0, scale=0.0, rotation=0.0, shear=0.0)
 class Images:
     """Pictures of one grey each, 10 * (number + 1), with a box as object."""
 
-    def __init__(self, count, name="still"):
+    def __init__(self, count, name="image"):
         self.count, self._name = count, name
 
     def __len__(self):
@@ -95,7 +95,7 @@ def test_the_share_of_pasted_clips_is_kept():
         )
 
     assert pasted(0.0) == 0
-    # With probability 1/20 the other still is the same one; deviation 3.5%.
+    # With probability 1/20 the other image is the same one; deviation 3.5%.
     assert pasted(0.5) == pytest.approx(0.475, abs=0.12)
 
 

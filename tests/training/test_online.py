@@ -184,8 +184,8 @@ def test_stills_carry_their_own_guide_and_mirror():
         assert np.array_equal(inputs["image"][0], image)
         guide = guides.spatial_guide(mask[:, turn])
         np.testing.assert_allclose(inputs["spatial_guide"][0], guide, atol=1e-6)
-        look = guides.visual_guide(frame, mask, margins=(0,) * 4)
-        np.testing.assert_array_equal(inputs["visual_guide"][0], look)
+        visual_guide = guides.visual_guide(frame, mask, margins=(0,) * 4)
+        np.testing.assert_array_equal(inputs["visual_guide"][0], visual_guide)
     assert seen == {True, False}
 
 

@@ -41,11 +41,11 @@ def test_a_still_is_the_frame_with_the_guide_of_the_frame_before(clips):
     np.testing.assert_array_equal(image, guides.network_image(clips[c].frame(t + 1)))
     np.testing.assert_array_equal(spatial, guides.spatial_guide(clips[c].mask(t) == i))
     np.testing.assert_array_equal(label[..., 0], clips[c].mask(t + 1) == i)
-    looks = [
+    visual_guides = [
         guides.visual_guide(clips[c].frame(k), clips[c].mask(k) == i, margins=[0] * 4)
         for k in range(len(clips[c]))
     ]
-    assert any(np.array_equal(visual, look) for look in looks)
+    assert any(np.array_equal(visual, visual_guide) for visual_guide in visual_guides)
 
 
 def test_a_clip_has_one_guide_per_frame_and_a_stride(clips):

@@ -293,7 +293,10 @@ def test_pasted_objects_are_of_other_clips_and_pictures(tmp_path):
             other = colour_of(cutout.picture[..., ::-1] - guides.MEAN_BGR, cutout.mask)
             assert other != own
             assert (
-                colour_of(cutout.look[0][..., ::-1] - guides.MEAN_BGR, cutout.look[1])
+                colour_of(
+                    cutout.guide_source[0][..., ::-1] - guides.MEAN_BGR,
+                    cutout.guide_source[1],
+                )
                 == other
             )
             found.add(other)
@@ -315,7 +318,7 @@ def test_visual_guides_keep_their_distance(tmp_path):
     )
     rng = np.random.default_rng(0)
     for times, allowed in (([0, 1], {4, 5, 6, 7, 8}), ([2, 6], {4, 8, 0})):
-        found = {made._look(rng, 0, 1, times) for _ in range(200)}
+        found = {made._guide_frame(rng, 0, 1, times) for _ in range(200)}
         # Where no frame is three away, the furthest ones are taken.
         assert found == allowed
 

@@ -9,16 +9,20 @@ files know their model; a .weights.h5 file needs --model, --backbone, --model_op
 Writes OUT/CLIP/FRAME.png (palette masks under the frames' names), beside them
 run.json (settings, versions, seconds per frame), and OUT/CLIP_overlay.mp4, the
 masks over the frames. A run that broke off goes on when it is started again.
+
+Several --video, a pattern (--video='clips/*.mp4') or --list=videos.csv segment many
+videos with one network, --shard and --runner spread them; see docs/many_videos.md.
 """
 
 import contextlib
+import functools
 import pathlib
 import sys
 
 from absl import flags
 
 from osmn_recurrent import files, masks, programs, run_folder
-from osmn_recurrent.cli import exports, shared, tuning
+from osmn_recurrent.cli import exports, segment_many, shared, tuning
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.published import DEFAULT
@@ -38,32 +42,88 @@ shared.define(
 shared.define(
     FLAGS,
     "video",
-    note="Or camera:0 for the first camera (until Ctrl-C; masks alone are written).",
-    required=True,
+    note="Or camera:0 for the first camera (until Ctrl-C; masks alone are written), or "
+    "a pattern such as 'clips/*.mp4'.",
+    several=True,
 )
 shared.define(
     FLAGS,
     "mask",
     note="Or a folder of them, or several, named like their frames, where objects "
-    "appear later.",
-    required=True,
+    "appear later. Of several videos: one each, or a folder with NAME.png or NAME/.",
     several=True,
 )
 shared.define(FLAGS, "out", required=True)
 shared.define(FLAGS, "finetune_steps", 0)
 exports.define(FLAGS)
 shared.define(FLAGS, "overwrite", False)
+segment_many.define(FLAGS)
 
 
 def main():
     """Segments; see the module's text."""
+    segment_many.check(FLAGS)
+    network = Network()
+    if FLAGS.video and FLAGS.video[0].startswith("camera:"):
+        return follow_camera(network)
+    if segment_many.wanted(FLAGS):
+        return segment_many.run(FLAGS, worker)
+    written = one_video(FLAGS.video[0], FLAGS.mask, network)
+    return programs.Done(written, _advice(pathlib.Path(FLAGS.out)))
+
+
+def worker(arguments=None):
+    """What does many videos: a function of a `many_videos.Job`.
+
+    Args:
+        arguments: flags as on the command line, for another process, which has
+            not read any; None: they are read.
+    """
+    if arguments is not None:
+        FLAGS(["segment", *arguments])
+    network = Network()
+
+    def work(job):
+        written = one_video(job.video, list(job.masks), network)
+        return [str(path) for path in written]
+
+    return work
+
+
+class Network:
+    """The network that the flags ask for, loaded when it is first used."""
+
+    def __init__(self):
+        self.loop = shared_flags.loop_options(FLAGS, FLAGS.weights)
+        self._options = shared_flags.parse_model_options(FLAGS.model_option)
+
+    @functools.cached_property
+    def _model(self):
+        return load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, self._options)
+
+    @functools.cached_property
+    def _segmenter(self):
+        return tuning.make_segmenter(self._model, None, None, self.loop)
+
+    def segmenter(self, clip=None, out=None):
+        """The segmenter of a clip; of all clips, but for one that is tuned."""
+        steps = FLAGS.finetune_steps
+        if not steps or clip is None:
+            return self._segmenter
+        return tuning.make_segmenter(self._model, clip, out, self.loop, steps)
+
+
+def one_video(video, mask, network):
+    """Segments a video; gives a tuple of the paths of what was written.
+
+    Args:
+        video: file or folder.
+        mask: as `open_clip` takes it.
+        network: `Network`.
+    """
     from osmn_recurrent.datasets.video_files import note_idle_masks, open_clip
 
-    loop = shared_flags.loop_options(FLAGS, FLAGS.weights)
-    options = shared_flags.parse_model_options(FLAGS.model_option)
-    if FLAGS.video.startswith("camera:"):
-        return follow_camera(loop, options)
-    clip = open_clip(FLAGS.video, FLAGS.mask)
+    clip = open_clip(video, mask)
     clip.check()
     note_idle_masks(clip)
     out = pathlib.Path(FLAGS.out)
@@ -72,20 +132,18 @@ def main():
         tuning.check_first_mask_alone(clip)
     followers = exports.make(FLAGS, clip, out)
     with run_folder.hold(out / clip.name):
-        outcome = segment(clip, out, loop, options, followers)
+        outcome = segment(clip, out, network, followers)
     print(_summary(clip, outcome))
-    written = (outcome.folder, *(each.path for each in followers))
-    return programs.Done(written, _advice(out))
+    return (outcome.folder, *(each.path for each in followers))
 
 
-def segment(clip, out, loop, options, followers):
+def segment(clip, out, network, followers):
     """Segments a clip into a folder that is held, and writes what is asked for.
 
     Args:
         clip: the clip.
         out: folder for the results.
-        loop: of `shared_flags.loop_options`.
-        options: further settings of the network.
+        network: `Network`.
         followers: of `exports.make`.
 
     Returns:
@@ -95,8 +153,7 @@ def segment(clip, out, loop, options, followers):
 
     folder = out / clip.name
     output.check_places(clip, folder, followers)
-    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
-    segmenter = tuning.make_segmenter(model, clip, out, loop, FLAGS.finetune_steps)
+    segmenter = network.segmenter(clip, out)
     try:
         return output.segment_clip(
             segmenter, clip, folder, FLAGS.overwrite, followers=followers
@@ -169,7 +226,7 @@ def load_network(weights, name, backbone, options):
     return model
 
 
-def follow_camera(loop, options):
+def follow_camera(network):
     """Segments what a camera sees, until Ctrl-C or its end."""
     from tqdm import tqdm
 
@@ -177,10 +234,10 @@ def follow_camera(loop, options):
     from osmn_recurrent.inference import output
     from osmn_recurrent.media.mask_files import read_mask_with_palette
 
-    number = FLAGS.video.removeprefix("camera:")
-    if not number.isdigit() or len(FLAGS.mask) != 1:
+    number = FLAGS.video[0].removeprefix("camera:")
+    if not number.isdigit() or len(FLAGS.mask) != 1 or len(FLAGS.video) != 1:
         raise InputError(
-            f"--video={FLAGS.video} --mask={' '.join(FLAGS.mask)}: expected "
+            f"--video={' '.join(FLAGS.video)} --mask={' '.join(FLAGS.mask)}: expected "
             "camera:0 (or another number) and one mask, of its first frame."
         )
     ids, palette = read_mask_with_palette(FLAGS.mask[0])
@@ -190,8 +247,7 @@ def follow_camera(loop, options):
             "with ids from 1 on."
         )
     files.check_output(FLAGS.out, folder=True)
-    model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
-    segmenter = tuning.make_segmenter(model, None, None, loop)
+    segmenter = network.segmenter()
     folder = pathlib.Path(FLAGS.out) / f"camera{number}"
     stream = output.segment_stream(
         segmenter, camera_frames(int(number)), ids, folder, palette
@@ -230,7 +286,7 @@ def _advice(out):
     command = programs.osmn_command(
         "segment",
         weights=FLAGS.weights if FLAGS["weights"].present else None,
-        video=FLAGS.video,
+        video=FLAGS.video[0],
         mask=FLAGS.mask,
         finetune_steps=100,
         out=f"{out}_finetuned",

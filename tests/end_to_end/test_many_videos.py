@@ -13,10 +13,10 @@ import time
 import numpy as np
 import pytest
 
-from osmn_recurrent.media.mask_files import read_mask, write_mask
 from osmn_recurrent.cli import segment as program
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import many_videos
+from osmn_recurrent.media.mask_files import read_mask, write_mask
 
 
 def copies(boxes, count, frames=6):

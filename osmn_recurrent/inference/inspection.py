@@ -5,6 +5,7 @@ ConvLSTMs. Everything runs eagerly and once.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 from keras import ops
@@ -14,8 +15,7 @@ from osmn_recurrent import guides, masks
 from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.merging import argmax_merge
-
-BATCH = 8
+from osmn_recurrent.inference.modulation_health import gammas_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,17 +97,8 @@ def modulation_of(model, visual_guides):
     Raises:
         InputError: the network has none.
     """
-    if not model.use_visual_modulator:
-        raise InputError(
-            f"{type(model).__name__} has no visual modulator, so no gammas; name the "
-            "weights of a network that has one."
-        )
-    starts = range(0, len(visual_guides.guides), BATCH)
-    parts = [
-        ops.convert_to_numpy(model.adapt(visual_guides.guides[k : k + BATCH]))
-        for k in tqdm(starts, desc="modulation", unit="batch")
-    ]
-    return np.concatenate(parts)
+    bar = functools.partial(tqdm, desc="modulation", unit="batch")
+    return gammas_of(model, visual_guides.guides, bar)
 
 
 def by_layer(model, modulation):

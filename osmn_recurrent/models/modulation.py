@@ -1,5 +1,7 @@
 """The visual and the spatial modulator, as released."""
 
+import collections
+
 import keras
 from keras import ops
 
@@ -69,6 +71,18 @@ class ModulatorNetwork(keras.layers.Layer):
 
     def features(self, guide, training):
         """(N, 1, 1, F) that the output layers read."""
+        raise NotImplementedError
+
+    def activations(self, guide, training=False):
+        """What each layer of the trunk makes of the visual guides, in order.
+
+        Args:
+            guide: (N, 224, 224, 3) BGR minus mean, background 0.
+            training: whether dropout is active.
+
+        Yields:
+            `(layer's name, (N, h, w, C))`.
+        """
         raise NotImplementedError
 
     def heads(self):
@@ -168,14 +182,20 @@ class VisualModulator(ModulatorNetwork):
 
     def features(self, guide, training):
         """Output of fc7."""
+        ((_, x),) = collections.deque(self.activations(guide, training), maxlen=1)
+        return x
+
+    def activations(self, guide, training=False):
+        """Outputs of the blocks, fc6 and fc7; see `ModulatorNetwork`."""
         x = self.vgg.network_input(guide)
         if self.width.guide_stride == 2:
             x = average_pool(x)
         for block in self.blocks:
             x = block(x)
-        x = max_pool(x)
-        x = self.dropout6(self.fc6(x), training=training)
-        return self.dropout7(self.fc7(x), training=training)
+            yield block.name, x
+        x = self.dropout6(self.fc6(max_pool(x)), training=training)
+        yield self.fc6.name, x
+        yield self.fc7.name, self.dropout7(self.fc7(x), training=training)
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
@@ -203,10 +223,15 @@ class TrunkVisualModulator(ModulatorNetwork):
 
     def features(self, guide, training):
         """The last level's map, averaged."""
+        ((_, x),) = collections.deque(self.activations(guide, training), maxlen=1)
+        return ops.mean(ops.cast(x, "float32"), axis=(1, 2), keepdims=True)
+
+    def activations(self, guide, training=False):
+        """Outputs of the levels; see `ModulatorNetwork`."""
         x = self.trunk.network_input(guide)
         for block in self.blocks:
             x = block(x, training=training)
-        return ops.mean(ops.cast(x, "float32"), axis=(1, 2), keepdims=True)
+            yield block.name, x
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
@@ -244,11 +269,17 @@ class MobileNetVisualModulator(ModulatorNetwork):
 
     def features(self, guide, training):
         """Output of the 1x1 convolution behind the average."""
+        ((_, x),) = collections.deque(self.activations(guide, training), maxlen=1)
+        return x
+
+    def activations(self, guide, training=False):
+        """Outputs of the levels and the convolution; see `ModulatorNetwork`."""
         x = self.trunk.network_input(guide)
         for block in self.blocks:
             x = block(x, training=training)
-        x = ops.cast(x, "float32")
-        return self.logits(average_pool(x, GUIDE_SIZE // 32, "valid"))
+            yield block.name, x
+        x = average_pool(ops.cast(x, "float32"), GUIDE_SIZE // 32, "valid")
+        yield self.logits.name, self.logits(x)
 
 
 VISUAL_MODULATORS = {

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from osmn_recurrent import files
 from osmn_recurrent.colours import MEAN_BGR
+from osmn_recurrent.inference.modulation_health import LOWEST_SPREAD
 from osmn_recurrent.training import pipeline
 
 ROW_EVERY = 100
@@ -29,7 +30,7 @@ class Callback:
         """Mean loss of the last steps, learning rate, time since the start."""
 
     def validated(self, step, figures):
-        """A validation's figures: dict of "loss", "J", "F", "J&F", "spread"."""
+        """A validation's figures, see `Validation`."""
 
     def end(self):
         """The training ends, for whatever reason."""
@@ -75,7 +76,8 @@ class CsvLog(Callback):
     """`loss.csv` (step, loss, rate, seconds) and `validation.csv`.
 
     A training that goes on drops the rows behind the step it goes on from. The
-    files are written whole at every row, so that a full disk cuts none.
+    files are written whole at every row, so that a full disk cuts none. A figure that
+    was not measured is left empty.
 
     Args:
         workdir: folder of both files.
@@ -97,7 +99,8 @@ class CsvLog(Callback):
                 lines = path.read_text(encoding="utf-8").splitlines()[1:]
                 steps = [line.partition(",")[0] for line in lines]
                 rows = [
-                    line
+                    # Earlier versions had fewer columns.
+                    line + "," * (len(header) - 1 - line.count(","))
                     for line, own in zip(lines, steps, strict=True)
                     if own.isdecimal() and int(own) <= step
                 ]
@@ -111,7 +114,8 @@ class CsvLog(Callback):
     def validated(self, step, figures):
         """Adds a row to `validation.csv`."""
         names = self.FILES["validation.csv"][1:]
-        self._add("validation.csv", (step, *(f"{figures[n]:.6g}" for n in names)))
+        row = (f"{figures[n]:.6g}" if n in figures else "" for n in names)
+        self._add("validation.csv", (step, *row))
 
     def _add(self, name, row):
         self._lines[name].append(",".join(map(str, row)))
@@ -128,15 +132,13 @@ class SpreadWarning(UserWarning):
 class SpreadWatch(Callback):
     """Warns, once, when the visual modulator has stopped to matter."""
 
-    LEAST = 0.01
-
     def __init__(self):
         self._said = False
 
     def validated(self, step, figures):
         """Looks at the spread of the gammas."""
         spread = figures.get("spread", float("nan"))
-        if spread < self.LEAST and not self._said:
+        if spread < LOWEST_SPREAD and not self._said:
             self._said = True
             warnings.warn(
                 f"after step {step} the gammas of different objects differ by "

@@ -67,6 +67,7 @@ def write(training, finished=False):
             "seconds": round(training.seconds, 1),
             "best_step": training.best_step or None,
             "best_J": training.best if training.best_step else None,
+            "modulation": training.modulation,  # of the best step
             "stopped_early": training.done < training.settings.steps,
             "skipped_samples": dict(getattr(training.samples, "skipped", {})),
             "peak_memory_mb": _peak_memory_mb(),

@@ -121,6 +121,7 @@ class _Training:
         self.callbacks = self._callbacks(description) if self.chief else []
         self.done, self.best, self.best_step, self.stale = 0, -1.0, 0, 0
         self.mean, self.seconds, self.skipped = callbacks.MeanLoss(), 0.0, 0
+        self.modulation = {}
 
     def _callbacks(self, description):
         shown = self.validation.samples if self.validation else self.samples
@@ -228,6 +229,11 @@ class _Training:
         self.stale += 1
         if figures["J"] > self.best:
             self.best, self.best_step, self.stale = figures["J"], self.done, 0
+            self.modulation = {
+                name: value
+                for name, value in figures.items()
+                if name.startswith(("spread", "dead"))
+            }
             if self.chief:
                 self._store("best.keras")
 
@@ -240,6 +246,7 @@ class _Training:
             "loss_total": self.mean.total,
             "loss_count": self.mean.count,
             "seconds": self.seconds,
+            "modulation": self.modulation,
         }
 
     def _save(self):
@@ -255,6 +262,7 @@ class _Training:
         self.best_step, self.stale = progress["best_step"], progress["stale"]
         self.mean = callbacks.MeanLoss(progress["loss_total"], progress["loss_count"])
         self.seconds = progress["seconds"]
+        self.modulation = progress.get("modulation", {})
 
     def _store(self, name):
         # A copy: the file is for use, without this training's marks.

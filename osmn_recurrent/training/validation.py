@@ -3,15 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
+from osmn_recurrent.inference import modulation_health
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.inference.swapping import modulation_spread
 from osmn_recurrent.metrics.davis import evaluate_masks
 from osmn_recurrent.models.precision import precision_of
 from osmn_recurrent.training import distribution, pipeline, steps
 from osmn_recurrent.training.samples import ClipSamples
-
-SPREAD_OBJECTS = 16
-"""Visual guides, about, over which the spread of the gammas is taken."""
 
 LOSS_SAMPLES = 32
 """Samples of the validation loss, spread over all clips."""
@@ -22,7 +19,9 @@ class Validation:
 
     J and F come from propagation through each whole clip from its first mask
     (DAVIS' rules); the loss from single samples with true guides, undisturbed,
-    as in training. Only the former says how errors add up.
+    as in training. Only the former says how errors add up. Neither says whether the
+    visual guide still matters: that is the spread of the gammas over the objects of
+    the clips' first frames, which all workers measure alike.
 
     Args:
         model: a built `SegmentationModel`; its current weights are scored.
@@ -43,16 +42,11 @@ class Validation:
             settings.samples.undisturbed(),
             model.guide_kind,
         )
+        self._guides = ()
+        if model.use_visual_modulator:
+            self._guides = modulation_health.first_guides(self.clips)
         count = min(LOSS_SAMPLES, len(self.samples))
         self._numbers = np.linspace(0, len(self.samples) - 1, count).astype(int)
-        self._seen = None
-        if model.use_visual_modulator:
-            self._seen = np.stack(
-                [
-                    self.samples.make(int(number), int(number))[1]
-                    for number in self._numbers[:: max(1, count // SPREAD_OBJECTS)]
-                ]
-            )
         self._loss = steps.make_loss(settings)
         self._compiled = tf.function(
             self._sample_loss,
@@ -64,7 +58,9 @@ class Validation:
 
         Returns:
             Dict of "loss", "J", "F" and "J&F" (the last three in [0, 1]),
-            means over samples or objects, and "spread" (`modulation_spread`).
+            means over samples or objects; and, where the network has a visual
+            modulator and the clips two objects or more, the figures of
+            `modulation_health.ModulationSpread`.
         """
         index, count = distribution.worker_of(self.strategy)
         sums = np.zeros(5)
@@ -79,19 +75,11 @@ class Validation:
             self.strategy, sums
         )
         j, f = float(j / objects), float(f / objects)
-        return {
-            "loss": float(loss / samples),
-            "J": j,
-            "F": f,
-            "J&F": (j + f) / 2,
-            "spread": self._spread(),
-        }
-
-    def _spread(self):
-        """Spread of the gammas over some objects; NaN without visual modulator."""
-        if self._seen is None or len(self._seen) < 2:
-            return float("nan")
-        return modulation_spread(self.model, self._seen)["all"]
+        figures = {"loss": float(loss / samples), "J": j, "F": f, "J&F": (j + f) / 2}
+        if len(self._guides) > 1:
+            spread = modulation_health.modulation_spread(self.model, self._guides)
+            figures |= spread.figures()
+        return figures
 
     def _scores(self, clip):
         truth = [clip.mask(t) for t in range(len(clip))]

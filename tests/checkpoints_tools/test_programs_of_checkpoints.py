@@ -130,6 +130,16 @@ def test_difference_of_two_files_of_other_formats(checkpoint, tmp_path, capsys):
     assert last == f"{len(weights_of(model)) - 1} tensors are the same"
 
 
+def test_inspection_tells_a_dead_modulator(random_weights, capsys):
+    assert run(inspect, random_weights["osmn.keras"]) == 0
+    found = capsys.readouterr().out
+    # A new one: the same scales for all objects, but its units are alive.
+    assert "spread of the scales over 12 drawn objects 0 (dead: below 0.01)" in found
+    assert " 0 in conv5_3" in found and " 0% in conv1" in found
+    assert run(inspect, random_weights["osmn.weights.h5"]) == 0
+    assert "drawn objects" not in capsys.readouterr().out  # its options are unknown
+
+
 def test_inspection_refuses_the_wrong_number_of_files(checkpoint, capsys):
     path, _ = checkpoint
     assert run(inspect) == 2

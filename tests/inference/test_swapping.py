@@ -1,7 +1,6 @@
 """The swap test: networks that obey, ignore or mark everything."""
 
 import itertools
-import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from osmn_recurrent.inference import swapping
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.metrics import swap_test
 from osmn_recurrent.models import presets
-from osmn_recurrent.training import callbacks
 
 COLOURS = ((200.0, 30.0, 30.0), (30.0, 30.0, 200.0))
 
@@ -106,27 +104,6 @@ def test_which_pairs_count():
     assert (0, 1) not in swap_test.pairs_of(masks)
 
 
-def test_spread_and_dead_units():
-    model = presets.build_model("osmn", "vgg16_compact")
-    rng = np.random.default_rng(0)
-    seen = rng.normal(0, 60, (4, 224, 224, 3)).astype(np.float32)
-    fresh = swapping.modulation_spread(model, seen)
-    assert fresh["all"] == 0.0  # kernels of zeros
-    kernel = model.modulator.fc8.kernel
-    kernel.assign(rng.normal(0, 0.01, kernel.shape))
-    spread = swapping.modulation_spread(model, seen)
-    gammas = np.asarray(model.adapt(seen))
-    assert spread["all"] == pytest.approx(gammas.std(0).mean(), rel=1e-5)
-    name, start, end = model.gamma_layout()[2]
-    assert spread[name] == pytest.approx(gammas.std(0)[start:end].mean(), rel=1e-5)
-    before = swapping.dead_units(model, seen)
-    assert list(before) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
-    last = model.modulator.blocks[-1].convs[-1]
-    last.kernel.assign(np.zeros(last.kernel.shape))
-    last.bias.assign(np.full(last.bias.shape, -1.0))
-    assert swapping.dead_units(model, seen)["conv5"] == 1.0
-
-
 def test_another_visual_guide_of_a_followed_object():
     model = presets.build_model("osmn", "vgg16_compact")
     kernel = model.modulator.fc8.kernel
@@ -144,14 +121,3 @@ def test_another_visual_guide_of_a_followed_object():
         segmenter.look_at(3, picture, masks[0])
     with pytest.raises(InputError, match="visual guide of object 2 is empty"):
         segmenter.look_at(2, picture, np.zeros_like(masks[0]))
-
-
-def test_a_dead_modulator_is_said_once():
-    watch = callbacks.SpreadWatch()
-    watch.validated(10, {"spread": 0.05})
-    with pytest.warns(callbacks.SpreadWarning, match="after step 20 .* by 6.0e-08"):
-        watch.validated(20, {"spread": 6e-8})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        watch.validated(30, {"spread": 6e-8})
-        callbacks.SpreadWatch().validated(1, {"spread": float("nan")})

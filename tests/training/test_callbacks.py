@@ -1,5 +1,7 @@
 """What a training shows: CSV rows, TensorBoard's events and pictures."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,13 @@ import tensorflow as tf
 
 from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.models import presets
-from osmn_recurrent.training.callbacks import CsvLog, MeanLoss, TensorBoardLog
+from osmn_recurrent.training.callbacks import (
+    CsvLog,
+    MeanLoss,
+    SpreadWarning,
+    SpreadWatch,
+    TensorBoardLog,
+)
 
 
 def sample(frames=None):
@@ -66,6 +74,38 @@ def test_a_continuation_drops_rows_behind_its_step(tmp_path):
     lines = (tmp_path / "loss.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["step", "100", "200", "300"]
     assert lines[-1].split(",")[1] == "7"
+
+
+def test_the_spread_is_a_column_and_rows_of_before_are_filled_up(tmp_path):
+    path = tmp_path / "validation.csv"
+    path.write_text("step,loss,J,F,J&F\n100,1,0.5,0.25,0.375\n")
+    log = CsvLog(tmp_path)
+    log.begin(100)
+    figures = {"loss": 1.0, "J": 0.5, "F": 0.25, "J&F": 0.375}
+    log.validated(200, figures)  # a network without visual modulator
+    log.validated(300, figures | {"spread": 0.0625, "dead/conv5": 1.0})
+    assert path.read_text().splitlines() == [
+        "step,loss,J,F,J&F,spread",
+        "100,1,0.5,0.25,0.375,",
+        "200,1,0.5,0.25,0.375,",
+        "300,1,0.5,0.25,0.375,0.0625",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spreads", "warned_at"),
+    [([0.2, 0.05, 0.01], None), ([0.05, 0.0099, 1e-7], 2), ([float("nan")], None)],
+)
+def test_a_dead_modulator_is_told_once(spreads, warned_at):
+    watch = SpreadWatch()
+    watch.validated(0, {"J": 0.5})  # nothing was measured
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step, spread in enumerate(spreads, 1):
+            watch.validated(step, {"J": 0.5, "spread": spread})
+    assert [w.category for w in caught] == [SpreadWarning] * (warned_at is not None)
+    if warned_at:
+        assert f"after step {warned_at} " in str(caught[0].message)
 
 
 def test_mean_loss_leaves_out_what_is_no_number():

@@ -8,6 +8,7 @@ import math
 import pathlib
 import shutil
 import threading
+import warnings
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets
 from osmn_recurrent.training import distribution, optimizers, steps, trainer
+from osmn_recurrent.training.callbacks import SpreadWarning
 from osmn_recurrent.training.samples import ClipSamples, SampleSettings
 from osmn_recurrent.training.state import TrainState
 
@@ -397,3 +399,34 @@ def test_training_stops_when_j_does_not_rise(clips, tmp_path):
     run = json.loads((tmp_path / "run.json").read_text())
     assert run["result"]["stopped_early"]
     assert run["result"]["steps"] == run["result"]["best_step"] + 2
+
+
+@pytest.mark.parametrize("kind", ["release", "channelwise"])
+def test_a_modulator_that_does_nothing_is_told(kind, tmp_path):
+    """The release's form starts with the same scales for all objects."""
+    write_moving_shapes(
+        tmp_path, train=1, val=2, frames=3, size=(32, 48), objects=(2, 2)
+    )
+    data = [davis_clips(tmp_path, 2017, split) for split in ("train", "val")]
+    settings = dataclasses.replace(
+        SETTINGS,
+        samples=dataclasses.replace(SETTINGS.samples, clip_length=None),
+        steps=2,
+        scheduled_sampling=0.0,
+        validate_every=1,
+    )
+    model = make_model("osmn", visual_modulator=kind)
+    out = tmp_path / "out"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.train(model, data[0], settings, out, validation=data[1])
+    told = [w for w in caught if w.category is SpreadWarning]
+    assert len(told) == (kind == "release")
+    rows = rows_of(out / "validation.csv")
+    result = json.loads((out / "run.json").read_text())["result"]
+    best = next(r for r in rows if int(r["step"]) == result["best_step"])
+    found = result["modulation"]
+    assert float(best["spread"]) == pytest.approx(found["spread"], rel=1e-4)
+    assert (found["spread"] < 0.01) == (kind == "release")
+    assert ("dead/conv5" in found) == (kind == "release")
+    assert "spread/conv3_1" in found

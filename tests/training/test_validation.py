@@ -37,6 +37,7 @@ def test_validation_is_propagation_at_its_size(size, tmp_path):
     for name in "JF":
         expected = np.mean([each.figures()[f"{name}-Mean"] for each in scores])
         assert figures[name] == pytest.approx(expected)
+    assert ("spread" in figures) == (clip.mask(0).max() > 1)  # of one: none
     if size is None:
         return
     plain = dataclasses.replace(settings, validate_at=None)

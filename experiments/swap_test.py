@@ -4,15 +4,15 @@
         --weights=control:no_modulator.keras --images=COCO:val2017 \\
         --data_dir=DAVIS --dataset=davis2016 --split=val_lab --out=runs/swap
 
-On pictures with several objects (COCO's layout, or JPEGImages, Annotations and
-ImageSets) each pair of objects is segmented with both visual guides; on clips the
-object is followed with its own visual guide and with that of the next clip's object.
-metrics/swap_test.py says what the figures mean. A second network that was trained on
-the same samples without visual modulator is what a good one is compared with; its
-pairs are 50% whatever it has learned. Prints a table, writes OUT/swap_test.json.
+On pictures with several objects (COCO's layout; JPEGImages, Annotations and
+ImageSets; drawn ones; first frames of clips) each pair of objects is segmented with
+both visual guides; on clips the objects are followed with their own visual guides and
+with that of the next clip's first object. metrics/swap_test.py says what the figures
+mean. A second network that was trained on the same samples without visual modulator
+is what a good one is compared with; its pairs are 50% whatever it has learned. Prints
+tables, writes OUT/swap_test.json.
 """
 
-import json
 import pathlib
 
 import numpy as np
@@ -25,91 +25,195 @@ from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.metrics import comparison, swap_test
-from osmn_recurrent.metrics.region import region_similarity
+from osmn_recurrent.metrics.davis import evaluate_masks
 
 FLAGS = flags.FlagValues()
 shared.define(
-    FLAGS, "weights", note="Several, each NAME:FILE.", required=True, several=True
+    FLAGS,
+    "weights",
+    note="Several, each NAME:FILE or NAME:PRESET.",
+    required=True,
+    several=True,
 )
 flags.DEFINE_multi_string(
     "images",
     [],
-    "Folder of pictures with several objects, FOLDER:SPLIT; repeat it for several.",
+    "Folder of pictures with several objects, FOLDER:SPLIT, or moving_shapes, which "
+    "are drawn; repeat it for several.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "first_frames",
+    False,
+    "First frames of the clips are pictures with several objects too.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool("follow", True, "Follow objects through clips.", flag_values=FLAGS)
-shared_flags.define_dataset(FLAGS, "davis2016")
-shared.define(FLAGS, "working_size", note="Default: 256x448.")
+shared_flags.define_dataset(FLAGS, "davis2016", required=False)
+shared.define(FLAGS, "working_size", note="In clips. Default: 256x448.")
 shared.define(FLAGS, "out", required=True)
+shared.define(FLAGS, "overwrite", False)
+
+DRAWN = "moving_shapes"
+DRAWN_PICTURES = 40
+COVERAGE = 0.9
+"""Of the intervals."""
 
 
 def main():
     """Swaps and scores; see the module's text."""
     out = pathlib.Path(FLAGS.out)
+    files.refuse_to_overwrite(out / "swap_test.json", FLAGS.overwrite)
     files.check_output(out / "swap_test.json")
-    networks = [text.partition(":") for text in FLAGS.weights]
-    for name, colon, path in networks:
-        if not colon or not name or not path:
-            raise InputError(f"--weights={name} is no NAME:FILE.")
-    from osmn_recurrent.models import presets
+    weights = split_weights(FLAGS.weights)
+    from osmn_recurrent.reports import tables
 
     size = shared_flags.parse_working_size(FLAGS.working_size) or (256, 448)
-    clips = list(_clips()) if FLAGS.follow else []
-    rows = []
-    for name, _, path in networks:
-        model = presets.load_model(path)
+    sources, clips = open_sources()
+    networks = {name: load_network(place) for name, place in weights.items()}
+    rows, scores = [], {}
+    for name, model in networks.items():
         row = {"network": name, "images": {}}
-        for given in FLAGS.images:
-            row["images"][given] = on_pictures(model, open_pictures(given))
+        for given, pictures in sources.items():
+            row["images"][given] = on_pictures(model, pictures())
         if clips:
-            row["clips"] = on_clips(model, clips, size)
+            scores[name] = clip_scores(model, clips, size)
+            row["clips"] = on_clips(**scores[name])
         rows.append(row)
-        print(_text(row))
+    for table in (picture_table(rows), clip_table(scores)):
+        if table:
+            print(f"\n{tables.text_table(table)}")
     record = {
         "rows": rows,
-        "working_size": list(np.atleast_1d(size)),
+        "networks compared": networks_compared(scores),
+        "working_size": [int(length) for length in np.atleast_1d(size)],
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),
     }
-    text = json.dumps(record, indent=1, default=int)
-    files.write_text(out / "swap_test.json", text + "\n")
+    files.write_json(out / "swap_test.json", record)
     return programs.Done((out / "swap_test.json",))
 
 
-def _clips():
-    return registry.clips(
-        FLAGS.dataset,
-        FLAGS.data_dir,
-        FLAGS.split,
-        FLAGS.resolution,
-        first_mask_only=False,
+def split_weights(texts):
+    """`{name: file or preset}` of `["NAME:FILE"]`."""
+    found = {}
+    for text in texts:
+        name, colon, place = text.partition(":")
+        if not colon or not name or not place:
+            raise InputError(f"--weights={text} is no NAME:FILE, such as OSMN:a.keras.")
+        if name in found:
+            raise InputError(f"--weights names {name} twice; give each its own name.")
+        found[name] = place
+    return found
+
+
+def load_network(place):
+    """The network in a .keras file, or that of a preset."""
+    from osmn_recurrent.models import presets, published
+
+    if place not in published.PRESETS:
+        return presets.load_model(place)
+    preset = published.find(place)
+    return presets.build_model(
+        preset.model, preset.backbone, weights=place, **preset.settings
     )
 
 
+def open_sources():
+    """What the flags name.
+
+    Returns:
+        `(sources, clips)`: `{name: function that iterates over (picture, masks)}`,
+        (H, W, 3) uint8 RGB and a list of (H, W) bool; and the clips to follow, a list
+        of `Clip`, empty where none are.
+
+    Raises:
+        InputError: nothing to show, or something of it is missing.
+    """
+    sources = {given: open_pictures(given) for given in FLAGS.images}
+    follow = FLAGS.follow and bool(FLAGS.data_dir)
+    clips = []
+    if FLAGS.first_frames and not FLAGS.data_dir:
+        raise InputError("--first_frames needs --data_dir, the folder of the clips.")
+    if follow or FLAGS.first_frames:
+        place = shared_flags.dataset_place(FLAGS)
+        clips = registry.clips(*place, first_mask_only=False)
+    if FLAGS.first_frames:
+        sources[f"{FLAGS.dataset}:{FLAGS.split}, first frames"] = lambda: (
+            (clip.frame(0), _each(clip.mask(0))) for clip in clips
+        )
+    followed = clips if follow else []
+    if follow:
+        check_clips(clips)
+    if not sources and not followed:
+        raise InputError(
+            "there is nothing to show; give --images=FOLDER:SPLIT, or --data_dir with "
+            "clips to follow."
+        )
+    return sources, followed
+
+
+def check_clips(clips):
+    """Refuses clips that cannot be followed and scored with exchanged guides."""
+    if len(clips) < 2:
+        raise InputError(
+            f"{FLAGS.dataset} {FLAGS.split} has one clip, and its objects are shown "
+            "another clip's; name a split of two clips or more, or --nofollow."
+        )
+    for clip in clips:
+        clip.check()
+        if len(clip.mask_paths) < len(clip):
+            raise InputError(
+                f"clip {clip.name} has {len(clip.mask_paths)} masks for {len(clip)} "
+                "frames, expected one for each; name another set, or --nofollow."
+            )
+
+
+def _each(ids):
+    from osmn_recurrent import masks
+
+    return [ids == i for i in masks.object_ids(ids)]
+
+
 def open_pictures(given):
-    """Iterates over `(picture, masks)` of a set with several objects.
+    """Opens a set with several objects.
 
     Args:
-        given: FOLDER or FOLDER:SPLIT.
+        given: FOLDER or FOLDER:SPLIT, or `DRAWN`.
 
-    Yields:
-        (H, W, 3) uint8 RGB and a list of (H, W) bool.
+    Returns:
+        A function that iterates over `(picture, masks)`, (H, W, 3) uint8 RGB and a
+        list of (H, W) bool.
     """
     from osmn_recurrent.datasets.coco import CocoObjects, object_mask, read_picture
     from osmn_recurrent.datasets.image_folder import ImageFolder
 
+    if given == DRAWN:
+        return drawn_pictures
     folder, _, split = given.rpartition(":")
-    if not pathlib.Path(folder or given).is_dir():
-        raise InputError(f"--images={given}: no such folder.")
-    folder, split = (folder, split) if folder else (given, "val")
+    if not folder or not pathlib.Path(folder).is_dir():
+        folder, split = given, "val"
+    if not pathlib.Path(folder).is_dir():
+        raise InputError(f"--images={given}: no such folder, expected FOLDER:SPLIT.")
     if (pathlib.Path(folder) / "ImageSets").is_dir():
-        for picture, ids in ImageFolder(folder, split, 0.0).by_picture():
-            yield picture, [ids == i for i in range(1, int(ids.max()) + 1)]
-        return
-    for path, size, objects in CocoObjects(folder, split).by_picture():
-        if len(objects) > 1:
-            masks = [object_mask(code, size) > 0 for _, _, code in objects]
-            yield read_picture(path, size), masks
+        images = ImageFolder(folder, split, 0.0)
+        return lambda: ((picture, _each(ids)) for picture, ids in images.by_picture())
+    # The index goes to the results: the data set may be read-only.
+    objects = CocoObjects(folder, split, FLAGS.out)
+    return lambda: (
+        (read_picture(path, size), [object_mask(code, size) > 0 for *_, code in each])
+        for path, size, each in objects.by_picture()
+        if len(each) > 1
+    )
+
+
+def drawn_pictures():
+    """Iterates over drawn pictures of three objects, `(picture, masks)`."""
+    from osmn_recurrent.datasets.moving_shapes import render_clip
+
+    for number in range(DRAWN_PICTURES):
+        (picture,), (ids,) = render_clip([0, number], frames=1, objects=3)
+        yield picture, _each(ids)
 
 
 def on_pictures(model, pictures):
@@ -117,77 +221,153 @@ def on_pictures(model, pictures):
     from osmn_recurrent.inference.swapping import SPATIAL_GUIDES, Swapper
 
     swapper, found = Swapper(model), {kind: [] for kind in SPATIAL_GUIDES}
-    for picture, masks in tqdm(pictures, "pictures", unit="picture", leave=False):
+    numbers = []
+    shown = tqdm(pictures, "pictures", unit="picture", leave=False)
+    for number, (picture, masks) in enumerate(shown):
         pairs = swap_test.pairs_of(masks)
+        numbers += [number] * len(pairs)
         if pairs:
             for kind, each in swapper.overlaps(picture, masks, pairs).items():
                 found[kind].append(each)
     if not found["own"]:
         raise InputError("no picture has two objects that can be told apart.")
-    scores = {k: swap_test.swap_scores(np.concatenate(v)) for k, v in found.items()}
+    scores = {
+        kind: swap_test.swap_scores(np.concatenate(values), numbers, COVERAGE)
+        for kind, values in found.items()
+    }
     return {kind: vars(each) for kind, each in scores.items()}
 
 
-def on_clips(model, clips, size):
-    """J by propagation with the own visual guide, and with the next clip's."""
+def clip_scores(model, clips, size):
+    """J by propagation with the own visual guides and with the next clip's.
+
+    Args:
+        model: a built `SegmentationModel`.
+        clips: list of `Clip`s with a mask for every frame.
+        size: working size.
+
+    Returns:
+        `{"own": {clip: {object id: J in [0, 1]}}, "other": the same}`.
+    """
     from osmn_recurrent.inference.segmenter import VideoSegmenter
+    from osmn_recurrent.inference.swapping import first_object, segment_swapped
 
     segmenter = VideoSegmenter(model, working_size=size)
-    shown = [(clip.frame(0), clip.mask(0) == 1) for clip in clips]
     values = {"own": {}, "other": {}}
-    for index, clip in enumerate(tqdm(clips, "clips", unit="clip", leave=False)):
-        for kind in values:
-            other = shown[(index + 1) % len(clips)] if kind == "other" else None
-            values[kind][clip.name] = {"1": followed(segmenter, clip, other)}
-    difference = comparison.paired_difference(
-        values["own"], values["other"], coverage=0.9
-    )
-    mean = {k: float(np.mean([v["1"] for v in d.values()])) for k, d in values.items()}
+    following = [*clips[1:], clips[0]]
+    pairs = zip(clips, following, strict=True)
+    for clip, other in tqdm(pairs, "clips", len(clips), unit="clip", leave=False):
+        truth = [clip.mask(t) for t in range(len(clip))]
+        ways = {
+            "own": segmenter.segment(clip.frames(), truth[0]),
+            "other": segment_swapped(segmenter, clip, *first_object(other)),
+        }
+        for kind, found in ways.items():
+            scores = evaluate_masks(truth, found)
+            values[kind][clip.name] = {
+                str(i): each.figures()["J-Mean"]
+                for i, each in scores.items()
+                if len(each)
+            }
+    return values
+
+
+def on_clips(own, other):
+    """Figures of one network's `clip_scores`; `per_clip` are means over objects."""
+    difference = comparison.paired_difference(own, other, coverage=COVERAGE)
     return {
-        **mean,
+        "own": _mean(own),
+        "other": _mean(other),
         "difference": difference.mean,
         "interval": [difference.low, difference.high],
-        "per_clip": {k: {n: v["1"] for n, v in d.items()} for k, d in values.items()},
+        "per_clip": {
+            kind: {name: float(np.mean([*v.values()])) for name, v in each.items() if v}
+            for kind, each in (("own", own), ("other", other))
+        },
     }
 
 
-def followed(segmenter, clip, other=None):
-    """Mean J of object 1 over all frames but first and last.
+def _mean(values):
+    """Mean over all objects of `{clip: {object: J}}`."""
+    return float(np.mean([j for each in values.values() for j in each.values()]))
+
+
+def networks_compared(scores):
+    """The first network's J on clips less the others', own visual guides.
 
     Args:
-        segmenter: `VideoSegmenter`.
-        clip: the clip.
-        other: `(frame, mask)` of another visual guide, or None.
+        scores: `{network: clip_scores}`.
+
+    Returns:
+        `{"FIRST less OTHER": {"difference": ..., "interval": [low, high]}}`.
     """
-    truth = [clip.mask(t) == 1 for t in range(len(clip))]
-    segmenter.start(clip.frame(0), truth[0].astype(np.uint8))
-    if other is not None:
-        segmenter.look_at(1, *other)
-    scores = []
-    for t in range(1, len(clip)):
-        found = segmenter.step(clip.frame(t)) == 1
-        scores.append(float(region_similarity(truth[t], found)))
-    return float(np.mean(scores[:-1]))
+    found = {}
+    for name in list(scores)[1:]:
+        first = next(iter(scores))
+        own = scores[first]["own"], scores[name]["own"]
+        each = comparison.paired_difference(*own, coverage=COVERAGE)
+        found[f"{first} less {name}"] = {
+            "difference": each.mean,
+            "interval": [each.low, each.high],
+        }
+    return found
 
 
-def _text(row):
-    lines = [row["network"]]
-    for given, kinds in row["images"].items():
-        for kind, s in kinds.items():
-            lines.append(
-                f"  {given}, spatial guide {kind}: {s['pairs']} pairs, J "
-                f"{100 * s['named']:.1f} named, {100 * s['other']:.1f} other; right: "
-                f"{100 * s['right_pairs']:.1f}% of the pairs"
-            )
-    if "clips" in row:
-        c = row["clips"]
-        low, high = (100 * value for value in c["interval"])
-        lines.append(
-            f"  clips: J {100 * c['own']:.1f} with the own visual guide, "
-            f"{100 * c['other']:.1f} with another object's; difference "
-            f"{100 * c['difference']:.1f} ({low:.1f} to {high:.1f})"
+def picture_table(rows):
+    """Table of the pictures, in percent: a row per network, set and spatial guide."""
+    return [
+        {
+            "network": row["network"],
+            "pictures": given,
+            "spatial guide": kind,
+            "pairs": s["pairs"],
+            "J named": 100 * s["named"],
+            "J other": 100 * s["other"],
+            "right pairs": 100 * s["right_pairs"],
+            **_ends(s["interval"]),
+            "right singles": 100 * s["right_singles"],
+        }
+        for row in rows
+        for given, kinds in row["images"].items()
+        for kind, s in kinds.items()
+    ]
+
+
+def clip_table(scores):
+    """Table of the clips, in percent: own less another's guide, network by network."""
+    found = []
+    for name, values in scores.items():
+        each = on_clips(**values)
+        found.append(
+            {
+                "clips": f"{name}: own visual guide less another's",
+                "J": 100 * each["own"],
+                "J of the other": 100 * each["other"],
+                "difference": 100 * each["difference"],
+                **_ends(each["interval"]),
+            }
         )
-    return "\n".join(lines)
+    means = [_mean(values["own"]) for values in scores.values()]
+    compared = networks_compared(scores).items()
+    for theirs, (text, each) in zip(means[1:], compared, strict=True):
+        found.append(
+            {
+                "clips": text,
+                "J": 100 * means[0],
+                "J of the other": 100 * theirs,
+                "difference": 100 * each["difference"],
+                **_ends(each["interval"]),
+            }
+        )
+    return found
+
+
+def _ends(interval):
+    low, high = interval or (None, None)
+    return {
+        "from": None if low is None else 100 * low,
+        "to": None if high is None else 100 * high,
+    }
 
 
 def console():

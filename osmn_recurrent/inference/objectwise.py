@@ -107,6 +107,12 @@ class ObjectwiseSegmenter(VideoSegmenter):
         self._ids = tf.constant(ids)
         return ids
 
+    def _show(self, object_id, seen):
+        model = self.models[object_id]
+        if model.use_visual_modulator:
+            made = model.adapt(ops.convert_to_tensor(seen))
+            self._modulation = {**self._modulation, object_id: made}
+
     def _keep(self, rows):
         self._objects = self._objects[np.array(rows, np.int32)]
 

@@ -315,9 +315,12 @@ class VideoSegmenter:
                 f"the mask of the visual guide of object {object_id} is empty, "
                 "expected one that shows the object."
             )
+        self._show(object_id, guides.visual_guide(frame, mask)[None])
+
+    def _show(self, object_id, seen):
+        """Makes an object's modulation anew from a visual guide (1, 224, 224, 3)."""
         if not self.model.use_visual_modulator:
             return
-        seen = guides.visual_guide(frame, mask)[None]
         row = np.array([[self.objects.index(object_id)]])
         self._modulation = tf.tensor_scatter_nd_update(
             self._modulation, row, self.model.adapt(ops.convert_to_tensor(seen))

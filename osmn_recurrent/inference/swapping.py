@@ -5,18 +5,21 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from osmn_recurrent import guides
+from osmn_recurrent import guides, masks
 
 SPATIAL_GUIDES = ("own", "both", "none")
-"""The spatial guide of a swap: each object's own, one Gaussian over both objects of
-the pair, or zeros."""
+"""The spatial guide of a swap: each object's own, one over both objects of the pair,
+or zeros. A network without spatial guide gets none in all three."""
+
+_GUIDES = {"gaussian": guides.spatial_guide, "mask": guides.mask_guide}
 
 
 class Swapper:
     """Runs a network over pairs of objects with exchanged visual guides.
 
     Args:
-        model: a built `SegmentationModel` with a Gaussian as spatial guide.
+        model: a built `SegmentationModel`, of any kind of spatial guide, with or
+            without visual modulator.
         shorter_side: rows or columns, whichever are fewer, at which the network sees
             pictures; both sides are rounded to multiples of 32.
     """
@@ -29,14 +32,16 @@ class Swapper:
         size = ops.shape(image)[1:3]
         state = self.model.initial_state(2, *size)
         frame = self.model.encode(image)
-        return self.model.step(frame, guide, modulation, state)[0][..., 0] > 0.0
+        found = self.model.step(frame, guide, modulation, state)[0][..., 0] > 0.0
+        # A network that knows no objects gives one map for all of them.
+        return ops.broadcast_to(found, (2, *ops.shape(found)[1:]))
 
-    def overlaps(self, picture, masks, pairs):
+    def overlaps(self, picture, objects, pairs):
         """Region similarity of all pairs of a picture.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
-            masks: list of (H, W) bool.
+            objects: list of (H, W) bool, their masks.
             pairs: of `metrics.swap_test.pairs_of`.
 
         Returns:
@@ -50,11 +55,11 @@ class Swapper:
                 mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST
             )
             > 0
-            for mask in masks
+            for mask in objects
         ]
         modulation = ()
         if self.model.use_visual_modulator:
-            seen = [guides.visual_guide(picture, mask) for mask in masks]
+            seen = [guides.visual_guide(picture, mask) for mask in objects]
             modulation = ops.convert_to_numpy(self.model.adapt(np.stack(seen)))
         found = {kind: [] for kind in SPATIAL_GUIDES}
         for i, j in pairs:
@@ -64,21 +69,51 @@ class Swapper:
                 for target in (i, j):
                     if kind == "own" or not rows:
                         guide = self._guide(kind, small, target, (i, j))
-                        both = self._run(image, np.stack([guide] * 2), shown)
+                        twice = np.stack([guide] * 2) if len(guide) else ()
+                        both = self._run(image, twice, shown)
                         both = ops.convert_to_numpy(both)
                     rows.append([_similarity(mask, small[target]) for mask in both])
                 # rows[target][visual guide] to [visual guide][target].
                 found[kind].append(np.transpose(rows))
         return {kind: np.array(values) for kind, values in found.items()}
 
-    def _guide(self, kind, masks, target, pair):
-        if kind == "own":
-            return guides.spatial_guide(masks[target])
-        if kind == "both":
-            return guides.spatial_guide(masks[pair[0]] | masks[pair[1]])
-        return np.zeros((*masks[0].shape, 1), np.float32)
+    def _guide(self, kind, small, target, pair):
+        if self.model.guide_kind == "none":
+            return ()
+        if kind == "none":
+            return np.zeros((*small[0].shape, 1), np.float32)
+        under = small[target] if kind == "own" else small[pair[0]] | small[pair[1]]
+        return _GUIDES[self.model.guide_kind](under)
 
 
 def _similarity(found, true):
     union = np.count_nonzero(found | true)
     return np.count_nonzero(found & true) / union if union else 1.0
+
+
+def segment_swapped(segmenter, clip, frame, mask):
+    """Follows the objects of a clip that are all shown as another one.
+
+    Args:
+        segmenter: `VideoSegmenter`.
+        clip: `Clip`; its objects begin in the first frame.
+        frame: (h, w, 3) uint8 RGB, of any size, with the object that the visual
+            modulator sees instead.
+        mask: (h, w), non-zero where that is.
+
+    Yields:
+        (H, W) uint8 ids, one map per frame.
+    """
+    for t, picture in enumerate(clip.frames()):
+        if t:
+            yield segmenter.step(picture)
+            continue
+        yield segmenter.start(picture, clip.mask(0))
+        for i in segmenter.objects:
+            segmenter.look_at(i, frame, mask)
+
+
+def first_object(clip):
+    """The first frame of a clip and the mask (H, W) bool of its first object."""
+    ids = clip.mask(0)
+    return clip.frame(0), ids == masks.object_ids(ids)[0]

@@ -12,6 +12,8 @@ import dataclasses
 
 import numpy as np
 
+from osmn_recurrent.metrics.comparison import paired_difference
+
 
 @dataclasses.dataclass(frozen=True)
 class SwapScores:
@@ -24,6 +26,8 @@ class SwapScores:
         right_pairs: share of the pairs that are right; ties count half.
         right_singles: share of the single decisions (J on the named object above
             J on the other one); ties count half.
+        interval: bootstrap interval of `right_pairs`, `(low, high)`; whole pictures
+            are drawn, because pairs of one share its objects. None with one picture.
     """
 
     pairs: int
@@ -31,14 +35,18 @@ class SwapScores:
     other: float
     right_pairs: float
     right_singles: float
+    interval: tuple | None = None
 
 
-def swap_scores(overlaps):
+def swap_scores(overlaps, pictures=None, coverage=0.9):
     """Scores of pairs.
 
     Args:
         overlaps: (pairs, 2, 2) region similarity in [0, 1]: of the mask found with
             visual guide i on object j.
+        pictures: names or numbers of the pictures that the pairs are of, one per
+            pair; None: each of its own.
+        coverage: of the interval.
 
     Returns:
         `SwapScores`.
@@ -54,17 +62,32 @@ def swap_scores(overlaps):
         )
     named = overlaps[:, [0, 1], [0, 1]]
     other = overlaps[:, [0, 1], [1, 0]]
+    right = _above(named.sum(1), other.sum(1))
     return SwapScores(
         pairs=len(overlaps),
         named=float(named.mean()),
         other=float(other.mean()),
-        right_pairs=_share_above(named.sum(1), other.sum(1)),
-        right_singles=_share_above(named, other),
+        right_pairs=float(right.mean()),
+        right_singles=float(_above(named, other).mean()),
+        interval=_interval(right, pictures, coverage),
     )
 
 
-def _share_above(a, b):
-    return float(np.mean((a > b) + 0.5 * (a == b)))
+def _above(a, b):
+    """1 where a is larger, 0 where it is smaller, 0.5 where both are the same."""
+    return (a > b) + 0.5 * (a == b)
+
+
+def _interval(right, pictures, coverage):
+    """Bootstrap interval of the mean of `right` (pairs,), pictures drawn."""
+    if pictures is None:
+        pictures = range(len(right))
+    shares = {}
+    for pair, (picture, value) in enumerate(zip(pictures, right, strict=True)):
+        shares.setdefault(picture, {})[pair] = float(value)
+    nothing = {picture: dict.fromkeys(pairs, 0.0) for picture, pairs in shares.items()}
+    found = paired_difference(shares, nothing, coverage=coverage)
+    return None if found.low is None else (found.low, found.high)
 
 
 def pairs_of(masks, most=4, least_cover=0.03, most_overlap=0.2):

@@ -144,6 +144,10 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
             self._learners[i].visual_guide = guides.visual_guide(frame, mask == i)[None]
         return ids
 
+    def _show(self, object_id, seen):
+        super()._show(object_id, seen)
+        self._learners[object_id].visual_guide = seen
+
     def _run(self, frame):
         ids = super()._run(frame)
         for i in self.objects:

@@ -300,4 +300,7 @@ def console():
 
 
 if __name__ == "__main__":
-    console()
+    # By its own name, under which other processes find `worker`.
+    from osmn_recurrent.cli import segment
+
+    segment.console()

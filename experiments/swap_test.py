@@ -48,6 +48,13 @@ flags.DEFINE_bool(
     "First frames of the clips are pictures with several objects too.",
     flag_values=FLAGS,
 )
+flags.DEFINE_float(
+    "min_cover",
+    0.03,
+    "Objects of pictures cover more than this share; clips' are often smaller.",
+    lower_bound=0.0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_bool("follow", True, "Follow objects through clips.", flag_values=FLAGS)
 shared_flags.define_dataset(FLAGS, "davis2016", required=False)
 shared.define(FLAGS, "working_size", note="In clips. Default: 256x448.")
@@ -75,7 +82,7 @@ def main():
     for name, model in networks.items():
         row = {"network": name, "images": {}}
         for given, pictures in sources.items():
-            row["images"][given] = on_pictures(model, pictures())
+            row["images"][given] = on_pictures(model, given, pictures())
         if clips:
             scores[name] = clip_scores(model, clips, size)
             row["clips"] = on_clips(**scores[name])
@@ -199,7 +206,7 @@ def open_pictures(given):
         images = ImageFolder(folder, split, 0.0)
         return lambda: ((picture, _each(ids)) for picture, ids in images.by_picture())
     # The index goes to the results: the data set may be read-only.
-    objects = CocoObjects(folder, split, FLAGS.out)
+    objects = CocoObjects(folder, split, FLAGS.out, FLAGS.min_cover)
     return lambda: (
         (read_picture(path, size), [object_mask(code, size) > 0 for *_, code in each])
         for path, size, each in objects.by_picture()
@@ -216,21 +223,30 @@ def drawn_pictures():
         yield picture, _each(ids)
 
 
-def on_pictures(model, pictures):
-    """`{spatial guide: figures}` of a network on pictures, see `SwapScores`."""
+def on_pictures(model, given, pictures):
+    """`{spatial guide: figures}` of a network on pictures, see `SwapScores`.
+
+    Args:
+        model: a built `SegmentationModel`.
+        given: name of the pictures, for errors.
+        pictures: iterable of `(picture, masks)`, see `open_sources`.
+    """
     from osmn_recurrent.inference.swapping import SPATIAL_GUIDES, Swapper
 
     swapper, found = Swapper(model), {kind: [] for kind in SPATIAL_GUIDES}
     numbers = []
     shown = tqdm(pictures, "pictures", unit="picture", leave=False)
     for number, (picture, masks) in enumerate(shown):
-        pairs = swap_test.pairs_of(masks)
+        pairs = swap_test.pairs_of(masks, least_cover=FLAGS.min_cover)
         numbers += [number] * len(pairs)
         if pairs:
             for kind, each in swapper.overlaps(picture, masks, pairs).items():
                 found[kind].append(each)
     if not found["own"]:
-        raise InputError("no picture has two objects that can be told apart.")
+        raise InputError(
+            f"{given}: no picture has two objects over {FLAGS.min_cover:.1%} of it "
+            "that can be told apart; name another set, or lower --min_cover."
+        )
     scores = {
         kind: swap_test.swap_scores(np.concatenate(values), numbers, COVERAGE)
         for kind, values in found.items()

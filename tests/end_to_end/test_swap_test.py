@@ -101,3 +101,11 @@ def test_what_cannot_be_shown_is_refused(place, tmp_path, capsys, arguments, mes
     assert run(place, tmp_path / "out", *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_objects_that_are_too_small_are_told(place, tmp_path, capsys):
+    assert (
+        run(place, tmp_path, f"--images={place / 'images'}:val", "--min_cover=0.4") == 2
+    )
+    assert "two objects over 40.0% of it" in capsys.readouterr().err
+    assert not (tmp_path / "swap_test.json").exists()

@@ -17,12 +17,15 @@ from osmn_recurrent.run_folder import RunFolder, hold
 HOLDER = """
 import multiprocessing, sys, time
 from osmn_recurrent import run_folder
+def say(seconds):
+    print("held", flush=True)
+    time.sleep(seconds)
 with run_folder.hold(sys.argv[1]):
     if len(sys.argv) > 2:  # a forked worker that outlives its parent
         fork = multiprocessing.get_context("fork")
-        fork.Process(target=time.sleep, args=(30,)).start()
-    print("held", flush=True)
-    time.sleep(60)
+        fork.Process(target=say, args=(30,)).start()  # says so once it runs
+        time.sleep(60)
+    say(60)
 """
 
 

@@ -119,13 +119,6 @@ def run(flag_values, worker):
 
 
 def _on_beam(flag_values, jobs, worker, out):
-    try:
-        from osmn_recurrent.inference import beam_videos
-    except ImportError:
-        raise InputError(
-            "--runner needs Apache Beam; install it with pip install "
-            "'osmn_recurrent[beam]', or leave --runner out."
-        ) from None
     options = [f"--runner={flag_values.runner}"]
     for text in flag_values.runner_option:
         if "=" not in text:
@@ -134,6 +127,13 @@ def _on_beam(flag_values, jobs, worker, out):
                 "direct_num_workers=2."
             )
         options.append(f"--{text}")
+    try:
+        from osmn_recurrent.inference import beam_videos
+    except ImportError:
+        raise InputError(
+            "--runner needs Apache Beam; install it with pip install "
+            "'osmn_recurrent[beam]', or leave --runner out."
+        ) from None
     for job in jobs:
         many_videos.status_file(out, job).unlink(missing_ok=True)
     arguments = [

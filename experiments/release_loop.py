@@ -25,6 +25,8 @@ def fits(model):
     """Whether the release has a graph for `model`: OSMN as it is by default."""
     return (
         type(model) is OSMN
+        and model.backbone.decoder == "hypercolumn"
+        and model.visual_modulator == "release"
         and model.use_visual_modulator
         and model.use_spatial_modulator
         and not model.mod_early_conv

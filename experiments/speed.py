@@ -6,8 +6,9 @@ All take turns of a few frames, so that other work on the machine slows them
 all alike; figures are medians over the turns, ratios medians of each round's
 ratio. "Released" is the released procedure re-enacted in float32 (one object
 at a time, nothing shared, a PNG and a NumPy heat map per frame; see
-experiments/release_loop.py), for OSMN alone. "VGG16 alone" is the 13
-convolutions and 4 poolings that no such network can do without. CPU seconds
+experiments/release_loop.py), for OSMN on VGG16. "VGG16 alone" is the 13
+convolutions and 4 poolings that no such network can do without, "trunk alone" the
+same for other backbones. CPU seconds
 are those of this process' threads, which other processes do not lengthen.
 
 With --video, --mask and --weights it also compares the masks: of each object
@@ -175,9 +176,8 @@ def _network():
     model = presets.build_model(FLAGS.model or "osmn", FLAGS.backbone, **options)
     # Zero kernels, which new modulators have, could be quicker than others.
     rng = np.random.default_rng(0)
-    if model.modulator is not None:
-        kernel = model.modulator.fc8.kernel
-        kernel.assign(rng.normal(0, 0.001, kernel.shape))
+    for layer in model.modulator.heads() if hasattr(model.modulator, "heads") else ():
+        layer.kernel.assign(rng.normal(0, 0.001, layer.kernel.shape))
     return model
 
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from experiments import release_loop
 from osmn_recurrent import guides
+from osmn_recurrent.backbones.vgg16 import VGG16
 from osmn_recurrent.inference import threads
 from osmn_recurrent.media.mask_files import write_mask
 from osmn_recurrent.media.pictures import read_frame
@@ -137,17 +138,21 @@ class ReleasedLoop(Loop):
 
 
 class Floor(Loop):
-    """`release_loop.bare_convolutions` of one frame."""
+    """The trunk on one frame; VGG16's as `release_loop.bare_convolutions`."""
 
     def __init__(self, model, footage, precision):
+        plain = isinstance(model.backbone, VGG16)
         super().__init__(
             footage,
-            loop="VGG16 alone",
+            loop="VGG16 alone" if plain else "trunk alone",
             objects=None,
             precision=precision,
             files=False,
         )
-        self.function = release_loop.bare_convolutions(model, precision)
+        if plain:
+            self.function = release_loop.bare_convolutions(model, precision)
+        else:
+            self.function = _trunk_function(model)
         self.images = [guides.network_image(frame)[None] for frame in footage.frames]
 
     def run(self, indices):
@@ -155,6 +160,21 @@ class Floor(Loop):
         for k in indices:
             # One number back: the work is done when it is there.
             float(tf.reduce_sum(self.function(self.images[k])[0, 0, 0]))
+
+
+def _trunk_function(model):
+    """`tf.function` of an image (1, H, W, 3) to the trunk's last map."""
+    trunk = model.backbone
+
+    def run(image):
+        x = trunk.network_input(trunk.pad(image))
+        for level in model.seg.blocks:
+            x = level(x)
+        return x
+
+    return tf.function(
+        run, input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)]
+    )
 
 
 def measure(loops, rounds, count, progress):
@@ -213,8 +233,8 @@ def compare(rows):
         own, busy = np.array(row["turns"]), row["cpu_seconds"]
         pair = {"objects": row["objects"], "files": row["files"]}
         released = turns(loop="released", **pair) if row["loop"] == "ours" else None
-        floor = turns(loop="VGG16 alone", precision=row["precision"])
-        if row["loop"] == "VGG16 alone":
+        floor = turns(objects=None, precision=row["precision"])
+        if row["loop"].endswith(" alone"):
             floor = None
         row["times_faster"] = released and float(np.median(released[0] / own))
         row["times_less_cpu"] = released and released[1] / busy
@@ -277,22 +297,22 @@ def profile(loop, count):
         the network's layers and, as "guide and merge", what surrounds it;
         operations of several threads add up.
     """
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+    from experiments import trace_files
 
     options = tf.profiler.experimental.ProfilerOptions(
         host_tracer_level=2, python_tracer_level=0
     )
-    space = xplane_pb2.XSpace()
     with tempfile.TemporaryDirectory() as folder:
         with tf.profiler.experimental.Profile(folder, options):
             loop.turn(count)
         (trace,) = pathlib.Path(folder).rglob("*.xplane.pb")
-        space.ParseFromString(trace.read_bytes())
+        space = trace_files.read(trace)
     parts = collections.Counter()
     for plane in space.planes:
+        names = {entry.key: entry.value.name for entry in plane.event_metadata}
         for line in plane.lines:
             for event in line.events:
-                name = plane.event_metadata[event.metadata_id].name
+                name = names.get(event.metadata_id, "")
                 operation = re.fullmatch(r"([\w/.]+):(_?[A-Z]\w*)", name)
                 if operation:
                     parts[_part(*operation.groups())] += event.duration_ps / 1e12
@@ -308,6 +328,6 @@ def _part(path, kind):
     pieces = [re.sub(r"(_\d+)?$", "", piece, count=1) for piece in path.split("/")]
     if len(pieces) == 1:
         return "pooling" if "Pool" in kind else "guide and merge"
-    if re.fullmatch(r"conv\d", pieces[0]):
+    if re.fullmatch(r"(conv|level)\d", pieces[0]):
         return f"{pieces[0]} {'convolutions' if 'Conv' in kind else 'modulation'}"
     return pieces[0]

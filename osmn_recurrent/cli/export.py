@@ -3,7 +3,9 @@
     osmn export --weights=model.keras --out=runs/exported
 
 Of each format three functions: adapt (once per object), heat_map and step
-(per frame); osmn_recurrent/inference/exporting.py says what goes in and out.
+(per frame); osmn_recurrent/inference/exporting.py says what goes in and out. With
+--whole two with all of it inside, begin and follow, from uint8 RGB frames to ids
+(osmn_recurrent/inference/whole_frames.py); examples/onnx_clip.py uses them.
 Every file is loaded again and its outputs compared with the Keras network's.
 ONNX and LiteRT files are made for one frame size and number of objects.
 """
@@ -18,13 +20,25 @@ from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
-FORMATS = ("saved_model", "onnx", "litert")
+FORMATS = ("saved_model", "onnx", "litert", "litert_int8")
 
 shared_flags.define_model(FLAGS)
 shared_flags.define_network(FLAGS)
 shared.define(FLAGS, "weights", required=True)
 flags.DEFINE_list(
-    "formats", list(FORMATS), f"Of {', '.join(FORMATS)}.", flag_values=FLAGS
+    "formats",
+    list(FORMATS[:3]),
+    f"Of {', '.join(FORMATS)}; the last has weights of eight bits.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_bool(
+    "whole",
+    False,
+    "Write begin and follow, which take uint8 RGB frames and give ids.",
+    flag_values=FLAGS,
+)
+shared.define(
+    FLAGS, "working_size", note="With --whole. Default: the preset's, or the frames'."
 )
 shared.define(FLAGS, "height", 480, lower_bound=16)
 shared.define(FLAGS, "width", 854, lower_bound=16)
@@ -60,16 +74,31 @@ def main():
     if "onnx" in FLAGS.formats:
         exporting.onnx_packages()  # missing ones are told of before the work
     options = shared_flags.parse_model_options(FLAGS.model_option)
+    whole = whole_of_flags()
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     if model.dtype_policy.name != "float32":
         model = presets.with_dtype(model, "float32")
     with run_folder.hold(out):
-        rows = write(model, out)
+        rows = write(model, out, whole)
     print(tables.text_table(rows))
     return programs.Done((out,))
 
 
-def write(model, out):
+def whole_of_flags():
+    """`whole` of `exporting.export`."""
+    if not FLAGS.whole:
+        if FLAGS.working_size is not None:
+            raise InputError("--working_size needs --whole; give both or neither.")
+        return False
+    from osmn_recurrent import guides
+
+    size = shared_flags.working_size(FLAGS, FLAGS.weights)
+    if size is None:
+        return True
+    return guides.network_size(size, FLAGS.height, FLAGS.width)
+
+
+def write(model, out, whole=False):
     """Writes and checks all formats and export.json; gives the table's rows."""
     from osmn_recurrent import files, provenance
     from osmn_recurrent.inference import exporting
@@ -77,8 +106,9 @@ def write(model, out):
     setting = (FLAGS.objects, FLAGS.height, FLAGS.width)
     rows = []
     for kind in FLAGS.formats:
-        paths = exporting.export(model, out, kind, *setting)
-        for name, worst in exporting.check(model, paths, kind, *setting).items():
+        paths = exporting.export(model, out, kind, *setting, whole=whole)
+        found = exporting.check(model, paths, kind, *setting, whole=whole)
+        for name, worst in found.items():
             rows.append(
                 {
                     "file": str(paths[name].relative_to(out)),
@@ -95,6 +125,7 @@ def write(model, out):
             },
             "objects": FLAGS.objects,
             "frame": [FLAGS.height, FLAGS.width],
+            "working_size": None if whole in (True, False) else list(whole),
             "files": rows,
             "versions": provenance.versions(),
             "git_commit": provenance.git_commit(),

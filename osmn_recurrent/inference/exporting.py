@@ -6,6 +6,7 @@ guide, modulation and state to logits and state). `guides` says how images and
 visual guides are made; cutting the logits at 0 gives the mask of one object.
 """
 
+import functools
 import pathlib
 
 import numpy as np
@@ -14,17 +15,26 @@ import tensorflow as tf
 from osmn_recurrent import files, guides
 from osmn_recurrent.backbones.backbone import GUIDE_SIZE
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference import whole_frames
 
-FORMATS = ("saved_model", "onnx", "litert")
-"""Formats by name; the files are `saved_model/`, `NAME.onnx`, `NAME.tflite`."""
+FORMATS = ("saved_model", "onnx", "litert", "litert_int8")
+"""Formats by name; the files are `saved_model/`, `NAME.onnx`, `NAME.tflite` and
+`NAME_int8.tflite`, whose weights are of eight bits."""
 
 NAMES = ("adapt", "heat_map", "step")
 """The functions; a network may lack the first ones."""
 
-_SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
+WHOLE = ("begin", "follow")
+"""Those of `whole_frames`."""
 
-TOLERANCE = 1e-3
-"""Largest difference allowed, in units of the largest output or of one."""
+_SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "litert_int8": "_int8.tflite"}
+
+TOLERANCE, ROUNDED = 1e-3, 0.5
+"""Largest difference allowed, in units of the largest output or of one; and with
+weights of eight bits."""
+
+DIFFERENT = 0.02
+"""Largest share of pixels with another id; `ROUNDED` with weights of eight bits."""
 
 
 def functions(model, objects=None, height=None, width=None):
@@ -118,10 +128,26 @@ def places(folder, kind):
     """
     if kind == "saved_model":
         return [folder / "saved_model"]
-    return [folder / f"{name}{_SUFFIXES[kind]}" for name in NAMES]
+    return [folder / f"{name}{_SUFFIXES[kind]}" for name in (*NAMES, *WHOLE)]
 
 
-def export(model, folder, kind, objects, height, width):
+def all_functions(model, objects, height, width, whole=False):
+    """`functions`, or with `whole` those of `whole_frames`.
+
+    Args:
+        model: as of both, like the others.
+        objects: number of objects.
+        height: rows.
+        width: columns.
+        whole: True, or the `(h, w)` at which the network sees the frames.
+    """
+    if not whole:
+        return functions(model, objects, height, width)
+    size = None if whole is True else whole
+    return whole_frames.functions(model, objects, height, width, size)
+
+
+def export(model, folder, kind, objects, height, width, whole=False):
     """Writes the functions of a network in one format.
 
     Args:
@@ -132,6 +158,7 @@ def export(model, folder, kind, objects, height, width):
             SavedModel, as are the sizes.
         height: rows of the frames, fixed likewise.
         width: columns of the frames, fixed likewise.
+        whole: see `all_functions`; then all is fixed, in a SavedModel too.
 
     Returns:
         `{function name: path}`; a SavedModel holds all functions.
@@ -141,20 +168,26 @@ def export(model, folder, kind, objects, height, width):
     """
     folder = pathlib.Path(folder)
     if kind == "saved_model":
-        return _export_saved_model(model, folder / "saved_model")
-    convert = {"onnx": _to_onnx, "litert": _to_litert}[kind]
-    paths = {}
-    for name, function in functions(model, objects, height, width).items():
+        named = functions(model)
+        if whole:
+            named = all_functions(model, objects, height, width, whole)
+        return _export_saved_model(model, folder / "saved_model", named)
+    convert = {
+        "onnx": _to_onnx,
+        "litert": _to_litert,
+        "litert_int8": functools.partial(_to_litert, rounded=True),
+    }[kind]
+    paths, named = {}, all_functions(model, objects, height, width, whole)
+    for name, function in named.items():
         paths[name] = folder / f"{name}{_SUFFIXES[kind]}"
         with files.replace_when_done(paths[name]) as temporary:
             convert(model, function, temporary)
     return paths
 
 
-def _export_saved_model(model, path):
+def _export_saved_model(model, path, named):
     module = tf.Module()
     module.model_variables = [variable.value for variable in model.variables]
-    named = functions(model)
     module.functions = list(named.values())
     signatures = {name: f.get_concrete_function() for name, f in named.items()}
     with files.folder_when_done(path) as temporary:
@@ -170,12 +203,15 @@ def _to_onnx(model, function, path):
     )
 
 
-def _to_litert(model, function, path):
+def _to_litert(model, function, path, rounded=False):
     module = tf.Module()
     module.model_variables = [variable.value for variable in model.variables]
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [function.get_concrete_function()], module
     )
+    if rounded:
+        # Weights alone: the guides' medians would not survive eight bits.
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
     path.write_bytes(converter.convert())
 
 
@@ -188,13 +224,11 @@ def onnx_packages():
     try:
         import onnxruntime
         import tf2onnx
-        from keras.src.export.tf2onnx_lib import patch_tf2onnx
     except ImportError as error:
         raise InputError(
             f"ONNX needs the package {error.name}; install the extra: "
             'pip install "osmn_recurrent[export]".'
         ) from None
-    patch_tf2onnx()  # tf2onnx 1.17 does not know NumPy 2
     return tf2onnx, onnxruntime
 
 
@@ -218,7 +252,7 @@ def load(path, kind, name):
                 **{k: tf.constant(v) for k, v in given.items()}
             ).items()
         }
-    if kind == "litert":
+    if kind.startswith("litert"):
         return tf.lite.Interpreter(path).get_signature_runner()
     session = onnx_packages()[1].InferenceSession(
         path, providers=["CPUExecutionProvider"]
@@ -233,7 +267,7 @@ def load(path, kind, name):
     return run
 
 
-def check(model, paths, kind, objects, height, width, seed=0):
+def check(model, paths, kind, objects, height, width, seed=0, whole=False):
     """Loads what `export` wrote and compares it with the network.
 
     Args:
@@ -244,30 +278,42 @@ def check(model, paths, kind, objects, height, width, seed=0):
         height: rows.
         width: columns.
         seed: of the random inputs.
+        whole: as of `export`.
 
     Returns:
         `{function name: largest difference}`, in units of the largest
-        absolute output, or of one if that is larger.
+        absolute output, or of one if that is larger; of ids the share of pixels
+        that differ.
 
     Raises:
-        RuntimeError: a difference above `TOLERANCE`.
+        RuntimeError: a difference above what is allowed for its format.
     """
     rng = np.random.default_rng(seed)
     differences = {}
-    for name, function in functions(model, objects, height, width).items():
+    rounded = kind == "litert_int8"
+    named = all_functions(model, objects, height, width, whole)
+    for name, function in named.items():
         given = {spec.name: _random(rng, spec) for spec in function.input_signature}
         expected = function(*given.values())
         loaded = load(paths[name], kind, name)
-        found = loaded(**given) if kind == "litert" else loaded(given)
-        worst = 0.0
+        found = loaded(**given) if kind.startswith("litert") else loaded(given)
+        worst, allowed = 0.0, ROUNDED if rounded else TOLERANCE
         for key, value in expected.items():
             value = value.numpy()
+            if key == "new_ids":
+                share = float(np.mean(found[key] != value))
+                if not share <= (ROUNDED if rounded else DIFFERENT):
+                    raise RuntimeError(
+                        f"{paths[name]}: {name} gives {share:.1%} of the pixels "
+                        "another id than the Keras model"
+                    )
+                continue
             scale = max(1.0, float(np.abs(value).max()))
             worst = max(worst, float(np.abs(found[key] - value).max()) / scale)
-        if not worst <= TOLERANCE:
+        if not worst <= allowed:
             raise RuntimeError(
                 f"{paths[name]}: {name} differs from the Keras model by {worst:.2g}, "
-                f"allowed are {TOLERANCE:g}"
+                f"allowed are {allowed:g}"
             )
         differences[name] = worst
     return differences
@@ -276,6 +322,14 @@ def check(model, paths, kind, objects, height, width, seed=0):
 def _random(rng, spec):
     """Values in the range that the argument has in use."""
     shape = tuple(spec.shape)
+    if spec.name == "frame":
+        coarse = rng.integers(0, 256, (shape[0] // 8 + 1, shape[1] // 8 + 1, 3))
+        coarse = coarse.repeat(8, axis=0).repeat(8, axis=1)
+        return coarse[: shape[0], : shape[1]].astype(np.uint8)
+    if spec.name == "ids":
+        ids = np.zeros(shape, np.uint8)
+        ids[shape[0] // 4 : shape[0] // 2, shape[1] // 3 : shape[1] // 2] = 1
+        return ids
     if spec.name == "mask":
         mask = np.zeros(shape, np.uint8)
         mask[:, shape[1] // 4 : shape[1] // 2, shape[2] // 3 : shape[2] // 2] = 1

@@ -6,6 +6,7 @@ ConvLSTMs. Everything runs eagerly and once.
 
 import dataclasses
 import functools
+import itertools
 
 import numpy as np
 from keras import ops
@@ -129,25 +130,26 @@ def spatial_scales(model):
             "a network that has one."
         )
     scales = {}
-    for number, conv, norm in zip(
-        modulator.levels, modulator.convs, modulator.norms, strict=True
+    for number, conv, norm in itertools.zip_longest(
+        modulator.levels, modulator.convs, modulator.norms
     ):
-        kernel, scale, centre, mean, variance = (
-            ops.convert_to_numpy(value).ravel()
-            for value in (
-                conv.kernel,
-                norm.gamma,
-                norm.beta,
-                norm.moving_mean,
-                norm.moving_variance,
-            )
-        )
-        scale = scale / np.sqrt(variance + norm.epsilon)
-        at_zero = centre - scale * mean
-        gap = np.maximum(at_zero + scale * kernel, 0) - np.maximum(at_zero, 0)
+        gap = ops.convert_to_numpy(conv.kernel).ravel()
+        if norm is not None:
+            gap = _through_norm(norm, gap)
         for place in model.backbone.level(number).places:
             scales[place.name], gap = gap[: place.channels], gap[place.channels :]
     return scales
+
+
+def _through_norm(norm, kernel):
+    """What batch norm and ReLU leave of the difference that a kernel makes."""
+    scale, centre, mean, variance = (
+        ops.convert_to_numpy(value)
+        for value in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    )
+    scale = scale / np.sqrt(variance + norm.epsilon)
+    at_zero = centre - scale * mean
+    return np.maximum(at_zero + scale * kernel, 0) - np.maximum(at_zero, 0)
 
 
 @dataclasses.dataclass(frozen=True)

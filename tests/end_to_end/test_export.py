@@ -39,3 +39,15 @@ def test_files_are_written_checked_and_not_replaced(run, random_weights, tmp_pat
     assert code == 2 and "export.json" in error
     code, _, error = run(**{**given, "formats": "onyx"})
     assert code == 2 and "expected some of" in error
+
+
+def test_whole_frames_at_the_presets_size(run, tmp_path):
+    given = {"weights": "osmn-compact", "formats": "litert", "width": 96}
+    code, _, error = run(**given, working_size=32)
+    assert code == 2 and "--working_size needs --whole" in error
+    code, said, _ = run(**given, whole=True)
+    assert code == 0
+    record = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert {row["function"] for row in record["files"]} == {"begin", "follow"}
+    assert record["working_size"] == [160, 320]  # its shorter side is 160
+    assert (tmp_path / "out" / "follow.tflite").is_file() and "follow" in said

@@ -101,3 +101,15 @@ def test_bad_flags(speed, tmp_path, given, sentence):
     assert code == 2
     assert sentence in errors
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "mobilenet_compact"])
+def test_other_backbones(speed, tmp_path, backbone):
+    given = {"objects": "1", "precisions": "float32", "rounds": 1, "files": False}
+    code, _, error = speed(backbone=backbone, profile=True, **given)
+    assert code == 0, error
+    result = json.loads((tmp_path / "out" / "speed.json").read_text())
+    assert [row["loop"] for row in result["rows"]] == ["trunk alone", "ours"]
+    assert result["backbone"] == backbone
+    (profile,) = result["profiles"]
+    assert "level5 convolutions" in {part for part, _, _ in profile["parts"]}

@@ -78,6 +78,23 @@ def test_gammas_lie_where_the_layout_says(reconvnet):
     assert list(layers)[-3:] == ["convlstm3", "convlstm4", "convlstm5"]
 
 
+def test_spatial_scales_of_other_trunks():
+    for backbone in ("mobilenet_compact", "efficientnet_lite0"):
+        model, rng = presets.build_model("osmn", backbone), np.random.default_rng(0)
+        for variable in model.modulator_sp.weights:
+            variable.assign(rng.uniform(0.2, 1.0, variable.shape))
+        found = inspection.spatial_scales(model)
+        one, zero = (
+            model.modulator_sp(value((1, 32, 32, 1))) for value in (np.ones, np.zeros)
+        )
+        for number in model.modulated:
+            for place, a, b in zip(
+                model.backbone.level(number).places, one[number], zero[number]
+            ):
+                expected = np.asarray(a - b).reshape(-1, place.channels)[0]
+                np.testing.assert_allclose(found[place.name], expected, atol=1e-5)
+
+
 def test_spatial_scales_are_what_a_guide_adds(reconvnet):
     found = inspection.spatial_scales(reconvnet)
     assert len(found) == 9

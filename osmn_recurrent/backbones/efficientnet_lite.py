@@ -8,6 +8,7 @@ statistics stand, and training moves what is left.
 import dataclasses
 
 import keras
+import numpy as np
 from keras import ops
 
 from osmn_recurrent import backbones
@@ -115,11 +116,20 @@ class EfficientNetLite(Backbone):
         Channels before the three colours (a mask guide, 0 to 255) are divided
         alike.
         """
-        mean = ops.convert_to_tensor(MEAN_BGR[::-1], image.dtype)
-        colours = (image[..., :-4:-1] + mean - 127.0) / 128.0
-        if image.shape[-1] == 3:
-            return colours
-        return ops.concatenate([image[..., :-3] / 128.0, colours], axis=-1)
+        # A 1x1 convolution by constants: reversed, added and divided step by step it
+        # took 6 ms for 480x854 in place of 1.
+        more = image.shape[-1] - 3
+        kernel = np.zeros((1, 1, more + 3, more + 3), np.float32)
+        order = [*range(more), more + 2, more + 1, more]
+        kernel[0, 0, order, range(more + 3)] = 1.0 / 128.0
+        shift = [0.0] * more + [(value - 127.0) / 128.0 for value in MEAN_BGR[::-1]]
+        x = ops.conv(
+            image,
+            ops.convert_to_tensor(kernel, image.dtype),
+            padding="valid",
+            data_format="channels_last",
+        )
+        return x + ops.convert_to_tensor(shift, image.dtype)
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")

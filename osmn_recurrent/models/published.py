@@ -108,6 +108,31 @@ PRESETS = {
         "--checkpoint=vgg16_weights_tf_dim_ordering_tf_kernels.h5 "
         "--model=osmn --out={file}",
     ),
+    "osmn_mobilenet": Preset(
+        model="osmn",
+        backbone="mobilenet",
+        what="start of OSMN on MobileNet v1 (the release's lite): ImageNet in both "
+        "parts, the rest new",
+        source="storage.googleapis.com/tensorflow/keras-applications/mobilenet/"
+        "mobilenet_1_0_224_tf.h5, or slim's mobilenet_v1_1.0_224",
+        licence="Apache-2.0",
+        file="osmn_mobilenet.weights.h5",
+        convert="osmn convert backbone --backbone=mobilenet "
+        "--checkpoint=mobilenet_1_0_224_tf.h5 --model=osmn --out={file}",
+    ),
+    "osmn_deeplab": Preset(
+        model="osmn",
+        backbone="deeplab",
+        what="start of OSMN on DeepLab (the release's deeplab): VGG16 of ImageNet in "
+        "both parts, the rest new",
+        source=f"{_KERAS}/vgg16_weights_tf_dim_ordering_tf_kernels.h5",
+        licence="CC BY 4.0 (VGG, University of Oxford)",
+        file="osmn_deeplab.weights.h5",
+        source_hash="md5:64373286793e3c8b2b4e3219cbf3544b",
+        convert="osmn convert vgg16 "
+        "--checkpoint=vgg16_weights_tf_dim_ordering_tf_kernels.h5 "
+        "--model=osmn --backbone=deeplab --out={file}",
+    ),
     "osvos_parent": Preset(
         model="osvos",
         what="OSVOS' parent network (TensorFlow version)",

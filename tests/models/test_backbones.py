@@ -66,6 +66,19 @@ def test_one_frame_serves_all_objects():
         np.testing.assert_allclose(together[i : i + 1], alone, atol=1e-4 * scale)
 
 
+def test_pixels_of_efficientnet_lite_are_rgb_less_127():
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-120, 150, (1, 5, 7, 4)).astype(np.float32)
+    backbone = backbones.find("efficientnet_lite0")
+    rgb = image[..., :0:-1] + np.array([123.0, 117.0, 104.0], np.float32)
+    expected = np.concatenate([image[..., :1] / 128, (rgb - 127) / 128], -1)
+    found = backbone.network_input(image)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(
+        backbone.network_input(image[..., 1:]), expected[..., 1:], atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("version", [0, 1, 2])
 def test_levels_say_what_they_are(version):
     backbone = backbones.find(f"efficientnet_lite{version}")

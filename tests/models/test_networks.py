@@ -322,13 +322,23 @@ np.savez(f"{folder}/outputs.npz", **outputs)
 """
 
 
+JAX_CASES = [f"{name}-vgg16_compact" for name in MODELS]
+OTHER_JAX_CASES = [
+    f"{name}-{backbone}"
+    for backbone in ("deeplab_compact", "mobilenet_compact", "efficientnet_lite0")
+    for name in ("osmn", "reconvnet")
+]
+
+
 @pytest.mark.needs("jax")
-def test_jax_gives_what_tensorflow_gives(tmp_path):
+@pytest.mark.parametrize(
+    "cases",
+    [JAX_CASES, pytest.param(OTHER_JAX_CASES, marks=pytest.mark.slow)],
+    ids=["vgg16", "others"],
+)
+def test_jax_gives_what_tensorflow_gives(cases, tmp_path):
     inputs = random_inputs(1, SIZE, length=2)
     np.savez(tmp_path / "inputs.npz", **inputs)
-    cases = [f"{name}-vgg16_compact" for name in MODELS]
-    for backbone in ("deeplab_compact", "mobilenet_compact", "efficientnet_lite0"):
-        cases += [f"osmn-{backbone}", f"reconvnet-{backbone}"]
     expected = {}
     for name in cases:
         model = randomise(build_model(*name.split("-")))

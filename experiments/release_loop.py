@@ -16,7 +16,7 @@ import tensorflow as tf
 from PIL import Image
 
 from osmn_recurrent import guides
-from osmn_recurrent.backbones.vgg16 import max_pool
+from osmn_recurrent.backbones.backbone import max_pool
 from osmn_recurrent.models.enlargement import bilinear_kernel
 from osmn_recurrent.models.osmn import OSMN
 

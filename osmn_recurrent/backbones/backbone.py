@@ -68,7 +68,7 @@ class Backbone:
         recurrent: numbers of the levels after which ReConvNet has ConvLSTMs.
         decoder: kind of decoder, see `models.decoders.DECODERS`.
         modulator: kind of the release's visual modulator for this trunk, see
-            `models.modulation.VISUAL_MODULATORS`.
+            `models.visual_modulators`.
         visual_modulator: default of the option of this name, "release" or
             "channelwise".
         channelwise: arguments of `ChannelwiseModulator` that suit this trunk.
@@ -191,3 +191,8 @@ def modulate(x, gamma=None, beta=None):
     if beta is not None:
         x = x + beta
     return x
+
+
+def max_pool(x, size=2, stride=2):
+    """Max-pooling, SAME padding: (B, H, W, C) to (B, ceil(H/stride), ...)."""
+    return ops.max_pool(x, size, stride, padding="same", data_format="channels_last")

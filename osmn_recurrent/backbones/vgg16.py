@@ -3,11 +3,10 @@
 import dataclasses
 
 import keras
-from keras import ops
 
 from osmn_recurrent import backbones
 from osmn_recurrent.backbones import cpu_convolutions
-from osmn_recurrent.backbones.backbone import Backbone, Level, Place, modulate
+from osmn_recurrent.backbones.backbone import Backbone, Level, Place, max_pool, modulate
 
 CONVS_PER_BLOCK = (2, 2, 3, 3, 3)
 """3x3 convolutions in VGG16's blocks conv1 to conv5."""
@@ -207,11 +206,6 @@ class ConvBlock(keras.layers.Layer):
             "dilation": self.dilation,
             "pool": self.pool,
         }
-
-
-def max_pool(x, size=2, stride=2):
-    """Max-pooling, SAME padding: (B, H, W, C) to (B, ceil(H/stride), ...)."""
-    return ops.max_pool(x, size, stride, padding="same", data_format="channels_last")
 
 
 for _suffix, _width in (("", FULL), ("_compact", COMPACT)):

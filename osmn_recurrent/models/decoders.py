@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from osmn_recurrent import backbones
-from osmn_recurrent.backbones.vgg16 import max_pool
+from osmn_recurrent.backbones.backbone import max_pool
 from osmn_recurrent.models.enlargement import enlarge, resize_as_tf1, upsample
 
 ALIGNMENTS = ("release", "exact")

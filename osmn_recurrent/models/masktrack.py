@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from osmn_recurrent import backbones
-from osmn_recurrent.models.modulation import VISUAL_MODULATORS
 from osmn_recurrent.models.osmn import SegmentationNetwork, image_size
 from osmn_recurrent.models.segmentation_model import SegmentationModel
+from osmn_recurrent.models.visual_modulators import VISUAL_MODULATORS
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")

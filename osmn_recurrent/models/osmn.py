@@ -6,8 +6,9 @@ from osmn_recurrent import backbones
 from osmn_recurrent.backbones.backbone import build_levels
 from osmn_recurrent.models.channelwise import ChannelwiseModulator
 from osmn_recurrent.models.decoders import make_decoder
-from osmn_recurrent.models.modulation import VISUAL_MODULATORS, SpatialModulator
+from osmn_recurrent.models.modulation import SpatialModulator
 from osmn_recurrent.models.segmentation_model import SegmentationModel
+from osmn_recurrent.models.visual_modulators import VISUAL_MODULATORS
 
 MODULATOR_KINDS = ("release", "channelwise")
 

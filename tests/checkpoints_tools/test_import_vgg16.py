@@ -13,7 +13,8 @@ from checkpoints_tools import load_vgg16
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from checkpoints_tools.vgg16_names import CONVS, SIDES
 from osmn_recurrent import backbones, programs
-from osmn_recurrent.backbones.vgg16 import CONVS_PER_BLOCK, VGG16, Width, max_pool
+from osmn_recurrent.backbones.backbone import max_pool
+from osmn_recurrent.backbones.vgg16 import CONVS_PER_BLOCK, VGG16, Width
 from osmn_recurrent.cli import convert_vgg16
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets

@@ -29,9 +29,13 @@ SLOTS = (
 PLAIN = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
 """Whether convolutions are TensorFlow's own."""
 
-LIMIT = 1e-3 if PLAIN else 1e-2
-"""Of gradients' norms. oneDNN rounds otherwise; a unit at its corner then falls on the
-other side, and norms were seen off by 4e-3 (without oneDNN by 3e-6)."""
+LIMITS = {"lite": 1e-2, "osmn": 4e-3, "masktrackm": 4e-3}
+"""Of gradients' norms with oneDNN, by the graph. It rounds otherwise, and a unit at its
+corner then falls on the other side: norms were seen off by 4.1e-3 (lite) and 1.4e-3."""
+
+PLAIN_LIMIT = 1e-3
+"""The same without oneDNN. Seen: 2.5e-6 (lite), 5e-7 (DeepLab at 65x97), but 1.04e-3 for
+one bias of OSMN at 75x101, which is therefore held to this limit nowhere."""
 
 FAST = ("osmn_75x101_seed11", "osmn_lite_64x96_seed7", "osmn_lite_96x160_seed11")
 
@@ -108,8 +112,13 @@ def test_released_outputs(case, golden, tmp_path):
     }
     expected = {n: v for n, v in expected.items() if not FIXED.search(n)}
     assert expected
+    limit = (
+        PLAIN_LIMIT
+        if PLAIN
+        else LIMITS["lite" if "lite" in case else case.split("_")[0]]
+    )
     for variable, value in expected.items():
-        assert norms[variable] == pytest.approx(value, rel=LIMIT), variable
+        assert norms[variable] == pytest.approx(value, rel=limit), variable
     del model
     keras.utils.clear_session()
     gc.collect()

@@ -34,8 +34,8 @@ LIMITS = {"lite": 1e-2, "osmn": 4e-3, "masktrackm": 4e-3}
 corner then falls on the other side: norms were seen off by 4.1e-3 (lite) and 1.4e-3."""
 
 PLAIN_LIMIT = 1e-3
-"""The same without oneDNN. Seen: 2.5e-6 (lite), 5e-7 (DeepLab at 65x97), but 1.04e-3 for
-one bias of OSMN at 75x101, which is therefore held to this limit nowhere."""
+"""The same without oneDNN. Seen: 2.5e-6 (lite), 5e-7 (DeepLab at 65x97), but 1.04e-3
+for one bias of OSMN at 75x101, which is therefore held to this limit nowhere."""
 
 FAST = ("osmn_75x101_seed11", "osmn_lite_64x96_seed7", "osmn_lite_96x160_seed11")
 

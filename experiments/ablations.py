@@ -5,7 +5,7 @@
 
 Every cell is a folder OUT/CELL with model.keras and run.json of its training,
 masks/SEQUENCE/FRAME.png and scores.json. Cells that are finished are kept, a
-broken-off one goes on, so the same command may be started again. Writes the
+interrupted one resumes when the same command is started again. Writes the
 table, with differences to the grid's base, to OUT/ablations.md and .json.
 
 The defaults train compact networks from scratch in hours; the papers'
@@ -226,7 +226,7 @@ def share_weights(model, source):
 
 
 def segment_cell(cell, clips, out):
-    """Writes a cell's masks of all clips, and goes on where it stopped."""
+    """Writes a cell's masks of all clips, and resumes where it stopped."""
     from osmn_recurrent.inference import output
     from osmn_recurrent.inference.segmenter import VideoSegmenter
     from osmn_recurrent.models import presets

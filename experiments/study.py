@@ -12,7 +12,7 @@ published masks.
 
 Every step is a command of its own (they are printed, and kept in
 OUT/commands.txt), with settings from experiments/flags/study_*.flags. The same
-command goes on where a broken-off one stopped. Writes OUT/study.md, study.csv and
+command resumes where an interrupted one stopped. Writes OUT/study.md, study.csv and
 study.json, the curves of J over time, pictures of failures, a page with all masks, and
 what memory and guides are worth (OUT/probe, on the clips for early stopping).
 """
@@ -319,7 +319,7 @@ def run(command):
     if code:
         raise InputError(
             f"the command above ended with exit code {code}; fix what it says and "
-            "start the small-scale study again, it goes on from there."
+            "start the small-scale study again, it resumes from there."
         )
 
 

@@ -8,7 +8,7 @@ Segments each clip as usual; with the true mask of the frame before as guide, so
 that no error is handed on; and, for a recurrent network, without memory (the
 state of the first frame at every frame) and with a memory that is cleared as
 often as the clips of its training end. Writes OUT/probe.md and probe.json, masks
-in OUT/NETWORK/WAY; goes on where it stopped.
+in OUT/NETWORK/WAY; resumes where it stopped.
 """
 
 import pathlib

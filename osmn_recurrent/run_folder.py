@@ -3,7 +3,7 @@
 A run holds its folder while it works in it (`hold`), so that a second one in the
 same place is refused. The system lets go of the lock when the process ends, also
 when it is killed. A `RunFolder` remembers beside the results what made them and
-says whether another run may go on with them (`RunFolder.claim`).
+says whether another run may resume with them (`RunFolder.claim`).
 """
 
 import contextlib
@@ -149,11 +149,11 @@ class RunFolder:
             parts: `{name: JSON value}` that results depend on; a value that is
                 a dict is compared key by key.
             results: files of the run, or of another one under the same names.
-            overwrite: remove them and the record instead of going on.
+            overwrite: remove them and the record instead of resuming.
             may_change: keys of the parts that may differ.
 
         Returns:
-            The record of the run that this one goes on with; {} for a new one.
+            The record of the run that this one resumes; {} for a new one.
 
         Raises:
             InputError: results of another program, of other settings, or of

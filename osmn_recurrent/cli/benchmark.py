@@ -7,7 +7,7 @@
 Every file of weights segments the whole set, every folder of masks is taken as
 it is, and all are scored by the data set's official rules. A row shows its
 paired difference to the baseline over sequences, with a bootstrap interval. A
-run that broke off goes on with the first frame without a mask; scores are
+run that was interrupted resumes with the first frame without a mask; scores are
 always computed anew.
 
 OUT then holds NAME/SEQUENCE/FRAME.png of every network, results.json (all

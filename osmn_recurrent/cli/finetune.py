@@ -8,7 +8,7 @@
 Every object gets a tuned copy of the network; the stored weights are not
 touched. Writes OUT/masks/SEQUENCE/FRAME.png, OUT/sequences/SEQUENCE.json
 (seconds, J before and after where the truth is there) and OUT/table.txt. A
-run that broke off goes on with the sequence that it was at.
+run that was interrupted resumes with the sequence that it was at.
 """
 
 import dataclasses
@@ -80,7 +80,7 @@ shared.define(
 flags.DEFINE_bool(
     "adapt",
     False,
-    "Go on learning while segmenting, in the manner of onAVOS.",
+    "Keep learning while segmenting, in the manner of onAVOS.",
     flag_values=FLAGS,
 )
 shared.define(FLAGS, "working_size", note="Default: the preset's, or the frames' own.")

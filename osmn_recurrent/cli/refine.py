@@ -6,7 +6,7 @@
 Takes RESULTS/SEQUENCE/FRAME.png and FRAMES/SEQUENCE/FRAME.jpg (or the masks
 and frames of one clip directly) and writes OUT/SEQUENCE/FRAME.png with the
 masks' palettes. A sequence's first mask is the given one and is copied. A run
-that broke off goes on when it is started again.
+that was interrupted resumes when it is started again.
 """
 
 import pathlib
@@ -136,7 +136,7 @@ def refuse_other_inputs(out, before, now):
 
     Args:
         out: the output folder.
-        before: `digests_of` the run that this one goes on with.
+        before: `digests_of` the run that this one resumes.
         now: that of this run.
 
     Raises:

@@ -8,7 +8,7 @@ Examples; the files in experiments/flags hold the papers' settings:
         --data_dir=DAVIS --init_from=OSMN.keras --workdir=runs/reconvnet_davis17
 
 Writes model.keras, loss.csv, validation.csv, tensorboard/ and run.json into the work
-folder. The same command goes on where a broken-off run stopped; Ctrl-C saves first.
+folder. The same command resumes an interrupted run; Ctrl-C saves first.
 """
 
 import contextlib

@@ -18,7 +18,7 @@ def make_segmenter(model, clip, out, options, steps=0):
         model: the network; it stays as it is.
         clip: the clip.
         out: folder in which `tuned/` keeps tuned networks, so that a
-            broken-off run goes on with the same ones.
+            interrupted run resumes with the same ones.
         options: dict of precision, merge, refine and working_size, see
             `shared_flags.loop_options`.
         steps: of online fine-tuning with the network's own
@@ -83,7 +83,7 @@ def check_first_mask_alone(clip):
 
 
 def tuned_networks(model, clip, settings, out):
-    """A tuned network per object, from files of a broken-off run if there.
+    """A tuned network per object, from files of an interrupted run if there.
 
     Args:
         model: the network to start from.

@@ -1,4 +1,4 @@
-"""A clip's masks as files, and going on where a run broke off."""
+"""A clip's masks as files, and resuming an interrupted run."""
 
 import collections
 import contextlib
@@ -62,20 +62,20 @@ def segment_clip(
     """Segments a clip and writes one palette PNG per frame.
 
     Masks are named after the frames and have the palette of the clip's first
-    mask; `run.json` beside them holds the settings. A run that broke off goes
-    on after the last mask and writes the same masks as an unbroken one, bit
+    mask; `run.json` beside them holds the settings. An interrupted run resumes
+    after the last mask and writes the same masks as an uninterrupted one, bit
     for bit (on the same machine): guides come from the masks that are there.
     The state of a recurrent network is not stored (86 MB per object at full
     width) but recomputed, by running the network over the frames before;
-    other networks only read those frames. Frames are read ahead in one thread
-    and masks written behind in another (`threads`).
+    other networks only read those frames. Frames are prefetched in one thread
+    and masks written in another (`threads`).
 
     Args:
         segmenter: `VideoSegmenter`.
         clip: `Clip` with a mask for the frame in which its first object appears;
             masks of the frames before are empty.
         folder: where the masks go, made if missing.
-        overwrite: replace masks that are there instead of going on.
+        overwrite: replace masks that are there instead of resuming.
         later_masks: whether later masks bring new objects; False uses the first
             mask alone.
         followers: `Follower`s, which write other results from the same frames and
@@ -169,8 +169,8 @@ def _follow(clip, paths, followers):
 def segment_stream(segmenter, frames, first_mask, folder, palette=None):
     """Segments frames as they come and writes FOLDER/00000.png, 00001.png ...
 
-    For what cannot be read twice, such as a camera; a stream does not go on
-    where it broke off. Ctrl-C ends it, and all masks are whole files.
+    For what cannot be read twice, such as a camera; a stream does not
+    resume. Ctrl-C ends it, and all masks are whole files.
 
     Args:
         segmenter: `VideoSegmenter`.
@@ -190,7 +190,7 @@ def segment_stream(segmenter, frames, first_mask, folder, palette=None):
     folder = pathlib.Path(folder)
     if any(folder.glob("*.png")):
         raise InputError(
-            f"{folder} holds masks, and a stream cannot go on from them; name "
+            f"{folder} holds masks, and a stream cannot resume from them; name "
             "another place."
         )
     with hold(folder), threads.Behind() as writer:

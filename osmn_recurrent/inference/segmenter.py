@@ -384,7 +384,7 @@ class VideoSegmenter:
                 ops.convert_to_tensor(np.stack(visual_guides))
             )
         known = [i for i in painted if i in self.objects]
-        if known:  # their rows are replaced, their states go on
+        if known:  # their rows are replaced, their states stay
             rows = np.searchsorted(self._objects, known)[:, None]
             own = np.searchsorted(painted, known)
             self._modulation = tf.nest.map_structure(

@@ -61,7 +61,7 @@ def ahead(iterable, depth=DEPTH):
 
 
 class Behind:
-    """Does work in a thread, in order, while its user goes on.
+    """Does work in a thread, in order, while its user continues.
 
     A context manager. When the block ends, also by Ctrl-C, what was handed
     over is finished first. After a call that fails, later ones are dropped,

@@ -87,7 +87,7 @@ def boundary(mask):
 def crop_to_objects(true, predicted):
     """Cuts two masks to the smallest box that leaves J and F as they are.
 
-    That is the box of their union and, where the image goes on, the pixel
+    That is the box of their union and, where the image continues, the pixel
     around it: the boundaries of both lie inside. F needs the tolerance of
     the whole image; give it in pixels.
 

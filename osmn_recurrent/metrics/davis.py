@@ -49,7 +49,7 @@ def evaluate_masks(truth, predicted, objects=None, skip=SKIP):
 
     Returns:
         `{object id: ObjectScores}`. A clip of no more frames than `skip`
-        has none to score (the official evaluation breaks off there): its
+        has none to score (the official evaluation ends with an error there): its
         arrays are empty, their figures NaN, and `summarise` leaves it out.
 
     Raises:

@@ -147,7 +147,7 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         Args:
             x: (B, T, H, W, C), T static.
             gamma: (B, F) scales, or None for ones.
-            state: `(h, c)` to go on from, or None for zeros.
+            state: `(h, c)` to start from, or None for zeros.
 
         Returns:
             `(y, state)`: (B, T, H, W, F) and the state after the last frame.

@@ -125,7 +125,7 @@ class SegmentationModel(keras.Model):
         return self.run(inputs, training=training)[0]
 
     def run(self, inputs, state=None, training=False):
-        """`call` that goes on from a state, for clips cut into pieces.
+        """`call` that starts from a state, for clips cut into pieces.
 
         Args:
             inputs: as of `call`.

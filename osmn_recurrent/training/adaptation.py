@@ -1,4 +1,4 @@
-"""Online adaptation: networks that go on learning while they segment.
+"""Online adaptation: networks that keep learning while they segment.
 
 Voigtlaender and Leibe, "Online Adaptation of Convolutional Neural Networks
 for Video Object Segmentation" (onAVOS, BMVC 2017), section 4, on top of any
@@ -86,7 +86,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
     back to the given ones with every new video; the given networks are not
     touched.
 
-    Going on after a break runs the adaptation again from the first frame.
+    Resuming after an interruption runs the adaptation again from the first frame.
 
     Args:
         models: `{object id: network}`, usually fine-tuned on the first frame.

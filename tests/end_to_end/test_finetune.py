@@ -47,7 +47,7 @@ def test_tuning_going_on_and_refusing(data, random_weights, tmp_path, capsys):
         assert len(paths) == 4
         truth = read_mask(data / "Annotations" / "480p" / name / paths[0].name)
         assert np.array_equal(read_mask(paths[0]), truth)
-    # Broken off in the second sequence, after its tuning.
+    # Interrupted in the second sequence, after its tuning.
     (out / "sequences" / "val-001.json").unlink()
     last = sorted((out / "masks" / "val-001").glob("*.png"))[-1]
     kept = read_mask(last)
@@ -95,7 +95,7 @@ def test_refine_a_folder(data, tmp_path, capsys):
         assert (out / name / first.name).read_bytes() == first.read_bytes()
         palette = read_mask_with_palette(second)[1]
         assert read_mask_with_palette(out / name / second.name)[1] == palette
-    # Going on after a break gives the same.
+    # Resuming after an interruption gives the same.
     gone = out / "val-000" / second.name
     gone.unlink()
     assert run(refine, *flags) == 0

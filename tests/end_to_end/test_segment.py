@@ -107,7 +107,7 @@ def test_settings_reach_the_segmenter(segment_program, boxes, random_weights):
     assert settings["precision"] == "bfloat16"
     assert settings["merge"] == "soft"
     assert settings["working_size"] == [32, 48]
-    # Other settings do not go on in the same folder.
+    # Other settings do not resume in the same folder.
     code, _, errors = segment_program(weights=random_weights["osmn.keras"])
     assert code == 2
     for name in ("precision", "merge", "working_size"):

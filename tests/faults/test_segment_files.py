@@ -252,7 +252,7 @@ def no_file_over(size):
     ("flag", "limit"), [("overlay", 20_000), ("cutouts", 9_000), ("tracks", 9_000)]
 )
 def test_a_full_disk(run, place, tmp_path, flag, limit):
-    """One sentence; masks and whole files only, and the next run goes on."""
+    """One sentence; masks and whole files only, and the next run resumes."""
     rng = np.random.default_rng(0)
     folder = tmp_path / "noise"
     folder.mkdir()

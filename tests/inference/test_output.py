@@ -1,4 +1,4 @@
-"""Masks as files; a broken-off run goes on to the same bytes."""
+"""Masks as files; an interrupted run resumes to the same bytes."""
 
 import dataclasses
 import json
@@ -130,7 +130,7 @@ def test_other_runs_are_refused(segmenters, clip, tmp_path):
 
 
 def test_overwriting_begins_anew(segmenters, clip, tmp_path):
-    """Broken off while overwriting, no old mask is taken for a new one."""
+    """Interrupted while overwriting, no old mask is taken for a new one."""
     output.segment_clip(segmenters("reconvnet"), clip, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         output.segment_clip(segmenters("osmn"), stopped(clip), tmp_path, True)

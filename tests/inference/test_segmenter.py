@@ -59,7 +59,7 @@ def test_logits_of_a_batch_of_objects(segmenters, scene, name, options):
 
 
 def follow(segmenter, frames, first_mask):
-    """Goes on through `frames[1:]` as a video that began with `first_mask` would."""
+    """Continues through `frames[1:]` as a video that began with `first_mask` would."""
     found = [first_mask, *(segmenter.step(frame) for frame in frames[1:])]
     objects, logits = reenact(segmenter.model, frames, found)
     for mine, theirs in zip(found[1:], logits, strict=True):
@@ -173,7 +173,7 @@ def test_videos_side_by_side(segmenters, scene):
 
 
 def test_lost_object(segmenters, scene):
-    """An empty mask gives a guide of zeros, and the loop goes on."""
+    """An empty mask gives a guide of zeros, and the loop continues."""
     frames, ids = scene
     segmenter = segmenters("osmn")
     segmenter.start(frames[0], ids[0] == 5)

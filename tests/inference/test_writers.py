@@ -125,5 +125,5 @@ def test_a_stream_of_frames(segmenters, scene, tmp_path):
     assert [path.name for path in paths] == [f"{t:05d}.png" for t in range(4)]
     for path, each in zip(paths, expected, strict=True):
         assert np.array_equal(read_mask(path), each)
-    with pytest.raises(InputError, match="stream cannot go on"):
+    with pytest.raises(InputError, match="stream cannot resume"):
         next(output.segment_stream(segmenters("osmn"), endless(), ids[0], tmp_path))

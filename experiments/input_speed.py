@@ -86,13 +86,18 @@ class ReleasedWay:
 
         size = (settings.size[1], settings.size[0])
         before = np.array(label(t).resize(size, Image.Resampling.NEAREST))
-        truth = np.array(label(t + 1).resize(size, Image.Resampling.NEAREST))
+        ground_truth = np.array(label(t + 1).resize(size, Image.Resampling.NEAREST))
         image = Image.open(clip.frame_paths[t + 1]).convert("RGB")
         image = self._network(image.resize(size, Image.Resampling.BILINEAR))
         guide = self._visual(
             Image.open(clip.frame_paths[seen]).convert("RGB"), label(seen)
         )
-        return image, guide, self._heat(before), truth[..., None].astype(np.float32)
+        return (
+            image,
+            guide,
+            self._heat(before),
+            ground_truth[..., None].astype(np.float32),
+        )
 
     def _network(self, image):
         return np.array(image, np.float32)[..., ::-1] - np.array(

@@ -98,10 +98,10 @@ class OurLoop(Loop):
             return
         frames = (read_frame(self.footage.paths[k]) for k in indices)
         with (
-            contextlib.closing(threads.ahead(frames)) as ahead,
-            threads.Behind() as writer,
+            contextlib.closing(threads.prefetch(frames)) as prefetched,
+            threads.AsyncWriter() as writer,
         ):
-            for k, frame in zip(indices, ahead, strict=True):
+            for k, frame in zip(indices, prefetched, strict=True):
                 ids = self.segmenter.step(frame)
                 writer.put(write_mask, self.folder / f"{k:05d}.png", ids)
 

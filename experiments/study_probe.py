@@ -42,14 +42,16 @@ class ProbingSegmenter(VideoSegmenter):
         model: see `VideoSegmenter`, as is `working_size`.
         working_size: see there.
         memory: frames after which the state is cleared; None: never.
-        truth: function of a frame's index that gives its true ids, from which
+        ground_truth: function of a frame's index that gives its true ids, from which
             the next frame's guides are made; None: the predicted ones.
         digest: what tells these masks from others, for the record.
     """
 
-    def __init__(self, model, working_size=None, memory=None, truth=None, digest=None):
+    def __init__(
+        self, model, working_size=None, memory=None, ground_truth=None, digest=None
+    ):
         super().__init__(model, working_size=working_size)
-        self.memory, self.truth, self._frame = memory, truth, 0
+        self.memory, self.ground_truth, self._frame = memory, ground_truth, 0
         self._digest = digest
 
     def settings(self):
@@ -64,8 +66,8 @@ class ProbingSegmenter(VideoSegmenter):
     def _run(self, frame):
         if self.memory and self._frame % self.memory == 0:
             self._state = tf.nest.map_structure(tf.zeros_like, self._state)
-        if self.truth:
-            self._ids = tf.constant(self.truth(self._frame))
+        if self.ground_truth:
+            self._ids = tf.constant(self.ground_truth(self._frame))
         self._frame += 1
         return super()._run(frame)
 
@@ -115,7 +117,7 @@ def probe(model, way, clips, sequences, folder):
         model: the network.
         way: of `ways_of`.
         clips: list of `Clip`s with a mask for every frame.
-        sequences: their truth, of `registry.sequences`.
+        sequences: their ground truth, of `registry.sequences`.
         folder: the masks go to FOLDER/WAY/CLIP.
 
     Returns:
@@ -128,10 +130,10 @@ def probe(model, way, clips, sequences, folder):
     size = shared_flags.parse_working_size(FLAGS.working_size)
     place = folder / way.replace(" ", "_")
     for clip in clips:
-        truth = digest = None
+        ground_truth = digest = None
         if way == "true guides":
-            truth, digest = _truth(clip), tuning.digest_of(clip)
-        segmenter = ProbingSegmenter(model, size, memory, truth, digest)
+            ground_truth, digest = _ground_truth(clip), tuning.digest_of(clip)
+        segmenter = ProbingSegmenter(model, size, memory, ground_truth, digest)
         output.segment_clip(segmenter, clip, place / clip.name, later_masks=False)
     scores = result_folder.evaluate_folder(place, sequences)
     total = summarise({name: objects[1] for name, objects in scores.items()})
@@ -141,7 +143,7 @@ def probe(model, way, clips, sequences, folder):
     }
 
 
-def _truth(clip):
+def _ground_truth(clip):
     """Function of a frame's index that gives its ids, void as background."""
 
     def ids(index):

@@ -241,7 +241,7 @@ def write(out, tuned, clips):
 
 
 def draw_failures(out, clips, methods, worst=3):
-    """Draws OUT/failures.png: the clips with the lowest J, truth and masks.
+    """Draws OUT/failures.png: the clips with the lowest J, ground truth and masks.
 
     Args:
         out: the small-scale study's folder.

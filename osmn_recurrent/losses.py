@@ -12,7 +12,7 @@ def balanced_cross_entropy(labels, logits, reduction="sum", positive_share=None)
     Release: `osmn.py: class_balanced_cross_entropy_loss`.
 
     Args:
-        labels: (..., H, W, 1) truth; values above 0.5 are the object.
+        labels: (..., H, W, 1) ground truth; values above 0.5 are the object.
         logits: same shape, any float type.
         reduction: `"sum"` as released, counts and sums over the whole batch,
             not averaged; `"image_mean"`: counts and the mean over the pixels
@@ -54,7 +54,7 @@ def lovasz_hinge(labels, logits):
     weighted by the gradient of the Lovasz extension of the Jaccard loss.
 
     Args:
-        labels: (..., H, W, 1) truth; values above 0.5 are the object.
+        labels: (..., H, W, 1) ground truth; values above 0.5 are the object.
         logits: same shape, any float type.
 
     Returns:

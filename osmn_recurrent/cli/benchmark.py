@@ -89,8 +89,8 @@ def main():
     hidden = [each.name for each in sequences if each.hidden]
     if hidden:
         raise InputError(
-            f"the truth of {hidden[0]} and {len(hidden) - 1} more sequences is not "
-            "public, so nothing can be compared; osmn segment makes masks and "
+            f"the ground truth of {hidden[0]} and {len(hidden) - 1} more sequences is "
+            "not public, so nothing can be compared; osmn segment makes masks and "
             "osmn_recurrent.cli.evaluate checks them."
         )
     clips = []

@@ -273,9 +273,9 @@ def score_all(clips, masks):
 
     scores = {method: {} for method in METHODS}
     for clip in clips:
-        truth = [clip.mask(t) for t in range(len(clip))]
+        ground_truth = [clip.mask(t) for t in range(len(clip))]
         for method in METHODS:
-            scored = evaluate_masks(truth, masks[method][clip.name])
+            scored = evaluate_masks(ground_truth, masks[method][clip.name])
             scores[method] |= {(clip.name, i): s for i, s in scored.items()}
     return scores
 

@@ -9,7 +9,7 @@ with a fault nothing is scored (exit code 2). Writes the official files
 global_results-SPLIT.csv and per-sequence_results-SPLIT.csv, and scores.json with
 every frame; scores are always computed anew and replace those in OUT.
 
-Sets without public truth (DAVIS test-dev and challenge, YouTube-VOS valid and
+Sets without public ground truth (DAVIS test-dev and challenge, YouTube-VOS valid and
 test) get the check alone, for the whole submission.
 """
 
@@ -72,7 +72,7 @@ def main():
         print(
             f"complete: {_count(masks, 'mask')} of {_count(len(sequences), 'sequence')}"
             " with the right names, sizes and ids. Not scored: of "
-            f"{_count(len(hidden), 'sequence')} the truth is not public."
+            f"{_count(len(hidden), 'sequence')} the ground truth is not public."
         )
         return programs.Done(packed)
     with run_folder.hold(out):

@@ -7,7 +7,7 @@
 
 Every object gets a tuned copy of the network; the stored weights are not
 touched. Writes OUT/masks/SEQUENCE/FRAME.png, OUT/sequences/SEQUENCE.json
-(seconds, J before and after where the truth is there) and OUT/table.txt. A
+(seconds, J before and after where the ground truth is there) and OUT/table.txt. A
 run that was interrupted resumes with the sequence that it was at.
 """
 
@@ -88,7 +88,7 @@ shared.define(FLAGS, "merge", "argmax")
 flags.DEFINE_bool(
     "before",
     True,
-    "Where the truth is there, also segment without tuning to compare.",
+    "Where the ground truth is there, also segment without tuning to compare.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(
@@ -299,7 +299,7 @@ def mean_j(clip, results):
     sequences = registry.sequences(*shared_flags.dataset_place(FLAGS))
     own = [each for each in sequences if each.name == clip.name]
     scores = result_folder.evaluate_folder(results, own, processes=1)[clip.name]
-    return 100 * sum(each.figures()["J-Mean"] for each in scores.values()) / len(scores)
+    return 100 * sum(each.summary()["J-Mean"] for each in scores.values()) / len(scores)
 
 
 def table_of(rows):

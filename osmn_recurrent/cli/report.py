@@ -4,7 +4,7 @@
         --dataset=davis2016 --data_dir=DAVIS --split=val --out=report.html
 
 Scores every folder by the data set's official rules and writes one HTML file
-that needs nothing else: tables that sort, every clip with a slider, the truth
+that needs nothing else: tables that sort, every clip with a slider, the ground truth
 and each result side by side, J and F of every object over the frames, and the
 worst frames first.
 """
@@ -125,18 +125,18 @@ def page_clip(sequence, pictures, folders, scores):
     from osmn_recurrent.metrics.frames import read_values
     from osmn_recurrent.reports import html
 
-    names = tuple(name for name in sequence.frames if name in sequence.truth)
+    names = tuple(name for name in sequence.frames if name in sequence.ground_truth)
     missing = [name for name in names if name not in pictures]
     if missing:
         raise InputError(
-            f"{sequence.truth[missing[0]]} has no frame {missing[0]} beside it in "
-            f"{sequence.name}; complete the data set's pictures."
+            f"{sequence.ground_truth[missing[0]]} has no frame {missing[0]} beside it "
+            f"in {sequence.name}; complete the data set's pictures."
         )
 
-    read_truth = sequence.read_truth or read_values
+    read_ground_truth = sequence.read_ground_truth or read_values
 
-    def truth(t):
-        return as_ids(read_truth(sequence.truth[names[t]]), sequence)
+    def ground_truth(t):
+        return as_ids(read_ground_truth(sequence.ground_truth[names[t]]), sequence)
 
     def predicted(folder, t):
         path = folder / sequence.name / f"{names[t]}.png"
@@ -146,7 +146,7 @@ def page_clip(sequence, pictures, folders, scores):
         name=sequence.name,
         frames=names,
         picture=lambda t: read_frame(pictures[names[t]]),
-        truth=truth,
+        ground_truth=ground_truth,
         predicted={
             name: functools.partial(predicted, folder)
             for name, folder in folders.items()

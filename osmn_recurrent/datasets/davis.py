@@ -139,7 +139,7 @@ def davis_clips(
 
 
 def davis_sequences(data_dir, year, split, resolution="480p"):
-    """What a result folder of a DAVIS set must hold, and its truth.
+    """What a result folder of a DAVIS set must hold, and its ground truth.
 
     Sequences of which only the first mask is public (test-dev, challenge)
     have the frames of JPEGImages, the others those of Annotations.
@@ -159,13 +159,13 @@ def davis_sequences(data_dir, year, split, resolution="480p"):
     sequences = []
     for name in sequence_names(data_dir, year, split):
         paths = annotation_paths(data_dir, name, resolution)
-        truth = {path.stem: path for path in paths}
-        stems, hidden = tuple(truth), False
+        ground_truth = {path.stem: path for path in paths}
+        stems, hidden = tuple(ground_truth), False
         pictures = pathlib.Path(data_dir) / "JPEGImages" / resolution / name
         if len(paths) == 1 and pictures.is_dir():
             stems = tuple(path.stem for path in picture_paths(pictures)) or stems
             hidden = len(stems) > 1
-        sequences.append(Sequence(name, stems, truth, hidden))
+        sequences.append(Sequence(name, stems, ground_truth, hidden))
     return sequences
 
 

@@ -1,4 +1,4 @@
-"""What a data set asks of results: which masks, held against which truth, how."""
+"""What a data set asks of results: which masks, compared with what, and how."""
 
 import dataclasses
 import pathlib
@@ -27,19 +27,19 @@ EVERY_FRAME = Protocol()
 
 @dataclasses.dataclass(frozen=True)
 class Sequence:
-    """What a result folder must hold of one sequence, and its truth.
+    """What a result folder must hold of one sequence, and its ground truth.
 
     Attributes:
         name: the sequence's folder under the result folder.
         frames: names of the frames that have a mask, in order.
-        truth: `{frame name: true mask file}`, for scoring of all frames, for
+        ground_truth: `{frame name: true mask file}`, for scoring of all frames, for
             checking at least of the first.
         hidden: only the first masks are public.
         protocol: the rules; `registry.sequences` sets those of the data set.
         objects: `{object id: names of its scored frames}`; None for those of
             the first true mask (1 to its largest id) and all frames but those
             that the protocol skips.
-        read_truth: reads a true mask file as (H, W) uint8 ids; None for the
+        read_ground_truth: reads a true mask file as (H, W) uint8 ids; None for the
             pixel values of a PNG.
         picture: a frame whose size a predicted mask may have instead of the
             true masks' size; it is then resized (nearest) as by the OSMN
@@ -49,10 +49,10 @@ class Sequence:
 
     name: str
     frames: tuple
-    truth: dict
+    ground_truth: dict
     hidden: bool = False
     protocol: Protocol = EVERY_FRAME
     objects: dict | None = None
-    read_truth: Callable | None = None
+    read_ground_truth: Callable | None = None
     picture: pathlib.Path | None = None
     category: str = ""

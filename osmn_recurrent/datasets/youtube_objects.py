@@ -154,7 +154,7 @@ def youtube_objects_clips(data_dir, split="all"):
 
 
 def youtube_objects_sequences(data_dir, split="all"):
-    """What a result folder must hold, and its truth.
+    """What a result folder must hold, and its ground truth.
 
     Only the first annotated frame is left out of the scores. Predictions may
     have the size of the frames or of the masks.
@@ -173,8 +173,8 @@ def youtube_objects_sequences(data_dir, split="all"):
         Sequence(
             name=video.name,
             frames=tuple(video.labels),
-            truth=video.labels,
-            read_truth=read_label,
+            ground_truth=video.labels,
+            read_ground_truth=read_label,
             picture=next(iter(video.frame_paths), None),
             category=video.category,
         )

@@ -136,12 +136,12 @@ def youtube_vos_clips(data_dir, split="valid", first_mask_only=True):
 
 
 def youtube_vos_sequences(data_dir, split="train"):
-    """What a result folder must hold, and its truth.
+    """What a result folder must hold, and its ground truth.
 
     An object is scored in the frames that `meta.json` lists for it, but for the
-    first, in which its mask is given. The server does the same with truth that
+    first, in which its mask is given. The server does the same with ground truth that
     is not public, and averages apart what is of a category seen in training and
-    what is not; from local truth there is one average.
+    what is not; from local ground truth there is one average.
 
     Args:
         data_dir: see `list_videos`.
@@ -157,7 +157,7 @@ def youtube_vos_sequences(data_dir, split="train"):
         Sequence(
             name=video.name,
             frames=video.frames,
-            truth=video.masks,
+            ground_truth=video.masks,
             hidden=video.hidden,
             objects={i: frames[1:] for i, frames in video.objects.items()},
         )

@@ -100,19 +100,19 @@ class _Started:
         self.error = None
         self._stack = contextlib.ExitStack()
         self._follower = self._stack.enter_context(follower)
-        self._behind = threads.Behind()
-        self._behind.__enter__()
+        self._writer = threads.AsyncWriter()
+        self._writer.__enter__()
 
     def put(self, frame, ids):
         if self.error is None:
             try:
-                self._behind.put(self._follower.write, frame, ids)
+                self._writer.put(self._follower.write, frame, ids)
             except Exception as error:  # what an earlier call failed with
                 self.error = error
 
     def end(self, kind, error, trace):
         try:
-            self._behind.__exit__(None, None, None)
+            self._writer.__exit__(None, None, None)
         except Exception as failed:
             self.error = self.error or failed
         failed = error if kind is not None else self.error

@@ -159,7 +159,7 @@ def _follow(clip, paths, followers):
     """Shows followers a clip whose masks are all there."""
     with (
         Crew(followers) as crew,
-        contextlib.closing(threads.ahead(clip.frames())) as frames,
+        contextlib.closing(threads.prefetch(clip.frames())) as frames,
     ):
         progress = tqdm(frames, total=len(paths), desc=clip.name, unit="frame")
         for frame, path in zip(progress, paths, strict=True):
@@ -193,7 +193,7 @@ def segment_stream(segmenter, frames, first_mask, folder, palette=None):
             f"{folder} holds masks, and a stream cannot resume from them; name "
             "another place."
         )
-    with hold(folder), threads.Behind() as writer:
+    with hold(folder), threads.AsyncWriter() as writer:
         for index, ids in enumerate(segmenter.segment(frames, first_mask)):
             writer.put(write_mask, folder / f"{index:05d}.png", ids, palette)
             yield ids
@@ -247,8 +247,8 @@ def _write_masks(segmenter, clip, paths, later_masks, crew):
     seconds = collections.deque(maxlen=TIMED)
     try:
         with (
-            contextlib.closing(threads.ahead(clip.frames())) as frames,
-            threads.Behind() as writer,
+            contextlib.closing(threads.prefetch(clip.frames())) as frames,
+            threads.AsyncWriter() as writer,
             tqdm(total=len(paths), desc=clip.name, unit="frame") as progress,
         ):
             before = time.perf_counter()

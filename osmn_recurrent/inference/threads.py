@@ -1,4 +1,4 @@
-"""Reading ahead and writing behind, each in a thread, in bounded queues."""
+"""Prefetching and asynchronous writing, each in a thread, in bounded queues."""
 
 import queue
 import threading
@@ -9,7 +9,7 @@ DEPTH = 4
 _END = object()
 
 
-def ahead(iterable, depth=DEPTH):
+def prefetch(iterable, depth=DEPTH):
     """Goes through an iterable in a thread, a few items ahead of its user.
 
     Args:
@@ -45,7 +45,7 @@ def ahead(iterable, depth=DEPTH):
             if close is not None:
                 close()
 
-    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
@@ -60,7 +60,7 @@ def ahead(iterable, depth=DEPTH):
         thread.join()
 
 
-class Behind:
+class AsyncWriter:
     """Does work in a thread, in order, while its user continues.
 
     A context manager. When the block ends, also by Ctrl-C, what was handed
@@ -77,7 +77,7 @@ class Behind:
         self._error = None
 
     def __enter__(self):
-        self._thread = threading.Thread(target=self._work, name="behind", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._thread.start()
         return self
 

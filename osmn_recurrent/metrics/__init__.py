@@ -1,1 +1,1 @@
-"""Scores of masks against the truth; importable without TensorFlow."""
+"""Scores of masks against the ground truth; importable without TensorFlow."""

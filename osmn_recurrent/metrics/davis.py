@@ -33,15 +33,15 @@ SKIP = (1, 1)
 """Frames at the beginning and the end of a clip that DAVIS does not score."""
 
 
-def evaluate_masks(truth, predicted, objects=None, skip=SKIP):
+def evaluate_masks(ground_truth, predicted, objects=None, skip=SKIP):
     """Scores a clip's masks; frames are taken one at a time.
 
     Args:
-        truth: iterable of (H, W) uint8 object ids, one per frame. 255 is
+        ground_truth: iterable of (H, W) uint8 object ids, one per frame. 255 is
             background, unless it is the only value above 0 in the first
             frame: then masks are 0/255 and the object is 1.
         predicted: iterable of (H, W) ids, the same number and size. Where
-            the truth is 0/255, any non-zero pixel is the object.
+            the ground truth is 0/255, any non-zero pixel is the object.
         objects: ids to score, by default 1 to the largest of the first true
             frame. For DAVIS 2016 give masks `> 0`.
         skip: frames left out at the beginning and the end: (1, 1) in DAVIS,
@@ -58,10 +58,10 @@ def evaluate_masks(truth, predicted, objects=None, skip=SKIP):
     """
     first, last = skip
     rows, count, binary = [], 0, False
-    pairs = itertools.zip_longest(truth, predicted)
+    pairs = itertools.zip_longest(ground_truth, predicted)
     for count, (true, found) in enumerate(pairs, 1):
         if true is None or found is None:
-            shorter = "truth" if true is None else "prediction"
+            shorter = "ground truth" if true is None else "prediction"
             raise InputError(
                 f"the {shorter} ends after {count - 1} frames and the other goes "
                 "on; give one mask per frame of both."
@@ -102,7 +102,7 @@ def write_csv(folder, split, scores):
     write_table(overall, GLOBAL_NAMES, [[figures[name] for name in GLOBAL_NAMES]])
     columns = ("J-Mean", "F-Mean")
     rows = [
-        [name, *(each.figures()[column] for column in columns)]
+        [name, *(each.summary()[column] for column in columns)]
         for name, each in scores.items()
     ]
     single = folder / f"per-sequence_results-{split}.csv"

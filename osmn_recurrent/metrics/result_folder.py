@@ -69,9 +69,11 @@ def evaluate_folder(results, sequences, processes=None):
     Raises:
         ResultFolderError: missing or unreadable masks, masks of another size,
             ids that are not the sequence's.
-        InputError: the truth of some sequence is missing.
+        InputError: the ground truth of some sequence is missing.
     """
-    incomplete = [x.name for x in sequences if not x.truth.keys() >= set(x.frames)]
+    incomplete = [
+        x.name for x in sequences if not x.ground_truth.keys() >= set(x.frames)
+    ]
     if incomplete:
         raise InputError(
             f"{len(incomplete)} of {len(sequences)} sequences, {incomplete[0]} "
@@ -81,7 +83,7 @@ def evaluate_folder(results, sequences, processes=None):
 
 
 def check_folder(results, sequences, processes=None):
-    """Checks the masks of all sequences: a submission without public truth.
+    """Checks the masks of all sequences: a submission without public ground truth.
 
     All frames must be there, the first and last too.
 
@@ -105,7 +107,7 @@ class _Rules:
     binary: bool
     size: tuple
     picture_size: tuple | None
-    read_truth: Callable
+    read_ground_truth: Callable
 
 
 def _run(results, sequences, processes, scored):
@@ -196,8 +198,11 @@ def _plan(arguments):
         mask, true mask, ids of the objects that it is scored for)`.
     """
     folder, sequence, scored = arguments
-    read_truth, rules = sequence.read_truth or read_values, sequence.protocol
-    values = read_truth(sequence.truth[sequence.frames[0]])
+    read_ground_truth, rules = (
+        sequence.read_ground_truth or read_values,
+        sequence.protocol,
+    )
+    values = read_ground_truth(sequence.ground_truth[sequence.frames[0]])
     objects = sequence.objects
     binary = rules.binary or (is_binary(values) and len(objects or (1,)) == 1)
     if objects is None:
@@ -220,10 +225,10 @@ def _plan(arguments):
         binary=binary,
         size=values.shape,
         picture_size=image_size(sequence.picture) if sequence.picture else None,
-        read_truth=read_truth,
+        read_ground_truth=read_ground_truth,
     )
     items = [
-        (frame, path, sequence.truth.get(frame), tuple(by_frame[frame]))
+        (frame, path, sequence.ground_truth.get(frame), tuple(by_frame[frame]))
         for frame, path in found.items()
     ]
     return rules, tuple(objects), items, faults
@@ -255,7 +260,7 @@ def _work(task):
         try:
             predicted = _read_prediction(rules, path)
             if measure and objects:
-                true = rules.read_truth(true_path)
+                true = rules.read_ground_truth(true_path)
                 if true.shape != rules.size:
                     raise InputError(
                         f"true mask {true_path} is not of the size of the first, "

@@ -74,7 +74,7 @@ def score_report(scores, categories=None):
 def _object_report(scores):
     figures = {
         name: None if math.isnan(value) else value
-        for name, value in scores.figures().items()
+        for name, value in scores.summary().items()
     }
     return {
         **figures,

@@ -37,7 +37,7 @@ class ObjectScores:
     def __len__(self):
         return len(self.j)
 
-    def figures(self):
+    def summary(self):
         """The official figures of this object; all NaN if T is 0.
 
         Returns:
@@ -113,6 +113,6 @@ def summarise(scores):
     """
     if hasattr(scores, "values"):
         scores = scores.values()
-    rows = [each.figures() for each in scores if len(each)]
+    rows = [each.summary() for each in scores if len(each)]
     figures = {name: _mean([row[name] for row in rows]) for name in GLOBAL_NAMES[1:]}
     return {"J&F-Mean": (figures["J-Mean"] + figures["F-Mean"]) / 2, **figures}

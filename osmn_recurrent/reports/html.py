@@ -1,6 +1,6 @@
 """A page of results: one self-contained HTML file, for any browser.
 
-It shows the scores in tables that sort, every clip with a slider (truth and
+It shows the scores in tables that sort, every clip with a slider (ground truth and
 each method side by side, J and F of each object as curves), and the worst
 frames. Pictures are stored inside, reduced; masks are stored apart from the
 frames, as small palette PNGs with a transparent background.
@@ -57,7 +57,7 @@ _PAGE = """<!DOCTYPE html>
 </section>
 <h2>Worst frames</h2>
 <div class="bar"><select id="worst-of" aria-label="order"></select>
-<span>Truth on the left; at most three frames of an object.</span></div>
+<span>Ground truth on the left; at most three frames of an object.</span></div>
 <div id="worst"></div>
 <h2>Objects</h2>
 <div class="scroll">{objects}</div>
@@ -75,15 +75,15 @@ class PageClip:
         name: the clip's name.
         frames: names of the T frames.
         picture: `picture(t)` gives frame t, (H, W, 3) uint8 RGB.
-        truth: `truth(t)` gives its true ids, (H, W) uint8.
-        predicted: `{method: function}` like `truth`; None for no mask.
+        ground_truth: `ground_truth(t)` gives its true ids, (H, W) uint8.
+        predicted: `{method: function}` like `ground_truth`; None for no mask.
         scores: `{method: {object id: ObjectScores}}`, with frames' names.
     """
 
     name: str
     frames: tuple
     picture: Callable
-    truth: Callable
+    ground_truth: Callable
     predicted: dict
     scores: dict
 
@@ -168,21 +168,21 @@ def _stored_clip(clip, width, bar):
     place = {name: t for t, name in enumerate(clip.frames)}
 
     def encode(t):
-        ids = [clip.truth(t), *(found(t) for found in clip.predicted.values())]
+        ids = [clip.ground_truth(t), *(found(t) for found in clip.predicted.values())]
         uris = [frame_uri(clip.picture(t), width)]
         uris += [each if each is None else mask_uri(each, width) for each in ids]
         bar.update()
         return uris
 
     with concurrent.futures.ThreadPoolExecutor() as pool:  # Pillow lets go of the GIL
-        pictures, truth, *found = zip(
+        pictures, ground_truth, *found = zip(
             *pool.map(encode, range(len(clip.frames))), strict=True
         )
     return {
         "name": clip.name,
         "frames": clip.frames,
         "pictures": pictures,
-        "truth": truth,
+        "ground_truth": ground_truth,
         "masks": dict(zip(clip.predicted, found, strict=True)),
         "objects": list(next(iter(clip.scores.values()))),
         "scores": {

@@ -1,7 +1,7 @@
 "use strict";
 // The page's behaviour. `data` is what html.py stores in the page:
 // {measures, methods: [{name, colour}], clips: [{name, frames: [name],
-//  pictures: [URI], truth: [URI], masks: {method: [URI or null]},
+//  pictures: [URI], ground_truth: [URI], masks: {method: [URI or null]},
 //  objects: [id], scores: {method: {id: {at: [frame index], J: [], F: []}}}}]}
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -67,8 +67,8 @@ function showFrame(index) {
     `${clip.frames[frame]} (${frame + 1} of ${clip.frames.length})`;
   const figures = [
     make("figure", {}, [
-      picture(clip, frame, clip.truth[frame]),
-      make("figcaption", {}, ["truth"]),
+      picture(clip, frame, clip.ground_truth[frame]),
+      make("figcaption", {}, ["ground truth"]),
     ]),
   ];
   for (const { name } of data.methods) {
@@ -153,7 +153,7 @@ function showWorst() {
       (kind === "over" ? ` (${percent(value)})` : "");
     const card = make("button", { "data-value": value }, [
       make("span", { class: "pair" }, [
-        picture(shown, index, shown.truth[index]),
+        picture(shown, index, shown.ground_truth[index]),
         picture(shown, index, shown.masks[name][index]),
       ]),
       make("figcaption", {}, [text]),

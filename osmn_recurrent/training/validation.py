@@ -65,7 +65,7 @@ class Validation:
         index, count = distribution.worker_of(self.strategy)
         sums = np.zeros(5)
         for clip in self.clips[index::count]:
-            figures = [score.figures() for score in self._scores(clip).values()]
+            figures = [score.summary() for score in self._scores(clip).values()]
             for figure in figures:
                 if np.isfinite(figure["J-Mean"]):
                     sums[:3] += figure["J-Mean"], figure["F-Mean"], 1

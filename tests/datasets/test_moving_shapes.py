@@ -37,11 +37,13 @@ def test_ids_are_those_of_the_frontmost_shape(seed):
     scene = draw_scene(np.random.default_rng(seed), 6, SIZE, 3)
     _, ids = render_clip(seed, 6, SIZE, 3)
     for t in range(6):
-        truth = np.zeros(SIZE, np.uint8)
+        ground_truth = np.zeros(SIZE, np.uint8)
         for sprite in scene:
-            truth[inside(sprite.contour, sprite.poses[t], SIZE)] = sprite.object_id
+            ground_truth[inside(sprite.contour, sprite.poses[t], SIZE)] = (
+                sprite.object_id
+            )
         # Only border pixels, cut by an outline, may fall to either side.
-        wrong = (truth != ids[t]).astype(np.uint8)
+        wrong = (ground_truth != ids[t]).astype(np.uint8)
         assert wrong.mean() < 0.005
         assert not cv2.erode(wrong, np.ones((2, 2), np.uint8)).any()
 

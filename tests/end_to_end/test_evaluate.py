@@ -98,7 +98,7 @@ def test_official_files_and_every_frame(evaluate, two_clips, out):
         assert entry["J"] == each.j.tolist()
         assert entry["F"] == each.f.tolist()
         assert entry["frames"] == [f"{t + 1:05d}" for t in range(len(each))]
-        assert entry["J-Decay"] == each.figures()["J-Decay"]
+        assert entry["J-Decay"] == each.summary()["J-Decay"]
 
 
 def test_scores_are_always_computed_anew(evaluate, two_clips):

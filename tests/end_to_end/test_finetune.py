@@ -45,8 +45,8 @@ def test_tuning_going_on_and_refusing(data, random_weights, tmp_path, capsys):
     for name in names:
         paths = sorted((out / "masks" / name).glob("*.png"))
         assert len(paths) == 4
-        truth = read_mask(data / "Annotations" / "480p" / name / paths[0].name)
-        assert np.array_equal(read_mask(paths[0]), truth)
+        ground_truth = read_mask(data / "Annotations" / "480p" / name / paths[0].name)
+        assert np.array_equal(read_mask(paths[0]), ground_truth)
     # Interrupted in the second sequence, after its tuning.
     (out / "sequences" / "val-001.json").unlink()
     last = sorted((out / "masks" / "val-001").glob("*.png"))[-1]

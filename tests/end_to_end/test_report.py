@@ -60,7 +60,7 @@ def test_two_folders_on_one_page(report, tmp_path):
     assert [each["name"] for each in data["methods"]] == ["shifted", "truth"]
     (clip,) = data["clips"]
     assert clip["objects"] == [1, 2]
-    assert clip["masks"]["truth"] == clip["truth"] != clip["masks"]["shifted"]
+    assert clip["masks"]["truth"] == clip["ground_truth"] != clip["masks"]["shifted"]
     assert clip["scores"]["truth"]["1"]["J"] == [1.0] * 4
     assert report()[0] == 2  # the file is there
     assert report(overwrite=True)[0] == 0

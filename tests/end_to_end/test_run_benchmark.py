@@ -177,7 +177,7 @@ def test_truth_that_is_not_public_is_said_before_work(benchmark, tmp_path):
         path.unlink()
     code, _, errors = benchmark(masks=f"a:{tmp_path / 'published'}")
     assert code == 2
-    assert "the truth of one" in errors
+    assert "the ground truth of one" in errors
 
 
 def test_objects_that_appear_later(benchmark, random_weights, tmp_path):

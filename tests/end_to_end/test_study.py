@@ -62,8 +62,8 @@ def test_flow_carries_each_mask_along():
     np.testing.assert_array_equal(carried[0], clip.mask(0))
     for index, ids in enumerate(carried):
         for i in (4, 9):
-            ours, truth = ids == i, clip.mask(index) == i
-            assert (ours & truth).sum() / (ours | truth).sum() > 0.9
+            ours, ground_truth = ids == i, clip.mask(index) == i
+            assert (ours & ground_truth).sum() / (ours | ground_truth).sum() > 0.9
         assert set(np.unique(ids)) == {0, 4, 9}
 
 
@@ -96,9 +96,9 @@ def test_the_probe_is_the_loop_where_nothing_is_changed(name):
     plain = list(VideoSegmenter(model).segment(frames, first))
     assert all(map(np.array_equal, plain, run()))
     assert all(map(np.array_equal, plain, run(memory=9)))
-    assert all(map(np.array_equal, plain, run(truth=plain.__getitem__)))
+    assert all(map(np.array_equal, plain, run(ground_truth=plain.__getitem__)))
     asked = []
-    run(truth=lambda index: asked.append(index) or first)
+    run(ground_truth=lambda index: asked.append(index) or first)
     assert asked == [0, 1, 2, 3]  # before each later frame
     bare = run(memory=1)
     assert np.array_equal(plain[1], bare[1])

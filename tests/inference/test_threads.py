@@ -1,4 +1,4 @@
-"""Reading ahead and writing behind: order, bounds, errors, endings."""
+"""Prefetching and asynchronous writing: order, bounds, errors, endings."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from osmn_recurrent.inference import threads
 
 
 def running():
-    return [t.name for t in threading.enumerate() if t.name in ("ahead", "behind")]
+    return [t.name for t in threading.enumerate() if t.name in ("prefetch", "writer")]
 
 
 def wait_until(condition, seconds=5.0):
@@ -27,7 +27,7 @@ def test_ahead_is_bounded_and_in_order():
             made.append(k)
             yield k
 
-    items = threads.ahead(numbers(), depth=3)
+    items = threads.prefetch(numbers(), depth=3)
     assert next(items) == 0
     # One was taken, three wait, one is in the hands of the thread.
     assert wait_until(lambda: len(made) == 5)
@@ -48,7 +48,7 @@ def test_ahead_runs_beside_its_user():
         made.set()
         yield 1
 
-    items = threads.ahead(source())
+    items = threads.prefetch(source())
     assert next(items) == 0
     assert made.wait(5)
     assert list(items) == [1]
@@ -64,7 +64,7 @@ def test_ahead_hands_errors_on(error):
 
     found = []
     with pytest.raises(error, match="at the third"):
-        for item in threads.ahead(failing()):
+        for item in threads.prefetch(failing()):
             found.append(item)
     assert found == [1, 2]
     assert not running()
@@ -81,7 +81,7 @@ def test_ahead_ends_when_its_user_does():
         finally:
             closed.append(True)
 
-    items = threads.ahead(endless(), depth=2)
+    items = threads.prefetch(endless(), depth=2)
     next(items)
     items.close()
     assert closed == [True]
@@ -95,7 +95,7 @@ def test_behind_is_bounded_and_in_order():
         gate.wait(5)
         done.append((k, threading.get_ident()))
 
-    with threads.Behind(depth=2) as writer:
+    with threads.AsyncWriter(depth=2) as writer:
         for k in range(3):  # one at work, two waiting
             writer.put(work, k)
         late = threading.Thread(target=writer.put, args=(work, 3))
@@ -111,7 +111,7 @@ def test_behind_is_bounded_and_in_order():
 
 def test_behind_finishes_on_interrupts():
     done = []
-    with pytest.raises(KeyboardInterrupt), threads.Behind() as writer:
+    with pytest.raises(KeyboardInterrupt), threads.AsyncWriter() as writer:
         for k in range(3):
             writer.put(lambda k: (time.sleep(0.02), done.append(k)), k)
         raise KeyboardInterrupt
@@ -127,11 +127,11 @@ def test_behind_stops_at_an_error():
             raise OSError(28, "No space left on device")
         done.append(k)
 
-    with pytest.raises(OSError, match="No space left"), threads.Behind() as writer:
+    with pytest.raises(OSError, match="No space left"), threads.AsyncWriter() as writer:
         for k in range(100):
             writer.put(work, k)
             time.sleep(0.005)
     assert done == [0]
-    with pytest.raises(OSError, match="No space"), threads.Behind() as writer:
+    with pytest.raises(OSError, match="No space"), threads.AsyncWriter() as writer:
         writer.put(work, 1)  # the last one: raised at the end of the block
     assert not running()

@@ -37,7 +37,7 @@ def test_several_objects_in_memory(test_data):
         scores |= {f"{sequence}_{i}": each for i, each in found.items()}
     assert set(scores) == set(official["objects"])
     for name, each in scores.items():
-        assert_figures(each.figures(), official["objects"][name])
+        assert_figures(each.summary(), official["objects"][name])
     assert_figures(davis.summarise(scores), official["global"])
 
 
@@ -52,7 +52,7 @@ def test_several_objects_from_a_result_folder(test_data):
     }
     assert set(scores) == set(official["objects"])
     for name, each in scores.items():
-        assert_figures(each.figures(), official["objects"][name])
+        assert_figures(each.summary(), official["objects"][name])
     assert_figures(davis.summarise(scores), official["global"])
 
 
@@ -69,7 +69,7 @@ def check_published(test_data, method):
     assert set(found) == set(official["sequences"])
     scores = {name: objects[1] for name, objects in found.items()}
     for name, each in scores.items():
-        assert_figures(each.figures(), official["sequences"][name])
+        assert_figures(each.summary(), official["sequences"][name])
     assert_figures(davis.summarise(scores), official["global"])
     if SITE.get(method, method):
         site = test_data / "data/official_per_frame_davis2016"

@@ -172,7 +172,7 @@ def test_a_clip_without_scored_frames_has_no_figures(frames):
     true = [np.ones((4, 4), np.uint8)] * frames
     short = davis.evaluate_masks(true, true)
     assert len(short[1]) == 0
-    assert all(map(math.isnan, short[1].figures().values()))
+    assert all(map(math.isnan, short[1].summary().values()))
     assert math.isnan(davis.summarise(short)["J-Mean"])
     long = davis.evaluate_masks(true * 4, true * 4)
     assert davis.summarise([*short.values(), *long.values()])["J-Mean"] == 1.0
@@ -180,7 +180,7 @@ def test_a_clip_without_scored_frames_has_no_figures(frames):
 
 def test_a_clip_of_three_frames_has_one_scored_frame():
     true = [np.eye(4, dtype=np.uint8)] * 3
-    figures = davis.evaluate_masks(true, true)[1].figures()
+    figures = davis.evaluate_masks(true, true)[1].summary()
     assert figures["J-Mean"] == figures["F-Mean"] == figures["J-Recall"] == 1.0
     assert figures["J-Decay"] == 0.0
 
@@ -203,12 +203,15 @@ def test_frames_are_taken_one_at_a_time():
             waiting.append((side, t))
             yield np.eye(5, dtype=np.uint8)
 
-    davis.evaluate_masks(watched("truth"), watched("prediction"))
-    assert waiting == [(s, t) for t in range(50) for s in ("truth", "prediction")]
+    davis.evaluate_masks(watched("ground truth"), watched("prediction"))
+    assert waiting == [
+        (s, t) for t in range(50) for s in ("ground truth", "prediction")
+    ]
 
 
 @pytest.mark.parametrize(
-    ("true", "predicted", "text"), [(4, 3, "prediction ends after 3"), (2, 5, "truth")]
+    ("true", "predicted", "text"),
+    [(4, 3, "prediction ends after 3"), (2, 5, "ground truth")],
 )
 def test_clips_of_different_length_are_refused(true, predicted, text):
     frame = np.ones((4, 4), np.uint8)

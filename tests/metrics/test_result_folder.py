@@ -36,7 +36,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def results(tmp_path):
-    """Predictions of all frames: the truth, moved to the right by a pixel."""
+    """Predictions of all frames: the ground truth, moved to the right by a pixel."""
     for name, clip in CLIPS.items():
         write_clip(tmp_path / "results" / name, np.roll(clip, 1, axis=2))
     return tmp_path / "results"
@@ -199,8 +199,8 @@ def test_zero_and_255_are_one_object(tmp_path):
     write_davis(tmp_path / "grey", {}, split="none")
     (tmp_path / "grey/ImageSets/2017/val.txt").write_text("one\n")
     expected = davis.evaluate_masks(clip, [np.roll(ids, 1) for ids in clip])[1]
-    for truth in ("ids", "grey"):
-        sequences = registry.sequences("davis2017", tmp_path / truth, "val")
+    for ground_truth in ("ids", "grey"):
+        sequences = registry.sequences("davis2017", tmp_path / ground_truth, "val")
         for predicted in ("as_ids", "as_grey"):
             found = evaluate_folder(tmp_path / predicted, sequences, 1)["one"]
             assert list(found) == [1]

@@ -161,10 +161,10 @@ def test_packaged_networks_follow_real_objects(test_data, name):
     clips = {clip.name: clip for clip in davis_clips(root, 2016, "val_lab")}
     segmenter = osr.VideoSegmenter.from_preset(name)
     for clip in (clips["blackswan"], clips["car-shadow"], clips["camel"]):
-        truth = [clip.mask(t) for t in range(0, 25)]
+        ground_truth = [clip.mask(t) for t in range(0, 25)]
         frames = (clip.frame(t) for t in range(0, 25))
-        found = segmenter.segment(frames, truth[0])
-        figures = evaluate_masks(truth, found)[1].figures()
+        found = segmenter.segment(frames, ground_truth[0])
+        figures = evaluate_masks(ground_truth, found)[1].summary()
         assert figures["J-Mean"] > 0.6, clip.name
 
 

@@ -211,7 +211,7 @@ def test_the_slider_moves_the_picture(browser, written):
     set_input(browser, "frame", 6, "input")
     after = browser.value(SOURCES)
     assert [before[0], after[0]] == [data[0], data[6]]
-    assert len(before) == len(after) == 6  # frame and mask: truth, A, B
+    assert len(before) == len(after) == 6  # frame and mask: ground truth, A, B
     assert all(a != b for a, b in zip(before, after, strict=True))
     assert browser.screenshot() != seen
     name = browser.value("document.getElementById('frame-name').textContent")

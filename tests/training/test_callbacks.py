@@ -19,7 +19,7 @@ from osmn_recurrent.training.callbacks import (
 
 
 def sample(frames=None):
-    """A red frame, a guide of 0.5, the upper half as truth."""
+    """A red frame, a guide of 0.5, the upper half as ground truth."""
     time = () if frames is None else (frames,)
     image = np.zeros((*time, 16, 24, 3), np.float32)
     image[...] = np.array([0, 0, 255]) - np.array(MEAN_BGR)

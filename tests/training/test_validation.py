@@ -31,11 +31,11 @@ def test_validation_is_propagation_at_its_size(size, tmp_path):
     strategy = distribution.make_strategy("one")
     figures = Validation(model, [clip], settings, strategy)()
     segmenter = VideoSegmenter(model, working_size=size)
-    truth = [clip.mask(t) for t in range(len(clip))]
-    predicted = list(segmenter.segment(clip.frames(), truth[0]))
-    scores = evaluate_masks(truth, predicted).values()
+    ground_truth = [clip.mask(t) for t in range(len(clip))]
+    predicted = list(segmenter.segment(clip.frames(), ground_truth[0]))
+    scores = evaluate_masks(ground_truth, predicted).values()
     for name in "JF":
-        expected = np.mean([each.figures()[f"{name}-Mean"] for each in scores])
+        expected = np.mean([each.summary()[f"{name}-Mean"] for each in scores])
         assert figures[name] == pytest.approx(expected)
     assert ("spread" in figures) == (clip.mask(0).max() > 1)  # of one: none
     if size is None:

@@ -8,8 +8,7 @@ Without --weights it uses those that come with the package. Presets and .keras
 files know their model; a .weights.h5 file needs --model, --backbone, --model_option.
 Writes OUT/CLIP/FRAME.png (palette masks under the frames' names), beside them
 run.json (settings, versions, seconds per frame), and OUT/CLIP_overlay.mp4, the
-masks over the frames. An interrupted run resumes when it is
-started again.
+masks over the frames. An interrupted run resumes when it is started again.
 
 Several --video, a pattern (--video='clips/*.mp4') or --list=videos.csv segment many
 videos with one network, --shard and --runner spread them; see docs/many_videos.md.

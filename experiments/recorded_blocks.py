@@ -10,6 +10,7 @@ import json
 import pathlib
 
 from experiments import hardware, study_table
+from osmn_recurrent.cli.demo import steering_rows
 from osmn_recurrent.reports.tables import markdown_table
 
 FOLDER = pathlib.Path(__file__).parent
@@ -48,11 +49,14 @@ def _value(cell):
 
 
 def demo():
-    """The table of `osmn demo`, and where it was made."""
+    """The tables of `osmn demo`, and where they were made."""
     record = read_json("demo.json")
-    table = markdown_table(record["methods"], {"s/frame": 3})
-    where = record.get("hardware")
-    return table + (f"\n\nMeasured on {where}." if where else "")
+    steering = steering_rows(record["visual_guide"])
+    return (
+        f"{markdown_table(record['methods'], {'s/frame': 3})}\n\n"
+        f"{markdown_table(steering, {'spread': 3})}\n\n"
+        f"Measured on {record['hardware']}."
+    )
 
 
 def packaged():

@@ -103,8 +103,8 @@ def parse_model_options(texts):
     """`["coupling=residual"]` to `{"coupling": "residual"}`.
 
     Args:
-        texts: list of KEY=VALUE; values are Python literals (True, 64, (4, 5)), or
-            else text.
+        texts: list of KEY=VALUE; values are Python literals (64, (4, 5)), True, False
+            or None in any case, or else text.
 
     Raises:
         InputError: an entry without "=".
@@ -118,7 +118,10 @@ def parse_model_options(texts):
                 "coupling=residual."
             )
         try:
-            options[key] = ast.literal_eval(value)
+            named = value.strip().capitalize()
+            options[key] = ast.literal_eval(
+                named if named in ("True", "False", "None") else value
+            )
         except (ValueError, SyntaxError):
             options[key] = value
     return options

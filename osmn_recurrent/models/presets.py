@@ -1,6 +1,7 @@
 """Building a network by name."""
 
 import hashlib
+import inspect
 import json
 import pathlib
 import re
@@ -43,7 +44,8 @@ def build_model(name, backbone=None, weights=None, **options):
         A built `SegmentationModel`.
 
     Raises:
-        ValueError: unknown name or backbone.
+        ValueError: unknown name or backbone, or a switch that is neither True nor
+            False.
         InputError: weights that are missing, damaged or of another network.
 
     Example:
@@ -59,6 +61,7 @@ def build_model(name, backbone=None, weights=None, **options):
         weights = published.file_for(weights, name, backbone, options)
     if backbone is not None:
         options["backbone"] = backbone
+    _check_switches(MODELS[name], options)
     model = MODELS[name](**options)
     if weights == "imagenet":
         arrays = pretrained.load(model.backbone)
@@ -69,6 +72,20 @@ def build_model(name, backbone=None, weights=None, **options):
     elif weights is not None:
         load_weights(model, weights)
     return model
+
+
+def _check_switches(kind, options):
+    """Raises `ValueError` for a text where True or False is expected.
+
+    Every text that is not empty counts as true in Python, "off" too.
+    """
+    for ancestor in kind.__mro__:
+        for key, parameter in inspect.signature(ancestor.__init__).parameters.items():
+            switch = isinstance(parameter.default, bool)
+            if switch and not isinstance(options.get(key, True), bool):
+                raise ValueError(
+                    f"{key} must be True or False. Received: {options[key]!r}"
+                )
 
 
 def take_imagenet_weights(model, arrays):

@@ -42,7 +42,14 @@ def test_all_results_are_there_and_a_second_run_changes_nothing(tmp_path, capsys
     assert len(list((out / "videos").glob("*.mp4"))) == 2
     text = (out / "report.html").read_text()
     assert text.count("data:image/webp") == 10  # the frames
-    assert text.count("data:image/png") == 40  # their true masks and three methods'
+    assert text.count("data:image/png") == 70  # their true masks and six methods'
+    # The networks come from the packaged one, whose visual guide steers it.
+    j = {row["method"]: row["J"] for row in results["methods"]}
+    for method, swapped in demo.SWAPPED.items():
+        assert j[swapped] < j[method] - 5
+        found = results["visual_guide"][method]
+        assert found["spread"] > 0.01
+        assert found["both"]["named"] > found["both"]["other"] + 0.05
 
     files = [
         p for x in ("models", "masks", "example/rabbit") for p in (out / x).rglob("*")

@@ -7,8 +7,8 @@ from conftest import draw
 
 from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.inference import modulation_health
-from osmn_recurrent.models import presets
+from osmn_recurrent.inference import modulation_health, segmenter
+from osmn_recurrent.models import presets, published
 
 
 class DrawnClip:
@@ -97,8 +97,14 @@ def test_a_channelwise_modulator_has_no_trunk_to_die(views):
     assert found.dead == {} and found.overall > 0
 
 
-def test_the_packaged_networks_are_dead():
-    """Turn it round when they are replaced."""
+def test_the_default_network_tells_objects_apart():
+    model = segmenter.VideoSegmenter.from_preset(published.DEFAULT).model
+    drawn = modulation_health.drawn_guides(scenes=2)
+    assert modulation_health.modulation_spread(model, drawn).overall > 0.02
+
+
+def test_the_compact_networks_of_the_study_are_dead():
+    """As their cards say; turn it round when they are replaced."""
     model = presets.build_model("osmn", "vgg16_compact", weights="osmn-compact")
     drawn = modulation_health.drawn_guides(scenes=2)
     assert len({view.tobytes() for view in drawn}) == 4

@@ -185,3 +185,17 @@ def test_the_table_is_complete(name):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(published.FOLDER_VARIABLE, "")
         assert published.folder().parts[-2:] == (".cache", "osmn_recurrent")
+
+
+@pytest.mark.parametrize("value", ["off", 0, None])
+def test_a_switch_is_true_or_false(value):
+    with pytest.raises(ValueError, match="use_visual_modulator must be True or False"):
+        build_model("osmn", "vgg16_compact", use_visual_modulator=value)
+
+
+@pytest.mark.parametrize("text", ["false", "False", "FALSE"])
+def test_switches_on_the_command_line(text):
+    options = shared_flags.parse_model_options(
+        [f"use_visual_modulator={text}", "coupling=a"]
+    )
+    assert options == {"use_visual_modulator": False, "coupling": "a"}

@@ -1,4 +1,4 @@
-"""Weights from and to other programs; `osmn convert KIND --help` lists its flags."""
+"""Weights and masks of other programs; `osmn convert KIND --help` lists its flags."""
 
 import sys
 
@@ -11,6 +11,7 @@ KINDS = {
         "osmn_recurrent.cli.convert_backbone",
         "MobileNet and EfficientNet-Lite of ImageNet, to start",
     ),
+    "masks": ("osmn_recurrent.cli.convert_masks", "masks of other programs"),
     "export": ("osmn_recurrent.cli.convert_export", "to TF1, safetensors, half files"),
 }
 """Module and one line of help per kind."""

@@ -11,7 +11,7 @@ import numpy as np
 from osmn_recurrent import masks
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import image_size
-from osmn_recurrent.media.mask_files import MaskFiles
+from osmn_recurrent.media.mask_files import DOCUMENT_SUFFIXES, MaskFiles
 from osmn_recurrent.media.pictures import file_digest, read_frame
 
 
@@ -76,22 +76,36 @@ def masks_by_frame(mask_paths, frame_names, clip):
     Raises:
         InputError: a mask that names no frame, or two for one frame.
     """
+    pairs = [(pathlib.Path(path).stem, path) for path in mask_paths]
+    return masks_by_name(pairs, frame_names, clip)
+
+
+def masks_by_name(pairs, frame_names, clip):
+    """`masks_by_frame` of masks whose frames are known.
+
+    Args:
+        pairs: list of `(frame name, mask path)`.
+        frame_names: see `masks_by_frame`.
+        clip: see there.
+    """
     index = {name: i for i, name in enumerate(frame_names)}
-    strays = [path for path in mask_paths if path.stem not in index]
+    strays = [(name, path) for name, path in pairs if name not in index]
     if strays:
-        names = ", ".join(path.name for path in strays[:3])
+        names = ", ".join(
+            path.name if path.stem == name else name for name, path in strays[:3]
+        )
         raise InputError(
-            f"{len(strays)} of the {len(mask_paths)} masks in "
-            f"{strays[0].parent} belong to no frame of {clip} ({names}"
+            f"{len(strays)} of the {len(pairs)} masks in "
+            f"{strays[0][1].parent} belong to no frame of {clip} ({names}"
             f"{', ...' if len(strays) > 3 else ''}); name a mask like its "
             f"frame, {frame_names[0]}.png to {frame_names[-1]}.png."
         )
     found = {}
-    for path in mask_paths:
-        other = found.setdefault(index[path.stem], path)
+    for name, path in pairs:
+        other = found.setdefault(index[name], path)
         if other is not path:
             raise InputError(
-                f"{other} and {path} are both masks of frame {path.stem} of "
+                f"{other} and {path} are both masks of frame {name} of "
                 f"{clip}; give one of them."
             )
     return dict(sorted(found.items()))
@@ -163,14 +177,25 @@ class Clip:
         """
         if index not in self.mask_paths:
             return None
-        ids = self._mask_files.read(self.mask_paths[index], self.size)
+        path = self.mask_paths[index]
+        ids = self._mask_files.read(path, self.size, self._mask_frame(index))
         return (ids > 0).astype(np.uint8) if self.binary else ids
+
+    def _mask_frame(self, index):
+        """The frame's name, where a mask file may have masks of several."""
+        document = pathlib.Path(self.mask_paths[index]).suffix in DOCUMENT_SUFFIXES
+        return self.frame_names[index] if document else None
 
     @functools.cached_property
     def _mask_files(self):
-        ordered = [self.mask_paths[index] for index in sorted(self.mask_paths)]
-        every = len(ordered) == len(self) and len(self) > 2
-        return MaskFiles(ordered, self.layered, all_frames=every)
+        order = sorted(self.mask_paths)
+        every = len(order) == len(self) > 2
+        return MaskFiles(
+            [self.mask_paths[index] for index in order],
+            [self._mask_frame(index) for index in order],
+            self.layered,
+            all_frames=every,
+        )
 
     def palette(self):
         """Colours of the objects: the palette of the first mask file (768 ints)."""

@@ -13,17 +13,16 @@ import hashlib
 import pathlib
 
 import numpy as np
-from pycocotools import mask as run_lengths
 
 from osmn_recurrent import names
 from osmn_recurrent.datasets.coco_annotations import (
     PictureFolder,
     code_of,
-    decompressed,
     read_annotations,
 )
 from osmn_recurrent.datasets.index_files import stored_arrays
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media import run_lengths
 from osmn_recurrent.media.pictures import read_frame
 
 MIN_COVER = 0.03
@@ -186,12 +185,12 @@ def object_mask(code, size):
     Raises:
         InputError: they do not fill the picture: a damaged index.
     """
-    if decompressed(code).sum() != size[0] * size[1]:
+    if run_lengths.decompressed(code).sum() != size[0] * size[1]:
         raise InputError(
             f"run lengths of an object do not fill its {size[1]}x{size[0]} picture; "
             "delete the index beside the annotations, it is made anew."
         )
-    return run_lengths.decode({"size": list(size), "counts": code})
+    return run_lengths.mask_of(code, size)
 
 
 def _load_index(annotations, path, min_cover):

@@ -1,8 +1,6 @@
 """COCO's annotation files: read, checked, and objects as run lengths.
 
-Nothing of such a file is handed to pycocotools unchecked: run lengths that do
-not fill their picture leave part of the mask unset, a corner far outside takes
-gigabytes, and one that is not finite ends the process.
+Nothing of such a file is handed to pycocotools unchecked, see `media.run_lengths`.
 """
 
 import dataclasses
@@ -11,12 +9,10 @@ import os
 import pathlib
 import re
 
-import numpy as np
-from pycocotools import mask as run_lengths
-
 from osmn_recurrent import names
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import check_size
+from osmn_recurrent.media import run_lengths
 from osmn_recurrent.text_files import read_json
 
 _EXPECTED = (
@@ -188,105 +184,16 @@ def code_of(annotation, picture, path):
     given = annotation.segmentation
     try:
         if isinstance(given, dict):
-            return _checked_run_lengths(given, picture.size)
+            return run_lengths.of_counts(given, picture.size)
         if not given:
             return b""
-        return _checked_polygons(given, picture.size)
+        return run_lengths.of_polygons(given, picture.size)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise InputError(
             f"{path}: annotation {annotation.id} of picture {picture.name} has a "
             f"segmentation that cannot be used ({reason}); correct it or leave it out."
         ) from None
-
-
-def _checked_polygons(polygons, size):
-    height, width = size
-    if not isinstance(polygons, list):
-        raise ValueError("it is neither a list of polygons nor run lengths")
-    checked = []
-    for polygon in polygons:
-        corners = np.array(polygon, np.float64)
-        if corners.ndim != 1 or corners.size % 2:
-            raise ValueError("a polygon is no list of x, y, x, y, ...")
-        if not np.isfinite(corners).all():
-            raise ValueError("a corner is not finite")
-        for values, side in ((corners[::2], width), (corners[1::2], height)):
-            if (values < -side).any() or (values > 2 * side).any():
-                far = values[np.abs(values - side / 2).argmax()]
-                raise ValueError(
-                    f"a corner at {far:g} is far outside of the {width}x{height} "
-                    "picture"
-                )
-        # pycocotools takes four numbers for a box, not for a polygon.
-        if corners.size >= 6:
-            checked.append(corners.tolist())
-    if not checked:
-        return b""
-    codes = run_lengths.frPyObjects(checked, height, width)
-    return run_lengths.merge(codes)["counts"]
-
-
-def _checked_run_lengths(given, size):
-    height, width = size
-    counts = given["counts"]
-    if [int(side) for side in given.get("size", size)] != [height, width]:
-        raise ValueError(
-            f"its run lengths are of {given['size'][1]}x{given['size'][0]} pixels, "
-            f"the picture has {width}x{height}"
-        )
-    compressed = isinstance(counts, str)
-    if compressed:
-        values = decompressed(counts.encode("ascii"))
-    elif isinstance(counts, list):
-        values = np.array(counts, np.float64)
-        if values.ndim != 1 or not (values == np.rint(values)).all():
-            raise ValueError("its run lengths are no whole numbers")
-    else:
-        raise ValueError("its run lengths are neither a list nor text")
-    if (values < 0).any():
-        raise ValueError("it has a negative run length")
-    if values.sum() != height * width:
-        raise ValueError(
-            f"its run lengths cover {values.sum():.0f} pixels, the {width}x{height} "
-            f"picture has {height * width}"
-        )
-    if compressed:
-        return counts.encode()
-    whole = {"size": [height, width], "counts": values.astype(np.int64).tolist()}
-    return run_lengths.frPyObjects(whole, height, width)["counts"]
-
-
-def decompressed(text):
-    """Run lengths of COCO's compressed text.
-
-    Six bits a character: five of a number, lowest first, and whether more
-    follow; the highest of the last five is the sign. From the fourth on a
-    number is the difference to the one two before.
-
-    Args:
-        text: bytes.
-
-    Returns:
-        (N,) int64.
-
-    Raises:
-        ValueError: no such text.
-    """
-    signs = np.frombuffer(text, np.uint8).astype(np.int64) - 48
-    if (signs < 0).any() or (signs > 63).any() or (signs.size and signs[-1] & 32):
-        raise ValueError("its compressed run lengths are damaged")
-    ends = np.flatnonzero((signs & 32) == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1]) if ends.size else ends
-    lengths = ends - starts + 1
-    if lengths.size and lengths.max() > 7:
-        raise ValueError("its compressed run lengths are damaged")
-    place = np.arange(signs.size) - np.repeat(starts, lengths)
-    values = np.add.reduceat((signs & 31) << (5 * place), starts) if ends.size else ends
-    values = values - ((signs[ends] & 16) > 0) * (1 << (5 * lengths))
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values
 
 
 class PictureFolder:

@@ -7,9 +7,9 @@ import warnings
 import cv2
 
 from osmn_recurrent import masks as index_masks
-from osmn_recurrent.datasets.clips import Clip, masks_by_frame
+from osmn_recurrent.datasets.clips import Clip, masks_by_name
 from osmn_recurrent.errors import InputError, InputNote
-from osmn_recurrent.media.mask_files import MASK_SUFFIXES
+from osmn_recurrent.media.mask_folders import frames_of, masks_in, named_masks
 from osmn_recurrent.media.pictures import FRAME_SUFFIXES, file_digest, picture_paths
 from osmn_recurrent.media.videos import VideoFile, open_video
 
@@ -31,8 +31,9 @@ def open_clip(video, masks):
             each time it is read; one frame at a time is in memory. Frames that
             cannot be decoded are left out, and an `InputNote` says so.
         masks: one mask file (see `media.mask_files.read_mask`), which belongs to
-            the first frame; or a list or a folder of them, each named like its
-            frame, where objects appear later. A list of one is taken as one
+            the first frame; or a list or a folder of them (also as CVAT exports
+            them), each named like its frame, or a JSON file that names several
+            frames, where objects appear later. A list of one is taken as one
             mask. The first frame need not have one: until the first mask nothing
             is followed.
 
@@ -55,7 +56,7 @@ def open_clip(video, masks):
         clip = Clip(video.resolve().name, tuple(paths), {})
     else:
         clip = _open_video_file(video)
-    found = _masks_of(masks, clip.frame_names, video)
+    found = _masks_of(masks, clip, video)
     return dataclasses.replace(clip, mask_paths=found, layered=True)
 
 
@@ -163,38 +164,28 @@ def _open_video_file(path):
     return VideoFileClip(path.stem, (), {}, video=open_video(path))
 
 
-def _masks_of(masks, frame_names, video):
+def _masks_of(given, clip, video):
     """`{frame index: mask path}` for `open_clip`'s argument `masks`."""
-    if isinstance(masks, (str, pathlib.Path)):
-        masks = [masks]
-    if len(masks) == 1 and pathlib.Path(masks[0]).is_dir():
-        paths = _masks_in(pathlib.Path(masks[0]), frame_names)
-        return masks_by_frame(paths, frame_names, video)
-    paths = [pathlib.Path(path) for path in masks]
+    if isinstance(given, (str, pathlib.Path)):
+        given = [given]
+    paths, frame_names = [], clip.frame_names
+    for path in map(pathlib.Path, given):
+        paths += masks_in(path, video) if path.is_dir() else [path]
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such mask file.")
-    if len(paths) != 1:
-        return masks_by_frame(paths, frame_names, video)
-    if paths[0].stem in frame_names[1:]:
-        raise InputError(
-            f"{paths[0]} is named like frame {paths[0].stem} of {video}, but a "
-            f"single mask belongs to the first frame, {frame_names[0]}; rename "
-            "it, or give the folder that holds it to use it for its own frame."
-        )
-    return {0: paths[0]}
-
-
-def _masks_in(folder, frame_names):
-    """The mask files of a folder: its PNGs, or else those of another kind."""
-    for suffixes in ((".png",), MASK_SUFFIXES):
-        paths = picture_paths(folder, suffixes)
-        if paths:
-            return paths
-    raise InputError(
-        f"{folder} holds no masks; expected pictures named like their frames, such as "
-        f"{frame_names[0]}.png."
-    )
+    single = len(given) == 1 and not pathlib.Path(given[0]).is_dir()
+    if single and len(frames_of(paths[0])) <= 1:
+        name = paths[0].stem
+        if name in frame_names[1:]:
+            raise InputError(
+                f"{paths[0]} is named like frame {name} of {video}, but a single mask "
+                f"belongs to the first frame, {frame_names[0]}; rename it, or give "
+                "the folder that holds it to use it for its own frame."
+            )
+        return {0: paths[0]}
+    counted = isinstance(clip, VideoFileClip)
+    return masks_by_name(named_masks(paths, frame_names, counted), frame_names, video)
 
 
 def camera_frames(number):

@@ -16,6 +16,7 @@ import re
 
 from osmn_recurrent import files, text_files
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.media.mask_files import DOCUMENT_SUFFIXES, MASK_SUFFIXES
 
 STATUS = "status"
 """Folder of the outcomes, in the folder of results."""
@@ -96,7 +97,8 @@ def pair(videos, masks):
 
 def _in_folder(folder, video):
     place = pathlib.Path(folder, name_of(video))
-    for path in (place, place.with_name(f"{place.name}.png")):
+    for suffix in ("", *MASK_SUFFIXES, *DOCUMENT_SUFFIXES):
+        path = place.with_name(f"{place.name}{suffix}")
         if path.exists():
             return str(path)
     raise InputError(

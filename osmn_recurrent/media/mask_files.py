@@ -6,6 +6,7 @@ palette PNGs whose pixel values are the ids; read is what people have, see
 `read_mask`.
 """
 
+import functools
 import pathlib
 import warnings
 
@@ -15,9 +16,17 @@ from PIL import Image, PngImagePlugin
 from osmn_recurrent import masks
 from osmn_recurrent.errors import InputError, InputNote
 from osmn_recurrent.files import replace_when_done
-from osmn_recurrent.image_files import image_size
+from osmn_recurrent.image_files import check_size, image_size
 from osmn_recurrent.media.decoded_mask import VOID_LABEL
-from osmn_recurrent.media.mask_images import MARK, MOST_OBJECTS, decode_image
+from osmn_recurrent.media.mask_documents import read_document
+from osmn_recurrent.media.mask_images import (
+    MARK,
+    MOST_OBJECTS,
+    SAVE_AS,
+    decode_array,
+    decode_image,
+)
+from osmn_recurrent.text_files import read_text
 
 MASK_SUFFIXES = (
     ".png",
@@ -28,14 +37,20 @@ MASK_SUFFIXES = (
     ".tif",
     ".tiff",
     ".webp",
+    ".npy",
 )
 """Endings of files that are taken for masks in a folder, in lower case."""
+
+DOCUMENT_SUFFIXES = (".json",)
+"""Endings of documents that describe masks."""
+
+_ARCHIVES = {".zip", ".tar", ".gz", ".7z", ".rar", ".tgz"}
 
 _SAID = set()
 """`(kind of note, folder)` of what was said once."""
 
 
-def read_mask(path):
+def read_mask(path, frame=None):
     """Reads a mask file of any kind.
 
     - palette pictures: indices are ids; where the palette shows that index 0 is
@@ -45,12 +60,15 @@ def read_mask(path):
     - colours: those of PASCAL's and DAVIS' palette are their ids, others are
       objects 1, 2, ... in order of appearance, on black;
     - transparency: what is opaque is the object, objects have colours;
-    - soft borders and JPEGs are cut at half; 16 bits.
+    - soft borders and JPEGs are cut at half; 16 bits, and arrays in .npy files;
+    - JSON: LabelMe, COCO (polygons and run lengths, also of videos), SAM; names that
+      are numbers are ids, others are objects 1, 2, ... in order.
 
     What is not read as it stands is said by an `InputNote`, once per folder.
 
     Args:
         path: the file.
+        frame: name of the frame whose mask is meant, for files with several.
 
     Returns:
         (H, W) uint8 object ids.
@@ -58,7 +76,7 @@ def read_mask(path):
     Raises:
         InputError: unreadable or too large, or a picture that is no mask.
     """
-    return MaskFiles([path]).read(path)
+    return MaskFiles([path], [frame]).read(path, frame=frame)
 
 
 def read_mask_with_palette(path):
@@ -79,25 +97,29 @@ class MaskFiles:
     the same id whatever file is read first.
 
     Args:
-        paths: the files, in order of their frames.
+        paths: the files, in order of their frames; one with masks of several frames
+            comes once for each.
+        frames: names of their frames, which matter to such files, or None.
         layered: whether they bring objects one after the other. Then files that
             say only where an object is (0 and 255) each bring one of their own,
             unless `all_frames`.
         all_frames: whether every frame has one: then they follow one object.
     """
 
-    def __init__(self, paths, layered=False, all_frames=False):
-        self.paths = tuple(pathlib.Path(path) for path in paths)
+    def __init__(self, paths, frames=None, layered=False, all_frames=False):
+        paths = [pathlib.Path(path) for path in paths]
+        self._entries = list(zip(paths, frames or [None] * len(paths), strict=True))
         self.layered, self.all_frames = layered, all_frames
-        self._ids = None
+        self._ids = self._stated = None
 
-    def read(self, path, size=None):
+    def read(self, path, size=None, frame=None):
         """Object ids of one of the files.
 
         Args:
             path: one of `paths`.
             size: (height, width) of its frame. A mask of another size and the same
                 proportions is resized to it, nearest neighbour.
+            frame: name of its frame, where the file has masks of several.
 
         Returns:
             (H, W) uint8.
@@ -108,9 +130,9 @@ class MaskFiles:
         """
         path = pathlib.Path(path)
         if size is not None:
-            _check_proportions(path, size)
-        decoded = decode(path)
-        ids = self._numbered(path, decoded)
+            _check_proportions(path, mask_size(path, frame), size)
+        decoded = decode(path, frame)
+        ids = self._numbered(path, frame, decoded)
         for kind, clause in decoded.notes:
             say_once(path, kind, clause)
         if size is not None and ids.shape != tuple(size):
@@ -129,7 +151,7 @@ class MaskFiles:
         Returns:
             tuple of 768 ints, `masks.davis_palette()` where files have no colours.
         """
-        decoded = decode(self.paths[0])
+        decoded = decode(*self._entries[0])
         if decoded.palette is not None:
             return decoded.palette
         palette = list(masks.davis_palette())
@@ -138,15 +160,27 @@ class MaskFiles:
                 palette[3 * number : 3 * number + 3] = key[1]
         return tuple(palette)
 
-    def _numbered(self, path, decoded):
+    def _numbered(self, path, frame, decoded):
         """Labels of a decoded file as ids."""
         if decoded.keys is None:
             return decoded.labels
         table = self._table(decoded)
         values = np.zeros(256, np.uint8)
         values[VOID_LABEL] = masks.VOID
-        for label, key in enumerate(_keys_of(path, decoded), 1):
+        given = []
+        for label, key in enumerate(_keys_of(path, frame, decoded), 1):
             values[label] = table.get(key, table.get(decoded.keys[label - 1], 0))
+            if self._ids is not None and key not in self._stated:
+                given.append(f"{values[label]} ({_name(key)})")
+        if given and decoded.numbered:
+            more = f" and {len(given) - 8} more" if len(given) > 8 else ""
+            say_once(
+                path,
+                "ids",
+                f"holds no ids; its objects are {', '.join(given[:8])}{more}",
+            )
+        elif given and values[1] != 1:
+            say_once(path, "own", f"shows an object of its own, which is {values[1]}")
         return values[decoded.labels]
 
     def _table(self, decoded):
@@ -155,44 +189,58 @@ class MaskFiles:
             alone = decoded.keys is None or not decoded.numbered
             if alone and not self.layered:
                 return dict.fromkeys(decoded.keys or (), 1)
+            files = [(path, name, decode(path, name)) for path, name in self._entries]
+            self._stated = _stated(files)
             self._ids = _assign(
-                [(path, decode(path)) for path in self.paths],
-                separate=self.layered and not self.all_frames,
+                files, self._stated, separate=self.layered and not self.all_frames
             )
         return self._ids
 
 
-def _keys_of(path, decoded):
+def _name(key):
+    """What an object is called in a note."""
+    kind, *rest = key
+    if kind == "label":
+        name, which = rest
+        return f"{name}" if which == 1 else f"{name}, {which}"
+    if kind == "colour":
+        return f"colour {', '.join(map(str, rest[0]))}"
+    return f"{kind} {rest[0] if rest else ''}".strip()
+
+
+def _keys_of(path, frame, decoded):
     """Keys of a file's labels; one that says only where has its own."""
-    return decoded.keys if decoded.numbered else (("file", path),)
+    return decoded.keys if decoded.numbered else (("file", path, frame),)
 
 
-def _assign(files, separate):
+def _assign(files, table, separate):
     """Gives the objects of files that belong together their ids.
 
     Args:
-        files: list of `(path, DecodedMask)`.
+        files: list of `(path, frame name, DecodedMask)`.
+        table: `{key: id}` of keys that state their id, see `_stated`.
         separate: whether files that say only where an object is bring one each.
 
     Returns:
-        `{key: id}`.
+        `{key: id}` of all keys.
     """
-    keyed = [each for _, each in files if each.keys is not None and each.numbered]
-    keys = [key for each in keyed for key in each.keys]
-    plain = [each.labels for _, each in files if each.keys is None]
-    stated = {i for labels in plain for i in masks.object_ids(labels)}
-    table = _stated_by(keys)
-    used = stated | set(table.values())
-    white = ("level", masks.VOID) in keys
+    table = dict(table)
+    plain = [each.labels for _, _, each in files if each.keys is None]
+    used = {i for labels in plain for i in masks.object_ids(labels)}
+    used |= set(table.values())
+    white = any(
+        each.numbered and ("level", masks.VOID) in (each.keys or ())
+        for _, _, each in files
+    )
     first = True
-    for path, each in files:
+    for path, frame, each in files:
         own = []
         if each.keys is not None and each.numbered:
             own = [key for key in each.keys if key not in table]
         elif each.keys is not None:
             if white and each.keys[0] == ("level", masks.VOID):
                 continue  # white is one of the levels of the others
-            key = ("file", path)
+            key = ("file", path, frame)
             if first or not separate:
                 table[key] = 1
                 used.add(1)
@@ -202,7 +250,7 @@ def _assign(files, separate):
         for key in own:
             table[key] = next(i for i in range(1, 2**16) if i not in used)
             used.add(table[key])
-    if max(used, default=0) > MOST_OBJECTS and max(table.values()) > MOST_OBJECTS:
+    if table and max(table.values()) > MOST_OBJECTS:
         raise InputError(
             f"{files[0][0].parent} has {len(used)} objects, more than {MOST_OBJECTS}, "
             "the most that a mask can hold; leave some of them out."
@@ -210,10 +258,14 @@ def _assign(files, separate):
     return table
 
 
-def _stated_by(keys):
-    """Ids that keys state by themselves: levels and values up to 254, known colours."""
-    table = {}
-    by_colour = masks.ids_by_colour()
+def _stated(files):
+    """Ids that keys state by themselves: levels and values up to 254, known colours.
+
+    Returns:
+        `{key: id}`.
+    """
+    keys = [k for _, _, each in files if each.numbered for k in each.keys or ()]
+    table, by_colour = {}, _colours_of(files[0][0])
     for kind in ("level", "value", "colour"):
         own = [key for key in keys if key[0] == kind]
         if kind == "colour":
@@ -225,21 +277,103 @@ def _stated_by(keys):
     return table
 
 
-def decode(path):
+def _colours_of(path):
+    """`{(r, g, b): id}`: PASCAL's, or those of a labelmap.txt of CVAT's.
+
+    It lies beside the folder SegmentationClass, a line per class, in the form
+    `person:192,128,128:parts:actions`.
+    """
+    listed = path.parent.parent / "labelmap.txt"
+    if path.parent.name != "SegmentationClass" or not listed.is_file():
+        return masks.ids_by_colour()
+    colours = []
+    for line in read_text(listed).splitlines():
+        parts = line.split(":")
+        numbers = parts[1].split(",") if len(parts) > 1 else ()
+        if line.startswith("#") or len(numbers) != 3:
+            continue
+        if all(number.strip().isdecimal() for number in numbers):
+            colours.append(tuple(map(int, numbers)))
+    found = [colour for colour in dict.fromkeys(colours) if any(colour)]
+    return {colour: number for number, colour in enumerate(found, 1)}
+
+
+def decode(path, frame=None):
     """Decodes a mask file, see `read_mask`.
+
+    Args:
+        path: the file.
+        frame: name of its frame, where it has masks of several.
 
     Returns:
         `DecodedMask`.
     """
+    kind = path.suffix.lower()
+    if kind in DOCUMENT_SUFFIXES:
+        return document(path).decode(frame)
+    if kind == ".npy":
+        return decode_array(_array(path), path)
+    _refuse_archive(path)
     return decode_image(path)
 
 
-def _check_proportions(path, size):
-    height, width = image_size(path)
-    fits = abs(width * size[0] / height - size[1]) <= max(1.0, size[0] / height)
-    if (height, width) != tuple(size) and not fits:
+def mask_size(path, frame=None):
+    """(height, width) of a mask file, before it is decoded; see `decode`."""
+    kind = path.suffix.lower()
+    if kind in DOCUMENT_SUFFIXES:
+        return document(path).entry(frame)[0]
+    if kind == ".npy":
+        return _array(path).shape
+    _refuse_archive(path)
+    return image_size(path)
+
+
+def _refuse_archive(path):
+    if path.suffix.lower() in _ARCHIVES:
+        raise InputError(f"{path} is an archive; unpack it and give the folder.")
+
+
+def document(path):
+    """`MaskDocument` of a JSON file; the last ones are remembered."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: no such mask file ({error.strerror}).") from None
+    return _document(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _document(path, *_):
+    return read_document(path)
+
+
+def _array(path):
+    """(H, W) array of a .npy file, not yet read."""
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such mask file.") from None
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
         raise InputError(
-            f"mask {path} is {width}x{height}, but its frame is {size[1]}x{size[0]}; "
+            f"{path} is no array that can be read ({error}); {SAVE_AS}."
+        ) from None
+    shape = [side for side in values.shape if side != 1] if values.ndim == 3 else []
+    values = values.reshape(shape) if len(shape) == 2 else values
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "buif":
+        raise InputError(
+            f"{path} is {values.dtype} of shape {values.shape}, expected numbers of "
+            f"shape (height, width); {SAVE_AS}."
+        )
+    check_size(path, values.shape[1], values.shape[0], "mask")
+    return values
+
+
+def _check_proportions(path, found, size):
+    (height, width), (rows, columns) = found, size
+    near = abs(width * rows / height - columns) <= max(1.0, rows / height)
+    if (height, width) != (rows, columns) and not near:
+        raise InputError(
+            f"mask {path} is {width}x{height}, but its frame is {columns}x{rows}; "
             "give a mask of the frame's size, or at least of its proportions."
         )
 

@@ -68,7 +68,7 @@ def _decode(image, path, lossy, bits=8):
     if mode == "P":
         return _indexed(image, path, lossy)
     if mode[0] in "IF" and mode != "F;16":
-        return _deep(np.asarray(image), path)
+        return decode_array(np.asarray(image), path)
     if mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         return _transparent(np.asarray(image.convert("RGBA")), path, lossy)
     return colour_mask(np.asarray(image.convert("RGB")), path, lossy)
@@ -405,8 +405,21 @@ def _transparent(pixels, path, lossy):
 # Sixteen bits and more.
 
 
-def _deep(values, path):
-    """Decodes 16-bit, 32-bit and float values."""
+def decode_array(values, path):
+    """Decodes numbers of any kind: 16 bits, 32 bits, floats, bool.
+
+    Args:
+        values: (H, W) numbers.
+        path: the file, for errors.
+
+    Returns:
+        `DecodedMask`.
+
+    Raises:
+        InputError: values that are no ids and no soft mask.
+    """
+    if values.dtype == bool:
+        return one_object(values)
     if not np.isfinite(values).all() or values.min() < 0:
         raise InputError(
             f"{path} has values that are no ids (negative, infinite or none at all); "

@@ -305,13 +305,14 @@ def test_file_names_with_folders(tmp_path, name, place):
 
 def test_run_lengths_of_any_mask_are_understood():
     from osmn_recurrent.datasets import coco_annotations
+    from osmn_recurrent.media.run_lengths import decompressed
 
     rng = np.random.default_rng(0)
     for share in (0.0, 0.02, 0.5, 0.98, 1.0):
         for size in ((1, 1), (40, 60), (300, 7)):
             mask = np.asfortranarray(rng.uniform(size=size) < share, np.uint8)
             packed = run_lengths.encode(mask)["counts"]
-            counts = coco_annotations.decompressed(packed)
+            counts = decompressed(packed)
             values = np.arange(len(counts)) % 2
             assert (np.repeat(values, counts) == mask.ravel(order="F")).all()
             for given in (packed.decode(), counts.tolist()):

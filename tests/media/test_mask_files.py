@@ -159,7 +159,7 @@ KINDS = {
     "other colours": (
         Image.fromarray(painted(TWO, [(255, 0, 0), (0, 255, 0)])),
         TWO,
-        None,
+        "its objects are 1 (colour 255, 0, 0), 2 (colour 0, 255, 0)",
     ),
     "soft colours": (
         Image.fromarray(softened(painted(TWO, [(255, 0, 0), (0, 255, 0)]))),
@@ -195,7 +195,7 @@ KINDS = {
     "see-through background, colours": (
         Image.fromarray(rgba(painted(TWO, [(250, 9, 9), (9, 9, 250)]), 255 * SHOWN)),
         TWO,
-        None,
+        "its objects are 1 (colour 250, 9, 9), 2 (colour 9, 9, 250)",
     ),
     "cut-out of a photograph": (
         Image.fromarray(
@@ -226,7 +226,7 @@ KINDS = {
     "16 bits, large ids": (
         Image.fromarray(np.array([0, 1001, 26002], np.uint16)[TWO]),
         TWO,
-        None,
+        "its objects are 1 (value 1001), 2 (value 26002)",
     ),
     "16 bits, soft": (
         Image.fromarray(softened(box().astype(np.uint16) * 60000)),
@@ -456,7 +456,7 @@ def test_masks_that_say_only_where(tmp_path, kind):
     layered = MaskFiles(paths, layered=True)
     for number, (path, shape) in enumerate(zip(paths, shapes), 1):
         np.testing.assert_array_equal(layered.read(path), number * shape)
-    for files in (MaskFiles(paths), MaskFiles(paths, True, all_frames=True)):
+    for files in (MaskFiles(paths), MaskFiles(paths, layered=True, all_frames=True)):
         for path, shape in zip(paths, shapes):
             np.testing.assert_array_equal(files.read(path), shape)
 

@@ -104,7 +104,9 @@ def lite():
         f"{first['network']} with its own visual guide has "
         f"{100 * first['clips']['difference']:.1f} more J than "
         "with another object's (90% interval over clips "
-        f"{low:.1f} to {high:.1f})."
+        f"{low:.1f} to {high:.1f}). Frames a second on two cores, 854x480 and 427x240: "
+        f"OSMN {_rates('osmn', 480):.0f} and {_rates('osmn', 240):.0f}, "
+        f"ReConvNet {_rates('reconvnet', 480):.0f} and {_rates('reconvnet', 240):.0f}."
     )
 
 
@@ -320,6 +322,56 @@ def _speed_lines(record):
         }
 
 
+def speed_backbones():
+    """Seconds per frame on VGG16 and on EfficientNet-Lite0."""
+    paths = sorted((RECORDS / "speed_backbones").glob("*.json"))
+    records = [read_json(path.name, folder=path.parent) for path in paths]
+    ours = [
+        (record, row)
+        for record in records
+        for row in record["rows"]
+        if row["loop"] == "ours" and not row["files"]
+    ]
+    full = {
+        (record["model"], *record["frame"], row["objects"]): row["seconds"]
+        for record, row in ours
+        if record["backbone"] == "vgg16"
+    }
+    rows = []
+    for record, row in ours:
+        height, width = record["frame"]
+        base = full.get((record["model"], height, width, row["objects"]))
+        rows.append(
+            {
+                "network": f"{record['model']}, {record['backbone']}",
+                "frames": f"{width}x{height}",
+                "objects": str(row["objects"]),
+                "s/frame": row["seconds"],
+                "frames/s": 1 / row["seconds"],
+                "times faster than on vgg16": base and base / row["seconds"],
+            }
+        )
+    rows.sort(key=lambda row: (row["network"], row["frames"], row["objects"]))
+    return (
+        markdown_table(rows, {"s/frame": 3})
+        + "\n\nFloat32, random weights, frames seen at their own size; medians; "
+        + _machine(records[0])
+        + "."
+    )
+
+
+def _rates(model, rows):
+    """Frames a second with so many rows and one object on EfficientNet-Lite0."""
+    name = f"{model}_efficientnet_lite0{'' if rows == 480 else f'_{rows}p'}.json"
+    record = read_json("speed_backbones", name)
+    (found,) = (
+        row["seconds"]
+        for row in record["rows"]
+        if row["loop"] == "ours" and row["objects"] == 1
+    )
+    return 1 / found
+
+
 def endurance():
     """Memory and time over a long video."""
     record = read_json("speed_endurance.json")
@@ -350,6 +402,7 @@ BLOCKS = {
         probe_validation,
         failures,
         speed,
+        speed_backbones,
         endurance,
     )
 }

@@ -26,6 +26,8 @@ from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
 
+DECIMALS = {"spread": 4}
+
 
 def _string(name, default, text, **options):
     flags.DEFINE_string(name, default, text, flag_values=FLAGS, **options)
@@ -119,7 +121,8 @@ def run(cells, train_clips, val_clips, out):
             if cell.add_on is None:
                 train_cell(cell, train_clips, out)
             segment_cell(cell, val_clips, out)
-            files.write_json(path, score(folder / "masks"))
+            own = score(folder / "masks")
+            files.write_json(path, own | steering(cell, val_clips, out))
         found[cell.name] = text_files.read_json(path, "scores of a cell")
         print(write_table(cells, found, out))
 
@@ -309,6 +312,35 @@ def score(results):
     return {"J": 100 * total["J-Mean"], "F": 100 * total["F-Mean"]}
 
 
+def steering(cell, clips, out):
+    """What the visual guide is worth to a cell's network.
+
+    Returns:
+        A dict: "spread" of the gammas over the clips' objects (`modulation_spread`;
+        None for a single one) and "J, another's guide" in percent, of objects that
+        are all shown as the next clip's first one. Empty for a network without visual
+        modulator and for what is made of another cell's masks or network.
+    """
+    from experiments import swap_test
+    from osmn_recurrent.inference import modulation_health
+    from osmn_recurrent.models import presets
+
+    if cell.add_on:
+        return {}
+    model = presets.load_model(out / cell.name / "model.keras")
+    if not model.use_visual_modulator:
+        return {}
+    views = modulation_health.first_guides(clips)
+    spread = None
+    if len(views) > 1:
+        spread = modulation_health.modulation_spread(model, views).overall
+    swapped = swap_test.clip_scores(model, clips, kinds=["other"])["other"]
+    return {
+        "spread": spread,
+        "J, another's guide": 100 * swap_test.mean_over_objects(swapped),
+    }
+
+
 def write_table(cells, found, out):
     """Writes the table of the cells that are scored so far.
 
@@ -332,13 +364,15 @@ def write_table(cells, found, out):
                 "J": own["J"],
                 "F": own["F"],
                 "J difference": base and own["J"] - base["J"],
+                "J, another's guide": own.get("J, another's guide"),
+                "spread": own.get("spread"),
                 "paper, mIU": cell.paper,
                 "paper, difference": published,
             }
         )
     files.write_json(out / "ablations.json", rows)
-    files.write_text(out / "ablations.md", markdown_table(rows) + "\n")
-    return text_table(rows)
+    files.write_text(out / "ablations.md", markdown_table(rows, DECIMALS) + "\n")
+    return text_table(rows, DECIMALS)
 
 
 def console():

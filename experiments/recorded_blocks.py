@@ -9,7 +9,7 @@ import csv
 import json
 import pathlib
 
-from experiments import hardware, study_table
+from experiments import hardware, study_table, why_gammas_die
 from osmn_recurrent.cli.demo import steering_rows
 from osmn_recurrent.reports.tables import markdown_table
 
@@ -107,6 +107,25 @@ def lite():
         f"{low:.1f} to {high:.1f}). Frames a second on two cores, 854x480 and 427x240: "
         f"OSMN {_rates('osmn', 480):.0f} and {_rates('osmn', 240):.0f}, "
         f"ReConvNet {_rates('reconvnet', 480):.0f} and {_rates('reconvnet', 240):.0f}."
+    )
+
+
+def why_compact():
+    """Why gammas die: compact OSMN from nothing."""
+    return _why("why_compact.json")
+
+
+def why_lite0():
+    """Why gammas die: OSMN on EfficientNet-Lite0 from ImageNet weights."""
+    return _why("why_lite0.json")
+
+
+def _why(name):
+    record = read_json(name)
+    rows = why_gammas_die.rows_of(record["causes"])
+    return (
+        f"{markdown_table(rows, why_gammas_die.decimals(rows))}\n\n"
+        f"{record['objects']} objects, one seed; {_machine(record)}."
     )
 
 
@@ -391,6 +410,8 @@ BLOCKS = {
         demo,
         packaged,
         lite,
+        why_compact,
+        why_lite0,
         published,
         visual_guide,
         study,

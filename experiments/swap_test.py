@@ -254,22 +254,27 @@ def on_pictures(model, given, pictures):
     return {kind: vars(each) for kind, each in scores.items()}
 
 
-def clip_scores(model, clips, size):
+KINDS = ("own", "other")
+"""Visual guides that objects of clips are followed with."""
+
+
+def clip_scores(model, clips, size=None, kinds=KINDS):
     """J by propagation with the own visual guides and with the next clip's.
 
     Args:
         model: a built `SegmentationModel`.
         clips: list of `Clip`s with a mask for every frame.
         size: working size.
+        kinds: of `KINDS`.
 
     Returns:
-        `{"own": {clip: {object id: J in [0, 1]}}, "other": the same}`.
+        `{kind: {clip: {object id: J in [0, 1]}}}`.
     """
     from osmn_recurrent.inference.segmenter import VideoSegmenter
     from osmn_recurrent.inference.swapping import first_object, segment_swapped
 
     segmenter = VideoSegmenter(model, working_size=size)
-    values = {"own": {}, "other": {}}
+    values = {kind: {} for kind in kinds}
     following = [*clips[1:], clips[0]]
     pairs = zip(clips, following, strict=True)
     for clip, other in tqdm(pairs, "clips", len(clips), unit="clip", leave=False):
@@ -278,10 +283,10 @@ def clip_scores(model, clips, size):
             "own": segmenter.segment(clip.frames(), truth[0]),
             "other": segment_swapped(segmenter, clip, *first_object(other)),
         }
-        for kind, found in ways.items():
-            scores = evaluate_masks(truth, found)
+        for kind in kinds:
+            scores = evaluate_masks(truth, ways[kind])
             values[kind][clip.name] = {
-                str(i): each.figures()["J-Mean"]
+                str(i): each.summary()["J-Mean"]
                 for i, each in scores.items()
                 if len(each)
             }
@@ -292,8 +297,8 @@ def on_clips(own, other):
     """Figures of one network's `clip_scores`; `per_clip` are means over objects."""
     difference = comparison.paired_difference(own, other, coverage=COVERAGE)
     return {
-        "own": _mean(own),
-        "other": _mean(other),
+        "own": mean_over_objects(own),
+        "other": mean_over_objects(other),
         "difference": difference.mean,
         "interval": [difference.low, difference.high],
         "per_clip": {
@@ -303,7 +308,7 @@ def on_clips(own, other):
     }
 
 
-def _mean(values):
+def mean_over_objects(values):
     """Mean over all objects of `{clip: {object: J}}`."""
     return float(np.mean([j for each in values.values() for j in each.values()]))
 
@@ -363,7 +368,7 @@ def clip_table(scores):
                 **_ends(each["interval"]),
             }
         )
-    means = [_mean(values["own"]) for values in scores.values()]
+    means = [mean_over_objects(values["own"]) for values in scores.values()]
     compared = networks_compared(scores).items()
     for theirs, (text, each) in zip(means[1:], compared, strict=True):
         found.append(

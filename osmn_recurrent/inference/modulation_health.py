@@ -44,7 +44,7 @@ class ModulationSpread:
     layers: dict
     dead: dict
 
-    def figures(self):
+    def summary(self):
         """As one flat dict: "spread", "spread/LAYER" and "dead/LAYER"."""
         return {
             "spread": self.overall,

@@ -78,7 +78,7 @@ class Validation:
         figures = {"loss": float(loss / samples), "J": j, "F": f, "J&F": (j + f) / 2}
         if len(self._guides) > 1:
             spread = modulation_health.modulation_spread(self.model, self._guides)
-            figures |= spread.figures()
+            figures |= spread.summary()
         return figures
 
     def _scores(self, clip):

@@ -48,6 +48,10 @@ def test_the_grid(data, tmp_path, capsys):
             expected = row["J"] - rows[base]["J"]
             assert row["J difference"] == pytest.approx(expected)
         assert 0 <= row["J"] <= 100
+    # One object: its own visual guide is the next clip's as well.
+    assert rows["OSMN"]["J, another's guide"] == pytest.approx(rows["OSMN"]["J"])
+    assert rows["OSMN"]["spread"] is None
+    assert rows["no visual modulator"]["J, another's guide"] is None
     assert rows["+ online fine-tuning"]["paper, difference"] == pytest.approx(8.3)
     assert rows["- spatial guide augmentation"]["paper, mIU"] == 35.6
 

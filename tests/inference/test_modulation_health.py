@@ -54,7 +54,7 @@ def test_spread_is_the_mean_deviation_over_objects(name, views, network):
         assert found.layers[layer] == pytest.approx(
             np.mean(expected[start:end]), rel=1e-2
         )
-    assert found.figures()["spread/conv3_1"] == found.layers["conv3_1"]
+    assert found.summary()["spread/conv3_1"] == found.layers["conv3_1"]
 
 
 def test_units_that_answer_alike_are_dead(views):

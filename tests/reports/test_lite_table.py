@@ -1,0 +1,75 @@
+"""Means of seeds and differences over them, against figures worked out by hand."""
+
+import pytest
+
+from experiments import lite_table
+
+NAMES = (
+    lite_table.OSMN,
+    lite_table.RECONVNET,
+    lite_table.BEFORE,
+    lite_table.WITHOUT,
+)
+
+
+def swap(name, own, other, right):
+    """A row of lite_swap_test.json; `own` and `other` are J of the clips a and b."""
+    kinds = {kind: {"pairs": 4, "right_pairs": right} for kind in ("both", "none")}
+    return {
+        "network": name,
+        "images": {"set": kinds},
+        "clips": {
+            "other": sum(other) / 2,
+            "per_clip": {
+                "own": dict(zip("ab", own, strict=True)),
+                "other": dict(zip("ab", other, strict=True)),
+            },
+        },
+    }
+
+
+SWAPS = [
+    swap(f"{name} seed {seed}", (0.5 + d, 0.7 + d), (0.3, 0.5), 0.5 + seed / 2)
+    for name, d in zip(NAMES, (0.1, 0.2, 0.05, 0.0), strict=True)
+    for seed in (0, 1)
+]
+
+
+def test_a_row_is_the_mean_of_its_seeds():
+    scores = [
+        {"method": f"{name} seed {seed}", "J&F": 60.0, "J": 61.0 + seed, "F": 59.0}
+        for name in NAMES
+        for seed in (0, 1)
+    ]
+    text = lite_table.table(scores, SWAPS)
+    assert "| OSMN-lite0 | 60.0 | 61.5 | 59.0 | 61.0, 62.0 | 40.0 | 75% | 75% |" in text
+    assert len(text.splitlines()) == 2 + len(NAMES)
+
+
+def test_differences_over_clips_and_seeds():
+    columns = [
+        f"{name} seed {seed} {figure}"
+        for name in NAMES[:2]
+        for seed in (0, 1)
+        for figure in "JF"
+    ]
+    lines = [
+        ",".join(["sequence", "object", *columns]),
+        "a,1,50,60,52,62,54,64,56,66",
+        "b,1,40,40,40,40,39,39,39,39",
+    ]
+    text = lite_table.in_words(SWAPS, "\n".join(lines))
+    assert "4 pairs, 2 clips, 2 seeds" in text
+    # All clips and seeds differ alike, so both ends are the difference.
+    assert "30.0 (30.0 to 30.0) more J than with another" in text
+    assert "5.0 (5.0 to 5.0) more than without" in text
+    # a: 4 above, b: 1 below.
+    assert "1.5 (-1.0 to 4.0) more J&F than OSMN-lite0" in text
+    assert "better on 1 of 2 clips" in text
+
+
+def test_values_of_sequences():
+    text = (
+        "sequence,object,X seed 3 J,X seed 3 F,Y seed 3 J,Y seed 3 F\ns,1,10,20,0,0\n"
+    )
+    assert lite_table.sequence_values(text, "X") == {"s": {"3/1": pytest.approx(15.0)}}

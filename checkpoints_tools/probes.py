@@ -76,11 +76,11 @@ class Probe:
         """SHA-256 of the file."""
         return sha256_of(self.path)
 
-    def check_preprocessing(self, guide_kind):
+    def check_preprocessing(self, guide):
         """Compares this package's preprocessing with the probe's.
 
         Args:
-            guide_kind: of the network, "gaussian", "mask" or "none".
+            guide: of the network, a `guides.Guide`.
 
         Returns:
             `{name: largest difference}`, empty without this part.
@@ -91,10 +91,7 @@ class Probe:
         made = {
             "frame_as_image": self._image,
             "guide_frame_as_visual_guide": osr.visual_guide,
-            "previous_mask_as_spatial_guide": {
-                "gaussian": osr.spatial_guide,
-                "mask": osr.mask_guide,
-            }.get(guide_kind),
+            "previous_mask_as_spatial_guide": guide.of_mask if guide.is_used else None,
         }
         found = {}
         for name, sources in PREPROCESSING.items():
@@ -123,7 +120,7 @@ class Probe:
         given = {name: self._array(name) for name in INPUTS if name in self.arrays}
         if model.use_visual_modulator:
             given["visual_guide"] = self._array("visual_guide")
-        if model.guide_kind != "none":
+        if model.guide.is_used:
             given["spatial_guide"] = self._array("spatial_guide")
         outputs = outputs_of(model, given)
         return {

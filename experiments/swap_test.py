@@ -278,13 +278,13 @@ def clip_scores(model, clips, size=None, kinds=KINDS):
     following = [*clips[1:], clips[0]]
     pairs = zip(clips, following, strict=True)
     for clip, other in tqdm(pairs, "clips", len(clips), unit="clip", leave=False):
-        truth = [clip.mask(t) for t in range(len(clip))]
+        ground_truth = [clip.mask(t) for t in range(len(clip))]
         ways = {
-            "own": segmenter.segment(clip.frames(), truth[0]),
+            "own": segmenter.segment(clip.frames(), ground_truth[0]),
             "other": segment_swapped(segmenter, clip, *first_object(other)),
         }
         for kind in kinds:
-            scores = evaluate_masks(truth, ways[kind])
+            scores = evaluate_masks(ground_truth, ways[kind])
             values[kind][clip.name] = {
                 str(i): each.summary()["J-Mean"]
                 for i, each in scores.items()

@@ -9,8 +9,18 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULES = {
+    "BalancedCrossEntropy": "losses",
     "InputError": "errors",
     "InputNote": "errors",
+    "LovaszHinge": "losses",
+    "MaskTrack": "models.presets",
+    "OSMN": "models.presets",
+    "OSVOS": "models.presets",
+    "ReConvNet": "models.presets",
+    "RegionSimilarity": "metrics.keras_metrics",
+    "SampleBatches": "training.sample_batches",
+    "SegmentationModel": "models.presets",
+    "TrainSettings": "training.settings",
     "VideoSegmenter": "inference.segmenter",
     "balanced_cross_entropy": "losses",
     "build_model": "models.presets",
@@ -21,11 +31,13 @@ _MODULES = {
     "lovasz_hinge": "losses",
     "mask_guide": "guides",
     "network_image": "guides",
+    "presets": "models.published",
     "open_clip": "datasets.video_files",
     "read_mask": "media.mask_files",
     "region_similarity": "metrics.region",
     "segment_clip": "inference.output",
     "spatial_guide": "guides",
+    "train": "training.trainer",
     "visual_guide": "guides",
     "write_mask": "media.mask_files",
 }

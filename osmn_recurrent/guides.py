@@ -3,8 +3,11 @@
 NumPy functions take one picture or mask and are used for loading and
 training data. The functions whose names end in `_tensor` do the same for a
 batch with `keras.ops`, so that the inference loop can stay on the device;
-both share one implementation of the moments and the Gaussian.
+both share one implementation of the moments and the Gaussian. A `Guide` holds what
+belongs to one kind of spatial guide; a network owns one.
 """
+
+import dataclasses
 
 import cv2
 import numpy as np
@@ -229,6 +232,144 @@ def mask_guide_tensor(masks):
     dilated = _spread(_spread(dilated, 1, 1), 2, 1)
     dilated = ops.maximum(_spread(by_4, 1, 2), dilated)
     return ops.cast(dilated, "float32")[..., None] * 255.0
+
+
+def moved_mask_guide(rng, mask, shift=0.1, scale=0.05):
+    """MaskTrack's guide from a moved and scaled mask.
+
+    Release `util.py: perturb_mask`: the mask is scaled by U(1 - 0.05,
+    1 + 0.05) and its centre moved by U(-0.1, 0.1) of its box, then dilated.
+
+    Args:
+        rng: `numpy.random.Generator`.
+        mask: (H, W), non-zero pixels are the object.
+        shift: see above.
+        scale: see above.
+
+    Returns:
+        (H, W, 1) float32 of 0 and 255.
+    """
+    mask = (np.asarray(mask) > 0).astype(np.uint8)
+    left, top, right, bottom = bounding_box(mask)
+    factor = rng.uniform(1 - scale, 1 + scale)
+    centre = np.array([left + right, top + bottom]) / 2
+    box = np.array([right - left, bottom - top])
+    moved = centre + rng.uniform(-shift, shift, 2) * box
+    matrix = np.array(
+        [
+            [factor, 0, moved[0] - factor * centre[0]],
+            [0, factor, moved[1] - factor * centre[1]],
+        ]
+    )
+    height, width = mask.shape
+    return mask_guide(
+        cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_NEAREST)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Guide:
+    """How the guide of a frame is made from an object's mask in the frame before.
+
+    Another kind is a subclass; `SegmentationModel.guide` holds an instance.
+
+    Attributes:
+        is_used: whether there is a guide; where there is none, `()` takes its place.
+        bends: whether `FirstFrameTransforms.deformation` applies to its masks.
+    """
+
+    is_used = True
+    bends = False
+
+    def of_mask(self, mask):
+        """Guide of one mask, in NumPy.
+
+        Args:
+            mask: (H, W); non-zero pixels are the object.
+
+        Returns:
+            (H, W, 1) float32.
+        """
+        raise NotImplementedError
+
+    def of_masks(self, masks):
+        """The same of a batch, on the device.
+
+        Args:
+            masks: (N, H, W) or (N, H, W, 1) tensor; values above 0.5 are set.
+
+        Returns:
+            (N, H, W, 1) float32.
+        """
+        raise NotImplementedError
+
+    def disturbed(self, rng, masks, augmentation):
+        """Guides of a training sample, as a network's own masks would make them.
+
+        Args:
+            rng: `numpy.random.Generator`.
+            masks: T true masks (H, W) of the frames before.
+            augmentation: `GuideAugmentation` or another of its kind.
+
+        Returns:
+            List of T arrays (H, W, 1) float32.
+        """
+        raise NotImplementedError
+
+
+class GaussianGuide(Guide):
+    """`spatial_guide`: a Gaussian fitted to the mask (OSMN, ReConvNet)."""
+
+    def of_mask(self, mask):
+        """See `Guide`."""
+        return spatial_guide(mask)
+
+    def of_masks(self, masks):
+        """See `Guide`."""
+        return spatial_guide_tensor(masks)
+
+    def disturbed(self, rng, masks, augmentation):
+        """See `Guide`."""
+        return augmentation.spatial_guides(rng, masks)
+
+
+GAUSSIAN = GaussianGuide()
+"""The default of networks and samples."""
+
+
+class MaskGuide(Guide):
+    """`mask_guide`: the mask itself, dilated (MaskTrack)."""
+
+    bends = True
+
+    def of_mask(self, mask):
+        """See `Guide`."""
+        return mask_guide(mask)
+
+    def of_masks(self, masks):
+        """See `Guide`."""
+        return mask_guide_tensor(masks)
+
+    def disturbed(self, rng, masks, augmentation):
+        """See `Guide`; `augmentation` plays no part."""
+        return [moved_mask_guide(rng, mask) for mask in masks]
+
+
+class NoGuide(GaussianGuide):
+    """None: the network does not know where the object was.
+
+    Samples have the Gaussian all the same, so that all are of one form.
+    """
+
+    is_used = False
+
+    def of_mask(self, mask):
+        """`()`."""
+        return ()
+
+    def of_masks(self, masks):
+        """`()`."""
+        return ()
 
 
 def _spread(pixels, step, axis):

@@ -1,6 +1,17 @@
-"""Training losses on logits, in float32 (Keras ops only, any backend)."""
+"""Training losses on logits, in float32 (Keras ops only, any backend).
 
+Functions give the loss of a batch; the classes of the same names are
+`keras.losses.Loss`, for `compile`. `register` makes one known to `TrainSettings`.
+"""
+
+import keras
 from keras import ops
+
+from osmn_recurrent import plugins
+from osmn_recurrent.errors import InputError
+
+PLUGINS = "osmn_recurrent.losses"
+"""Entry points of installed packages whose import registers losses."""
 
 
 def balanced_cross_entropy(labels, logits, reduction="sum", positive_share=None):
@@ -26,11 +37,6 @@ def balanced_cross_entropy(labels, logits, reduction="sum", positive_share=None)
         float32 scalar.
     """
     labels, logits = _as_images(labels, logits)
-    losses = (
-        ops.maximum(logits, 0.0)
-        - logits * labels
-        + ops.log1p(ops.exp(-ops.abs(logits)))
-    )
     axes = {"sum": (0, 1), "image_mean": (1,)}
     if reduction not in axes:
         raise ValueError(
@@ -38,12 +44,22 @@ def balanced_cross_entropy(labels, logits, reduction="sum", positive_share=None)
         )
     axes = axes[reduction]
     share = ops.mean(labels, axes) if positive_share is None else positive_share
-    loss = (1.0 - share) * ops.sum(labels * losses, axes) + share * ops.sum(
-        (1.0 - labels) * losses, axes
-    )
+    loss = _balanced(labels, logits, share, axes)
     if reduction == "sum":
         return loss
     return ops.mean(loss / ops.cast(ops.shape(labels)[1], "float32"))
+
+
+def _balanced(labels, logits, share, axes):
+    """Class-balanced cross-entropy of (images, pixels), summed over `axes`."""
+    losses = (
+        ops.maximum(logits, 0.0)
+        - logits * labels
+        + ops.log1p(ops.exp(-ops.abs(logits)))
+    )
+    return (1.0 - share) * ops.sum(labels * losses, axes) + share * ops.sum(
+        (1.0 - labels) * losses, axes
+    )
 
 
 def lovasz_hinge(labels, logits):
@@ -67,7 +83,11 @@ def lovasz_hinge(labels, logits):
     >>> float(lovasz_hinge(labels, 4.0 * labels - 2.0))  # right, beyond the margin
     0.0
     """
-    labels, logits = _as_images(labels, logits)
+    return ops.mean(_lovasz(*_as_images(labels, logits)))
+
+
+def _lovasz(labels, logits):
+    """Lovasz hinge (images,) of (images, pixels)."""
     errors = 1.0 - logits * (2.0 * labels - 1.0)
     order = ops.argsort(-errors, axis=-1)
     errors = ops.take_along_axis(errors, order, axis=-1)
@@ -79,7 +99,7 @@ def lovasz_hinge(labels, logits):
     gradient = ops.concatenate(
         [jaccard[:, :1], jaccard[:, 1:] - jaccard[:, :-1]], axis=-1
     )
-    return ops.mean(ops.sum(ops.relu(errors) * ops.stop_gradient(gradient), axis=-1))
+    return ops.sum(ops.relu(errors) * ops.stop_gradient(gradient), axis=-1)
 
 
 def cross_entropy_lovasz(labels, logits):
@@ -115,8 +135,122 @@ def _as_images(labels, logits):
     return labels, ops.cast(logits, "float32")
 
 
-LOSSES = {
-    "balanced_cross_entropy": balanced_cross_entropy,
-    "lovasz_hinge": lovasz_hinge,
-    "cross_entropy_lovasz": cross_entropy_lovasz,
-}
+class _PerImage(keras.losses.Loss):
+    """A loss with a value per image: reductions and `sample_weight` are Keras'.
+
+    Labels and logits are (B, H, W, 1), or (B, T, H, W, 1) of clips, whose value is
+    that of their frames, summed or averaged as the batch is.
+    """
+
+    def call(self, y_true, y_pred):
+        """Values (B,), float32."""
+        values = self.per_image(*_as_images(y_true, y_pred))
+        if len(y_pred.shape) == 5:
+            values = ops.reshape(values, (-1, y_pred.shape[1]))
+            over_frames = ops.sum if self.reduction == "sum" else ops.mean
+            values = over_frames(values, axis=-1)
+        return values
+
+    def per_image(self, labels, logits):
+        """Values (images,) of labels and logits (images, pixels)."""
+        raise NotImplementedError
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {"name": self.name, "reduction": self.reduction}
+
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class BalancedCrossEntropy(_PerImage):
+    """`balanced_cross_entropy` for `compile`.
+
+    Args:
+        reduction: "sum" as released, with the shares of object and rest counted over
+            the whole batch, or "sum_over_batch_size": with those of each image, and
+            the mean over pixels and images ("image_mean" of the function). Under
+            `tf.distribute` a batch is what one replica has.
+        name: of the loss.
+    """
+
+    def __init__(self, reduction="sum", name="balanced_cross_entropy"):
+        if reduction not in ("sum", "sum_over_batch_size"):
+            raise ValueError(
+                "reduction must be 'sum' or 'sum_over_batch_size'. "
+                f"Received: {reduction!r}"
+            )
+        super().__init__(name=name, reduction=reduction)
+
+    def per_image(self, labels, logits):
+        """Values (images,) of labels and logits (images, pixels)."""
+        if self.reduction == "sum":
+            return _balanced(labels, logits, ops.mean(labels), (1,))
+        share = ops.mean(labels, 1)
+        pixels = ops.cast(ops.shape(labels)[1], "float32")
+        return _balanced(labels, logits, share, (1,)) / pixels
+
+
+@keras.saving.register_keras_serializable(package="osmn_recurrent")
+class LovaszHinge(_PerImage):
+    """`lovasz_hinge` for `compile`.
+
+    Args:
+        reduction: of `keras.losses.Loss`; the default is the mean over images.
+        name: of the loss.
+    """
+
+    def __init__(self, reduction="sum_over_batch_size", name="lovasz_hinge"):
+        super().__init__(name=name, reduction=reduction)
+
+    def per_image(self, labels, logits):
+        """Values (images,) of labels and logits (images, pixels)."""
+        return _lovasz(labels, logits)
+
+
+_REGISTERED = {}
+
+
+def register(name, loss):
+    """Makes a loss known by its name, for `TrainSettings(loss=NAME)` and `--loss`.
+
+    Args:
+        name: str.
+        loss: function of labels (..., H, W, 1) of 0 and 1 and logits of the same
+            shape that gives a float32 scalar, the mean over images; a
+            `keras.losses.Loss` is one. One with `reduction="sum"` is taken as a sum
+            over the batch.
+
+    Returns:
+        The loss.
+
+    Raises:
+        ValueError: another one has its name.
+    """
+    if _REGISTERED.setdefault(name, loss) is not loss:
+        raise ValueError(f"there is a loss called {name} already")
+    return loss
+
+
+def names():
+    """Names of all losses, tuple of str."""
+    plugins.load(PLUGINS)
+    return tuple(_REGISTERED)
+
+
+def find(name):
+    """The loss of a name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in _REGISTERED:
+        plugins.load(PLUGINS)
+    if name not in _REGISTERED:
+        raise InputError(
+            f"no loss is called {name}; there are {', '.join(_REGISTERED)}."
+        )
+    return _REGISTERED[name]
+
+
+register("balanced_cross_entropy", balanced_cross_entropy)
+register("lovasz_hinge", lovasz_hinge)
+register("cross_entropy_lovasz", cross_entropy_lovasz)

@@ -133,7 +133,7 @@ def _probed(probe, model):
     return {
         "path": str(probe.path),
         "sha256": probe.sha256(),
-        "preprocessing": probe.check_preprocessing(model.guide_kind),
+        "preprocessing": probe.check_preprocessing(model.guide),
         "network": probe.check_network(model),
     }
 

@@ -54,13 +54,13 @@ def main(path, other=None):
 def _is_network(path):
     """Whether a file holds one of this package's networks, with its settings."""
     from osmn_recurrent.archives import open_archive
-    from osmn_recurrent.models.presets import MODELS
+    from osmn_recurrent.models import CLASSES
 
     if pathlib.Path(path).suffix != ".keras":
         return False
     with open_archive(path) as archive:
         saved = json.loads(archive.read("config.json")).get("class_name")
-    return saved in [network.__name__ for network in MODELS.values()]
+    return saved in CLASSES.values()
 
 
 def modulator_report(path):

@@ -12,8 +12,6 @@ from osmn_recurrent.models.precision import PRECISIONS
 DATASETS = f"{', '.join(registry.BUILT_IN)}, or one of a plug-in"
 """Names of data sets, for help texts; `registry.names` tells them all."""
 
-LOSSES = ("balanced_cross_entropy", "lovasz_hinge", "cross_entropy_lovasz")
-
 _DEFINE = {
     "text": flags.DEFINE_string,
     "list": flags.DEFINE_list,
@@ -158,9 +156,9 @@ SHARED = {
         most=1.0,
     ),
     "loss": Shared(
-        "choice",
-        "Training loss (OSMN: balanced_cross_entropy; ReConvNet: lovasz_hinge).",
-        LOSSES,
+        "text",
+        "Training loss: balanced_cross_entropy (OSMN), lovasz_hinge (ReConvNet), "
+        "cross_entropy_lovasz, or one of a plug-in.",
     ),
     "reduction": Shared(
         "choice",

@@ -50,9 +50,9 @@ def load_clips(dataset, data_dir, split, prepared=False):
     )
 
 
-def make_samples(settings, guide_kind):
+def make_samples(settings, guide):
     """The samples that the flags describe."""
-    own = settings.samples, guide_kind, settings.batch_size, settings.seed
+    own = settings.samples, guide, settings.batch_size, settings.seed
     if FLAGS.dataset == "coco":
         objects = open_images(FLAGS.data_dir, FLAGS.split or "train2017")
         return make_image_samples(objects, own, FLAGS.pseudo_clips)
@@ -198,7 +198,7 @@ def main():
         settings.check(strategy.num_replicas_in_sync)
         validation = validation_clips()
         model = make_model(strategy)
-        samples = make_samples(settings, model.guide_kind)
+        samples = make_samples(settings, model.guide)
         path = trainer.train(
             model, samples, settings, workdir, FLAGS.model, validation, strategy
         )

@@ -49,7 +49,7 @@ class CocoObjects:
         pictures: number of pictures that the annotation file lists.
         sources: paths of the pictures that have an object, in order.
         annotation_ids: (N,) int64, the objects' ids in the annotation file;
-            their places in it, from 1 on, where ids are no numbers.
+            their places in it, from 1 on, where ids are not numbers.
         covers: (N,) float64, share of its picture that each object covers.
 
     Raises:

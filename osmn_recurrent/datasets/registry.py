@@ -7,11 +7,10 @@ module that registers them as an entry point of the group
 """
 
 import dataclasses
-import functools
-import importlib.metadata
 from collections.abc import Callable
 
 from osmn_recurrent import names as file_names
+from osmn_recurrent import plugins
 from osmn_recurrent.datasets import davis, youtube_objects, youtube_vos
 from osmn_recurrent.datasets.ground_truth import EVERY_FRAME, Protocol
 from osmn_recurrent.errors import InputError
@@ -67,7 +66,7 @@ def register(dataset):
 
 def names():
     """Names of all data sets, tuple of str."""
-    _load_plugins()
+    plugins.load(PLUGINS)
     return tuple(_KNOWN)
 
 
@@ -78,22 +77,10 @@ def find(name):
         InputError: there is none.
     """
     if name not in _KNOWN:
-        _load_plugins()
+        plugins.load(PLUGINS)
     if name not in _KNOWN:
         raise InputError(f"no dataset is called {name}; there are {', '.join(_KNOWN)}.")
     return _KNOWN[name]
-
-
-@functools.cache
-def _load_plugins():
-    for plugin in importlib.metadata.entry_points(group=PLUGINS):
-        try:
-            plugin.load()
-        except Exception as error:  # whatever is wrong with it
-            raise InputError(
-                f"the plug-in {plugin.name} ({plugin.value}) cannot be loaded "
-                f"({type(error).__name__}: {error}); fix or uninstall it."
-            ) from error
 
 
 def clips(name, data_dir, split, resolution="480p", first_mask_only=True):

@@ -69,7 +69,7 @@ def _end_when_a_worker_died(before):
             return before(arguments)
         print(
             "error: a worker process ended before its work was done (killed, or out "
-            "of memory?); the same command goes on from what is finished.",
+            "of memory?); the same command resumes from what is finished.",
             file=sys.stderr,
             flush=True,
         )

@@ -3,7 +3,7 @@
 Three functions make the loop elsewhere: `adapt` (a visual guide to its
 modulation), `heat_map` (the last mask to the spatial guide) and `step` (frame,
 guide, modulation and state to logits and state). `guides` says how images and
-visual guides are made; cutting the logits at 0 gives the mask of one object.
+visual guides are made; logits thresholded at 0 give the mask of one object.
 """
 
 import functools
@@ -12,7 +12,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from osmn_recurrent import files, guides
+from osmn_recurrent import files
 from osmn_recurrent.backbones.backbone import GUIDE_SIZE
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import whole_frames
@@ -57,22 +57,23 @@ def functions(model, objects=None, height=None, width=None):
           modulation and state_0, state_1 ..., to logits (N, H, W, 1) and
           new_state_0, new_state_1 ... States begin at zero.
     """
+    if model.memorizes:
+        raise InputError(
+            f"a {type(model).__name__} remembers masks, which the exported functions "
+            "do not; export another network, or its weights."
+        )
     side = GUIDE_SIZE
     visual_guides = tf.TensorSpec((objects, side, side, 3), tf.float32, "visual_guide")
     masks = tf.TensorSpec((objects, height, width), tf.uint8, "mask")
-    make_guide = {
-        "gaussian": guides.spatial_guide_tensor,
-        "mask": guides.mask_guide_tensor,
-    }.get(model.guide_kind)
     found = {}
     if model.use_visual_modulator:
         found["adapt"] = tf.function(
             lambda visual_guide: {"modulation": model.adapt(visual_guide)},
             input_signature=[visual_guides],
         )
-    if make_guide is not None:
+    if model.guide.is_used:
         found["heat_map"] = tf.function(
-            lambda mask: {"guide": make_guide(mask)}, input_signature=[masks]
+            lambda mask: {"guide": model.guide.of_masks(mask)}, input_signature=[masks]
         )
     found["step"] = _step_function(model, objects, height, width)
     return found
@@ -81,7 +82,7 @@ def functions(model, objects=None, height=None, width=None):
 def _step_function(model, objects, height, width):
     image = tf.TensorSpec((1, height, width, 3), tf.float32, "image")
     signature = {"image": image}
-    if model.guide_kind != "none":
+    if model.guide.is_used:
         signature["guide"] = tf.TensorSpec(
             (objects, height, width, 1), tf.float32, "guide"
         )

@@ -4,15 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from osmn_recurrent import guides
 from osmn_recurrent.backbones.cpu_convolutions import convolutions_in_pieces
-
-GUIDES = {
-    "gaussian": guides.spatial_guide_tensor,
-    "mask": guides.mask_guide_tensor,
-    "none": lambda object_masks: (),
-}
-"""How guides are made from the last masks, by a model's `guide_kind`."""
 
 
 def make_frame_function(model, merge, resized):
@@ -38,16 +30,18 @@ def make_frame_function(model, merge, resized):
             "segmenting videos needs Keras' TensorFlow backend; set "
             f"KERAS_BACKEND=tensorflow, not {keras.backend.backend()}."
         )
-    probabilities_of = make_probabilities(model, resized)
+    segment, memorize = make_parts(model, resized)
 
     def segment_frame(image, last_ids, objects, modulation, state):
         object_masks = ops.equal(last_ids[None], objects[:, None, None])
-        probabilities, state = probabilities_of(image, object_masks, modulation, state)
+        probabilities, state, frame = segment(image, object_masks, modulation, state)
         # A network that knows no objects gives one map for all of them.
         shape = ops.shape(objects)[0], *ops.shape(last_ids)
         probabilities = ops.broadcast_to(probabilities, shape)
         values = ops.concatenate([ops.zeros((1,), "uint8"), objects], axis=0)
-        return ops.take(values, merge(probabilities)), state
+        ids = ops.take(values, merge(probabilities))
+        object_masks = ops.equal(ids[None], objects[:, None, None])
+        return ids, memorize(image, frame, object_masks, state)
 
     return tf.function(
         segment_frame,
@@ -65,7 +59,19 @@ def carried_spec(model):
     modulation = ()
     if model.use_visual_modulator:
         modulation = tf.TensorSpec((None, model.gamma_layout()[-1][2]), tf.float32)
-    return modulation, tf.nest.map_structure(_any_size, model.initial_state(1, 16, 16))
+    return modulation, state_spec(model)
+
+
+def state_spec(model):
+    """State of any number of objects at any size, as `tf.TensorSpec`s."""
+    # Sides that change with objects or size are open.
+    small, large = model.initial_state(1, 16, 16), model.initial_state(2, 192, 320)
+
+    def spec(one, other):
+        sides = zip(one.shape, other.shape, strict=True)
+        return tf.TensorSpec([a if a == b else None for a, b in sides], one.dtype)
+
+    return tf.nest.map_structure(spec, small, large)
 
 
 def make_probabilities(model, resized):
@@ -81,28 +87,74 @@ def make_probabilities(model, resized):
         (N, H, W) float32, N = 1 of a network that knows no objects, and the
         state.
     """
-    make_guide = GUIDES[model.guide_kind]
+    segment, _ = make_parts(model, resized)
+    return lambda *given: segment(*given)[:2]
+
+
+def make_parts(model, resized):
+    """The two halves of a frame's work, between which masks are merged.
+
+    Args:
+        model: a built `SegmentationModel`.
+        resized: whether images may have another size than masks.
+
+    Returns:
+        `(segment, memorize)`: as of `make_probabilities`, but with the encoded frame
+        as a third result; and a function of the image, this frame, the objects' new
+        masks (N, H, W) bool and the state, that gives the state.
+    """
     on_cpu = model.compute_dtype == "float32" and not tf.config.list_logical_devices(
         "GPU"
     )
 
-    def probabilities_of(image, object_masks, modulation, state):
+    def at_network_size(object_masks, size):
+        if not resized:
+            return object_masks
+        object_masks = ops.cast(object_masks, "uint8")[..., None]
+        return tf.image.resize(object_masks, size, "nearest")
+
+    def segment(image, object_masks, modulation, state):
         size, own_size = ops.shape(image)[1:3], ops.shape(object_masks)[1:]
-        if resized:
-            object_masks = tf.image.resize(
-                ops.cast(object_masks, "uint8")[..., None], size, "nearest"
-            )
-        guide = make_guide(object_masks)
+        guide = model.guide.of_masks(at_network_size(object_masks, size))
         with convolutions_in_pieces(on_cpu):
-            logits, state = model.step(model.encode(image), guide, modulation, state)
+            frame = model.encode(image)
+            logits, state = model.step(frame, guide, modulation, state)
         probabilities = ops.sigmoid(logits)
         if resized:
             probabilities = tf.image.resize(probabilities, own_size, "bilinear")
-        return probabilities[..., 0], state
+        return probabilities[..., 0], state, frame
 
-    return probabilities_of
+    def memorize(image, frame, object_masks, state):
+        if not model.memorizes:
+            return state
+        size = ops.shape(image)[1:3]
+        given = ops.cast(at_network_size(object_masks, size), "float32")
+        given = ops.reshape(given, (-1, *size, 1))
+        with convolutions_in_pieces(on_cpu):
+            return model.memorize(frame, given, state)
+
+    return segment, memorize
 
 
-def _any_size(state):
-    """Specification of a state tensor, of which the channels are fixed."""
-    return tf.TensorSpec((None, None, None, state.shape[-1]), state.dtype)
+def make_memory_function(model, resized):
+    """Puts given masks of a frame into the state of their objects.
+
+    Args:
+        model: a built `SegmentationModel`.
+        resized: whether images may have another size than masks.
+
+    Returns:
+        `tf.function` of image (1, h, w, 3) float32 BGR minus mean, masks (N, H, W)
+        bool and the state of these N objects; gives the state.
+    """
+    memorize = make_parts(model, resized)[1]
+    return tf.function(
+        lambda image, object_masks, state: memorize(
+            image, model.encode(image), object_masks, state
+        ),
+        input_signature=(
+            tf.TensorSpec((1, None, None, 3), tf.float32),
+            tf.TensorSpec((None, None, None), tf.bool),
+            state_spec(model),
+        ),
+    )

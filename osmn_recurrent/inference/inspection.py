@@ -228,7 +228,9 @@ def _segment(model, clip, frames):
     found = [ids]
     for t in tqdm(range(1, frames), desc=clip.name, unit="frame"):
         frame = model.encode(guides.network_image(clip.frame(t))[None])
-        guide = np.stack([guides.spatial_guide(ids == i) for i in objects])
+        guide = ()
+        if model.guide.is_used:
+            guide = np.stack([model.guide.of_mask(ids == i) for i in objects])
         logits, state = model.step(frame, guide, modulation, state)
         merged = ops.convert_to_numpy(argmax_merge(ops.sigmoid(logits[..., 0])))
         ids = np.array([0, *objects], np.uint8)[merged]

@@ -4,7 +4,7 @@ A `Job` is a video with its masks. Jobs are done one after the other in this pro
 (`run`), by several processes that were given a share each (`shard`), or by Apache
 Beam's workers (`inference.beam_videos`). Whoever does a job writes its outcome to
 `OUT/status/NAME.json`; an error of one video is written there and ends no other.
-Going on is each video's own affair: `output.segment_clip` goes on where it stopped.
+Resuming is each video's own affair: `output.segment_clip` resumes where it stopped.
 """
 
 import csv

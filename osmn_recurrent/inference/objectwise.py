@@ -8,7 +8,11 @@ from keras import ops
 
 from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.inference.frame_function import carried_spec, make_probabilities
+from osmn_recurrent.inference.frame_function import (
+    carried_spec,
+    make_memory_function,
+    make_probabilities,
+)
 from osmn_recurrent.inference.merging import MERGES
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.models import presets
@@ -45,6 +49,11 @@ class ObjectwiseSegmenter(VideoSegmenter):
             i: make_probability_function(model, resized)
             for i, model in self.models.items()
         }
+        self._memory_functions = {
+            i: make_memory_function(model, resized)
+            for i, model in self.models.items()
+            if model.memorizes
+        }
 
     def settings(self):
         """Those of `VideoSegmenter`; the digest is of all networks."""
@@ -71,9 +80,18 @@ class ObjectwiseSegmenter(VideoSegmenter):
         for i in self.objects:
             probabilities, states[i] = self._object_probabilities(i, image)
             found.append(probabilities)
-        self._state = states
         values = np.array((0, *self.objects), np.uint8)
-        return ops.take(values, MERGES[self.merge](tf.stack(found)))
+        ids = ops.take(values, MERGES[self.merge](tf.stack(found)))
+        for i in self.objects:
+            states[i] = self._memorized(i, image, tf.equal(ids, np.uint8(i)), states[i])
+        self._state = states
+        return ids
+
+    def _memorized(self, i, image, own_mask, state):
+        """The state of object `i` with its mask (H, W) bool in it."""
+        if not self.models[i].memorizes:
+            return state
+        return self._memory_functions[i](image, own_mask[None], state)
 
     def _object_probabilities(self, i, image):
         """(H, W) float32 of object `i`, and its state after this frame."""
@@ -89,6 +107,7 @@ class ObjectwiseSegmenter(VideoSegmenter):
                 "leave them out."
             )
         self._modulation, self._state = dict(self._modulation), dict(self._state)
+        image = guides.network_image(frame, self._network_size(*frame.shape[:2]))[None]
         for i in painted:
             visual_guide = guides.visual_guide(frame, mask == i)[None]
             self._modulation[i] = ()
@@ -99,6 +118,7 @@ class ObjectwiseSegmenter(VideoSegmenter):
             if i not in self.objects:
                 size = self._network_size(*frame.shape[:2])
                 self._state[i] = self.models[i].initial_state(1, *size)
+            self._state[i] = self._memorized(i, image, mask == i, self._state[i])
         ids = self._ids.numpy()
         ids[np.isin(ids, [i for i in painted if i in self.objects])] = 0
         chosen = np.isin(mask, painted)

@@ -9,9 +9,12 @@ from keras import ops
 from osmn_recurrent import guides, masks
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.arrays import checked_frame, checked_mask
-from osmn_recurrent.inference.frame_function import make_frame_function
+from osmn_recurrent.inference.frame_function import (
+    make_frame_function,
+    make_memory_function,
+)
 from osmn_recurrent.inference.merging import MERGES
-from osmn_recurrent.models import presets, published
+from osmn_recurrent.models import presets, saved
 from osmn_recurrent.models.precision import PRECISIONS
 
 
@@ -98,6 +101,7 @@ class VideoSegmenter:
         self._frame_function = make_frame_function(
             model, MERGES[merge], resized=working_size is not None
         )
+        self._memory_function = make_memory_function(model, working_size is not None)
         self._ids = None  # device, (H, W) uint8: the id map of the last frame
         self._forget_objects()
 
@@ -106,8 +110,8 @@ class VideoSegmenter:
         """A segmenter with published weights.
 
         Args:
-            name: of a preset, such as "osmn-lite0"; see
-                `published.PRESETS`.
+            name: of a preset, such as "osmn-lite0", or a folder, file or address; see
+                `SegmentationModel.from_preset`.
             **options: as of the constructor; the default of `working_size` is
                 the preset's.
 
@@ -115,13 +119,10 @@ class VideoSegmenter:
             `VideoSegmenter`.
 
         Raises:
-            InputError: an unknown preset, or one whose file is not there.
+            InputError: an unknown source, or one that cannot be read.
         """
-        preset = published.find(name)
-        model = presets.build_model(
-            preset.model, preset.backbone, weights=name, **preset.settings
-        )
-        return cls(model, **{"working_size": preset.working_size, **options})
+        model, working_size = saved.from_preset(name, presets.SegmentationModel)
+        return cls(model, **{"working_size": working_size, **options})
 
     @property
     def objects(self):
@@ -405,7 +406,25 @@ class VideoSegmenter:
         chosen = np.isin(mask, painted)
         ids[chosen] = mask[chosen]
         self._ids = tf.constant(ids)
+        self._memorize(frame, mask, painted)
         return ids
+
+    def _memorize(self, frame, mask, painted):
+        """Puts the given masks of the objects `painted` (ids) into their states."""
+        if not self.model.memorizes:
+            return
+        image = guides.network_image(frame, self._network_size(*frame.shape[:2]))
+        rows = np.searchsorted(self._objects, painted)
+        new = self._memory_function(
+            image[None],
+            mask[None] == np.array(painted, mask.dtype)[:, None, None],
+            tf.nest.map_structure(lambda kept: tf.gather(kept, rows), self._state),
+        )
+        self._state = tf.nest.map_structure(
+            lambda old, own: tf.tensor_scatter_nd_update(old, rows[:, None], own),
+            self._state,
+            new,
+        )
 
     def _append(self, objects, modulation):
         """Adds objects, their state zero, and keeps all sorted by id."""

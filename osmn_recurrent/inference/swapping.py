@@ -11,8 +11,6 @@ SPATIAL_GUIDES = ("own", "both", "none")
 """The spatial guide of a swap: each object's own, one over both objects of the pair,
 or zeros. A network without spatial guide gets none in all three."""
 
-_GUIDES = {"gaussian": guides.spatial_guide, "mask": guides.mask_guide}
-
 
 class Swapper:
     """Runs a network over pairs of objects with exchanged visual guides.
@@ -78,12 +76,12 @@ class Swapper:
         return {kind: np.array(values) for kind, values in found.items()}
 
     def _guide(self, kind, small, target, pair):
-        if self.model.guide_kind == "none":
+        if not self.model.guide.is_used:
             return ()
         if kind == "none":
             return np.zeros((*small[0].shape, 1), np.float32)
         under = small[target] if kind == "own" else small[pair[0]] | small[pair[1]]
-        return _GUIDES[self.model.guide_kind](under)
+        return self.model.guide.of_mask(under)
 
 
 def _similarity(found, true):

@@ -138,11 +138,11 @@ def visual_guides(frame, masks):
     left, columns = _extent(ops.any(masks, axis=1), width)
     down, down_nearest = _cut(top, rows, height)
     right, right_nearest = _cut(left, columns, width)
-    looks = ops.einsum("nih,hwc->niwc", down, image)
-    looks = ops.round(ops.einsum("niwc,njw->nijc", looks, right))
+    crops = ops.einsum("nih,hwc->niwc", down, image)
+    crops = ops.round(ops.einsum("niwc,njw->nijc", crops, right))
     inside = ops.einsum("nih,nhw->niw", down_nearest, ops.cast(masks, "float32"))
     inside = ops.einsum("niw,njw->nij", inside, right_nearest)
-    return ops.where(inside[..., None] > 0.5, _less_mean(looks), 0.0)
+    return ops.where(inside[..., None] > 0.5, _less_mean(crops), 0.0)
 
 
 def _extent(present, length):

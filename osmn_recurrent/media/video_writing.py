@@ -136,7 +136,7 @@ class VideoWriter:
                 f"{self.kind.suffix} for {kind}."
             )
         if times is None and not (fps and 0 < fps < float("inf")):
-            raise InputError(f"{fps} is no number of frames per second.")
+            raise InputError(f"{fps} is not a frame rate, expected a number above 0.")
         self.fps, self.times, self.end = fps, times, end
         self.aspect, self.sound_of = aspect, sound_of
         self.count = 0

@@ -220,7 +220,7 @@ def _note_lost(path, count, stated, lost, start):
     """Says what cannot be decoded."""
     damaged = [each for each in lost if each is not None]
     if count + len(damaged) < stated or len(damaged) < len(lost):
-        says = f"states {stated} frames but only" if count < stated else "breaks off:"
+        says = f"states {stated} frames but only" if count < stated else "ends early:"
         said = f"{path} {says} {count} can be decoded (is it cut off or damaged?)"
     elif damaged:
         at = f", the first at {damaged[0] - start:.2f} s" if damaged[0] >= 0 else ""

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from osmn_recurrent import backbones
+from osmn_recurrent.guides import MaskGuide
 from osmn_recurrent.models.osmn import SegmentationNetwork, image_size
 from osmn_recurrent.models.segmentation_model import SegmentationModel
 from osmn_recurrent.models.visual_modulators import VISUAL_MODULATORS
@@ -29,7 +30,7 @@ class MaskTrack(SegmentationModel):
         **kwargs: `name` and `dtype` of `keras.Model`.
     """
 
-    guide_kind = "mask"
+    guide = MaskGuide()
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ import keras
 
 from osmn_recurrent import backbones
 from osmn_recurrent.backbones.backbone import build_levels
+from osmn_recurrent.guides import GAUSSIAN, NoGuide
 from osmn_recurrent.models.channelwise import ChannelwiseModulator
 from osmn_recurrent.models.decoders import make_decoder
 from osmn_recurrent.models.modulation import SpatialModulator
@@ -113,7 +114,7 @@ class OSMN(SegmentationModel):
         self.use_visual_modulator = use_visual_modulator
         self.use_spatial_modulator = use_spatial_modulator
         self.alignment = alignment
-        self.guide_kind = "gaussian" if use_spatial_modulator else "none"
+        self.guide = GAUSSIAN if use_spatial_modulator else NoGuide()
         policy = self.dtype_policy
         if use_visual_modulator:
             self.modulator = self._make_modulator()

@@ -2,21 +2,18 @@
 
 import hashlib
 import inspect
-import json
-import pathlib
 import re
 
-import keras
 import numpy as np
 
-from osmn_recurrent.archives import open_archive
 from osmn_recurrent.backbones import pretrained
-from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import NAMES, published, stored_weights
+from osmn_recurrent.models import NAMES, published, saved
 from osmn_recurrent.models.masktrack import MaskTrack, MaskTrackM
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.osvos import OSVOS, OSVOSM
 from osmn_recurrent.models.reconvnet import ReConvNet
+from osmn_recurrent.models.saved import load_weights, weights_of
+from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 _CLASSES = (OSMN, ReConvNet, OSVOS, OSVOSM, MaskTrack, MaskTrackM)
 MODELS = dict(zip(NAMES, _CLASSES, strict=True))
@@ -156,11 +153,6 @@ def transfer_weights(model, source, only=""):
     return sorted(set(own) - set(given))
 
 
-def weights_of(model):
-    """Variables of a network without the dropout generators' states."""
-    return [v for v in model.variables if "seed_generator" not in v.path]
-
-
 def weights_digest(model):
     """SHA-256 of a network's weights, as hexadecimal digits."""
     digest = hashlib.sha256()
@@ -174,11 +166,31 @@ def _path(variable):
     return variable.path.split("/", 1)[1]
 
 
+def register(name, network):
+    """Makes a network known by its name, for `build_model(NAME)`.
+
+    Args:
+        name: str.
+        network: a `SegmentationModel` subclass, registered with Keras
+            (`keras.saving.register_keras_serializable`), so that its files load.
+
+    Returns:
+        The class.
+
+    Raises:
+        ValueError: another one has its name.
+    """
+    if MODELS.setdefault(name, network) is not network:
+        raise ValueError(f"there is a network called {name} already")
+    return network
+
+
 def load_model(path):
     """Loads a network, settings and weights, from a `.keras` file.
 
-    Nothing in the file is executed (Keras' safe mode), and only this
-    package's networks are accepted.
+    Nothing in the file is executed (Keras' safe mode), and only networks are
+    accepted: this package's, and subclasses of `SegmentationModel` that are
+    registered with Keras when the file is read.
 
     Args:
         path: a file that a network's `save` wrote.
@@ -189,85 +201,4 @@ def load_model(path):
     Raises:
         InputError: missing or damaged file, or another kind of model.
     """
-    path = pathlib.Path(path)
-    if not path.is_file() or path.suffix != ".keras":
-        raise InputError(
-            f"{path} is not a .keras file, which holds a network with its "
-            "settings; give one, or name the model for a .weights.h5 file."
-        )
-    try:
-        stored_weights.check_file(path)
-        saved = _saved_class(path)
-        if saved in [network.__name__ for network in MODELS.values()]:
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except InputError:
-        raise
-    except Exception as error:  # zipfile, json, h5py and Keras raise many kinds
-        reason = " ".join(str(error).split())[:300].rstrip(".")
-        raise InputError(
-            f"{path} cannot be read as a saved network ({reason}); save or "
-            "copy it again."
-        ) from None
-    raise InputError(
-        f"{path} holds a {saved}, expected one of this package's networks "
-        f"({', '.join(sorted(MODELS))})."
-    )
-
-
-def load_weights(model, path):
-    """Loads a `.weights.h5` or `.keras` file, all of it or nothing.
-
-    Args:
-        model: a built `SegmentationModel`.
-        path: the file.
-
-    Raises:
-        InputError: missing or damaged file, another format, or weights of
-            another network; `model` keeps its weights.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such weights file; give a .weights.h5 or .keras file "
-            "(TensorFlow 1 checkpoints go through "
-            "osmn convert osmn), or a preset: "
-            f"{', '.join(published.PRESETS)}."
-        )
-    if not path.name.endswith((".weights.h5", ".keras")):
-        raise InputError(
-            f"{path} is neither a .weights.h5 nor a .keras file; convert a "
-            "TensorFlow 1 checkpoint with "
-            "osmn convert osmn first."
-        )
-    kept = [variable.numpy() for variable in model.variables]
-    try:
-        if path.suffix == ".keras":
-            _check_saved_class(model, path)
-        stored_weights.refuse_left_over(model, path, weights_of(model))
-        model.load_weights(path)
-    except InputError:
-        raise
-    except Exception as error:  # h5py and Keras raise many kinds
-        for variable, value in zip(model.variables, kept, strict=True):
-            variable.assign(value)
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(
-            f"{path} does not hold the weights of {model.name} "
-            f"({model.backbone.name}): {reason} Give the file of this model, or "
-            "choose the model and backbone that the file was saved from."
-        ) from None
-
-
-def _check_saved_class(model, path):
-    saved = _saved_class(path)
-    if saved != type(model).__name__:
-        raise InputError(
-            f"{path} holds a {saved}, not a {type(model).__name__}; choose "
-            "the model that it was saved from."
-        )
-
-
-def _saved_class(path):
-    """Name of the class that a `.keras` file holds."""
-    with open_archive(path) as archive:
-        return json.loads(archive.read("config.json"))["class_name"]
+    return saved.load_model(path, SegmentationModel)

@@ -171,6 +171,20 @@ PRESETS = {
 """All presets by name, with the scores that their authors publish."""
 
 
+def presets():
+    """All presets.
+
+    Returns:
+        `{name: Preset}`.
+
+    Example:
+
+    >>> presets()["osmn-lite0"].backbone
+    'efficientnet_lite0'
+    """
+    return dict(PRESETS)
+
+
 def find(name):
     """The `Preset` called `name`.
 

@@ -4,6 +4,8 @@ import keras
 from keras import ops
 
 from osmn_recurrent import backbones
+from osmn_recurrent.guides import GAUSSIAN
+from osmn_recurrent.models import saved
 
 
 class SegmentationModel(keras.Model):
@@ -15,14 +17,15 @@ class SegmentationModel(keras.Model):
     - `encode(image) -> frame`: all that does not depend on the object;
     - `initial_state(objects, height, width) -> state`;
     - `step(frame, guide, modulation, state) -> (logits, state)`;
+    - `memorize(frame, masks, state) -> state`, after the masks of all objects were
+      merged, for methods that remember masks;
     - `call({"image", "visual_guide", "spatial_guide"}) -> logits`.
 
     What a network does not use is an empty structure `()`.
 
     Attributes:
-        guide_kind: how the loop makes the guide of a frame from the object's
-            mask in the frame before: "gaussian" (`guides.spatial_guide`),
-            "mask" (`guides.mask_guide`) or "none".
+        guide: how the guide of a frame is made from the object's mask in the frame
+            before, a `guides.Guide`.
         use_visual_modulator: whether `adapt` gives a modulation.
         modulator: the visual modulator, or None.
         modulator_sp: the `SpatialModulator`, or None.
@@ -34,7 +37,7 @@ class SegmentationModel(keras.Model):
         **kwargs: `name` and `dtype` of `keras.Model`.
     """
 
-    guide_kind = "gaussian"
+    guide = GAUSSIAN
     use_visual_modulator = True
     takes_visual_modulator = False
     modulator = modulator_sp = None
@@ -86,6 +89,10 @@ class SegmentationModel(keras.Model):
     def initial_state(self, objects, height, width):
         """State before the first frame, `()` where nothing is carried.
 
+        Any structure of tensors that have the objects as first axis. Their shapes
+        follow from the arguments alone, so that they stay the same along a video: a
+        memory has a fixed number of places, and a tensor that counts the used ones.
+
         Args:
             objects: N.
             height: rows H of the image.
@@ -98,7 +105,7 @@ class SegmentationModel(keras.Model):
 
         Args:
             frame: of `encode`, batch 1 for all N objects or batch N.
-            guide: (N, H, W, 1) of the kind `guide_kind`, `()` for "none".
+            guide: (N, H, W, 1) of `self.guide`; `()` where there is none.
             modulation: (N, P) of `adapt`, or `()`.
             state: of `initial_state` or the frame before.
             training: whether dropout and batch statistics are active.
@@ -108,6 +115,29 @@ class SegmentationModel(keras.Model):
             without guide and modulation) and the state for the next frame.
         """
         raise NotImplementedError
+
+    def memorize(self, frame, masks, state):
+        """Hook: the state with a frame's final masks in it.
+
+        Called after every `step`, once the objects' masks were merged, and with the
+        given masks of new or corrected objects. By default nothing is remembered, and
+        the call costs nothing.
+
+        Args:
+            frame: of `encode`, batch 1 for all N objects or batch N.
+            masks: (N, H, W, 1) float32 of 0 and 1 at the image's size; in training
+                the probabilities of a network's own masks.
+            state: of `step`, or of `initial_state` for new objects.
+
+        Returns:
+            The state for the next frame, of the same structure and shapes.
+        """
+        return state
+
+    @property
+    def memorizes(self):
+        """Whether the network has a `memorize` of its own."""
+        return type(self).memorize is not SegmentationModel.memorize
 
     def call(self, inputs, training=False):
         """Segments images or clips, for training.
@@ -138,7 +168,7 @@ class SegmentationModel(keras.Model):
             frame.
         """
         image, guide = inputs["image"], inputs.get("spatial_guide", ())
-        if self.guide_kind == "none":
+        if not self.guide.is_used:
             guide = ()
         modulation = ()
         if self.use_visual_modulator:
@@ -151,9 +181,11 @@ class SegmentationModel(keras.Model):
                 "the number of frames of a clip must be static. "
                 f"Received: image.shape={tuple(image.shape)}"
             )
+        if self.memorizes:
+            return self._run_in_turn(image, guide, modulation, state, training)
         if self.use_visual_modulator:
             modulation = ops.repeat(modulation, length, axis=0)
-        guide = _merge_time(guide) if self.guide_kind != "none" else ()
+        guide = _merge_time(guide) if self.guide.is_used else ()
         logits, state = self._run_merged(
             _merge_time(image), guide, modulation, state, length, training
         )
@@ -164,6 +196,50 @@ class SegmentationModel(keras.Model):
         """Logits of `length` frames per clip, time merged into the batch."""
         del state, length  # Nothing is carried from frame to frame.
         return self.step(self.encode(image, training), guide, modulation, (), training)
+
+    def _run_in_turn(self, image, guide, modulation, state, training):
+        """Logits (B, T, H, W, 1) of clips, frame by frame, each one memorized."""
+        if state is None:
+            batch, _, height, width, _ = ops.shape(image)
+            state = self.initial_state(batch, height, width)
+        found = []
+        for t in range(image.shape[1]):
+            frame = self.encode(image[:, t], training)
+            own = guide[:, t] if self.guide.is_used else ()
+            logits, state = self.step(frame, own, modulation, state, training)
+            state = self.memorize(frame, ops.sigmoid(logits), state)
+            found.append(logits)
+        return ops.stack(found, axis=1), state
+
+    @classmethod
+    def from_preset(cls, source):
+        """A network with its weights.
+
+        Args:
+            source: name of a preset (`published.presets`); a folder of
+                `save_to_preset`; a `.keras` file; "https://HOST/NAME.keras#sha256=..."
+                with the file's SHA-256; or "hf://USER/REPOSITORY", with @REVISION to
+                pin it, a repository at Hugging Face that holds such a folder.
+                Downloads are kept beside converted weights (`published.folder`).
+
+        Returns:
+            A built network of this class or a subclass.
+
+        Raises:
+            InputError: an unknown source, one that cannot be read or downloaded,
+                whose digest is another, or that holds another kind of network.
+        """
+        return saved.from_preset(source, cls)[0]
+
+    def save_to_preset(self, folder, working_size=None):
+        """Writes the network as a folder for `from_preset`.
+
+        Args:
+            folder: made if missing; a preset that it holds is replaced.
+            working_size: size at which a `VideoSegmenter` should see frames: shorter
+                side or `(height, width)`; None: their own.
+        """
+        saved.save_to_preset(self, folder, working_size)
 
     def build(self, input_shape=None):
         """Makes all variables; no input shape is needed."""
@@ -176,7 +252,7 @@ class SegmentationModel(keras.Model):
             on: True keeps only what enters a level of the trunk or a time step
                 of a ConvLSTM, and computes the rest again for the gradient.
         """
-        parts = [self.seg, *([self.modulator] if self.modulator else [])]
+        parts = getattr(self, "seg", None), self.modulator
         levels = [b for part in parts for b in getattr(part, "blocks", ())]
         for layer in [*levels, *self.cells]:
             layer.rematerialise = on

@@ -31,7 +31,7 @@ WIDTH = 320
 QUALITY = 60
 """WebP quality of the frames: 725 of DAVIS take 9 MB at `WIDTH`."""
 
-MEASURES = ("J", "F")
+METRICS = ("J", "F")
 HERE = pathlib.Path(__file__).parent
 
 _PAGE = """<!DOCTYPE html>
@@ -51,7 +51,7 @@ _PAGE = """<!DOCTYPE html>
 <label>masks <input type="range" id="opacity" min="0" max="1" step=".05" value=".6">
 </label></div>
 <div id="panels"></div>
-<div class="bar"><select id="measure" aria-label="measure"></select>
+<div class="bar"><select id="metric" aria-label="metric"></select>
 <div id="legend"></div></div>
 <svg id="curves" viewBox="0 0 900 200" preserveAspectRatio="none"></svg>
 </section>
@@ -106,7 +106,7 @@ def write_page(path, title, text, rows, clips, decimals=None, width=WIDTH):
     with tqdm(total=total, desc="page", unit="frame") as bar:
         stored = [_stored_clip(clip, width, bar) for clip in clips]
     data = {
-        "measures": MEASURES,
+        "metrics": METRICS,
         "methods": [
             {"name": name, "colour": COLOURS[k % len(COLOURS)]}
             for k, name in enumerate(methods)
@@ -151,9 +151,9 @@ def object_rows(clips):
             row = {"clip": clip.name, "object": str(i)}
             for method in methods:
                 each = clip.scores[method][i]
-                for measure, values in zip(MEASURES, (each.j, each.f), strict=True):
+                for metric, values in zip(METRICS, (each.j, each.f), strict=True):
                     mean = 100 * float(np.mean(values)) if len(each) else None
-                    row[f"{method} {measure}"] = mean
+                    row[f"{method} {metric}"] = mean
             first = row[f"{methods[0]} J"]
             for method in methods[1:]:
                 own = row[f"{method} J"]

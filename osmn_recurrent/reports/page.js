@@ -1,6 +1,6 @@
 "use strict";
 // The page's behaviour. `data` is what html.py stores in the page:
-// {measures, methods: [{name, colour}], clips: [{name, frames: [name],
+// {metrics, methods: [{name, colour}], clips: [{name, frames: [name],
 //  pictures: [URI], ground_truth: [URI], masks: {method: [URI or null]},
 //  objects: [id], scores: {method: {id: {at: [frame index], J: [], F: []}}}}]}
 
@@ -30,10 +30,10 @@ function percent(value) {
 }
 
 // A score of one frame, or null where the frame is not scored.
-function scoreAt(shown, method, object, index, measure) {
+function scoreAt(shown, method, object, index, metric) {
   const scores = shown.scores[method][object];
   const place = scores.at.indexOf(index);
-  return place < 0 ? null : scores[measure][place];
+  return place < 0 ? null : scores[metric][place];
 }
 
 function picture(shown, index, mask) {
@@ -46,9 +46,9 @@ function picture(shown, index, mask) {
 
 function scoreText(method) {
   const parts = clip.objects.map((object) => {
-    const values = data.measures.map((measure) => {
-      const value = scoreAt(clip, method, object, frame, measure);
-      return value === null ? null : `${measure} ${percent(value)}`;
+    const values = data.metrics.map((metric) => {
+      const value = scoreAt(clip, method, object, frame, metric);
+      return value === null ? null : `${metric} ${percent(value)}`;
     });
     if (values.includes(null)) {
       return null;
@@ -86,7 +86,7 @@ function showFrame(index) {
 }
 
 function showCurves() {
-  const measure = element("measure").value;
+  const metric = element("metric").value;
   const nodes = [];
   for (const value of [0, 0.5, 1]) {
     const y = 190 - 180 * value;
@@ -102,7 +102,7 @@ function showCurves() {
       const scores = clip.scores[name][object];
       const step = 860 / Math.max(clip.frames.length - 1, 1);
       const points = scores.at
-        .map((index, n) => `${30 + index * step},${190 - 180 * scores[measure][n]}`)
+        .map((index, n) => `${30 + index * step},${190 - 180 * scores[metric][n]}`)
         .join(" ");
       const style = { stroke: colour, "stroke-width": 2, fill: "none",
         "stroke-dasharray": DASHES[k % DASHES.length] };
@@ -110,7 +110,7 @@ function showCurves() {
       const sample = make("svg", { width: 34, height: 8 }, [
         make("line", { x1: 0, x2: 34, y1: 4, y2: 4, ...style }),
       ]);
-      const mean = scores[measure].reduce((a, b) => a + b, 0) / scores.at.length;
+      const mean = scores[metric].reduce((a, b) => a + b, 0) / scores.at.length;
       const text = ` ${name}, object ${object}: mean ${percent(mean)}`;
       if (scores.at.length) {
         legend.push(make("span", {}, [sample, text]));
@@ -231,8 +231,8 @@ function start() {
   element("opacity").addEventListener("input", (event) =>
     document.body.style.setProperty("--opacity", event.target.value),
   );
-  element("measure").append(...data.measures.map((name) => new Option(name, name)));
-  element("measure").addEventListener("change", () => {
+  element("metric").append(...data.metrics.map((name) => new Option(name, name)));
+  element("metric").addEventListener("change", () => {
     showCurves();
     showFrame(frame);
   });

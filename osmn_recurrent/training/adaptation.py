@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from osmn_recurrent import guides, masks
-from osmn_recurrent.inference.frame_function import GUIDES
+from osmn_recurrent.inference.frame_function import make_memory_function
 from osmn_recurrent.inference.objectwise import (
     ObjectwiseSegmenter,
     make_probability_function,
@@ -154,6 +154,11 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
             self._learners[i].remember(ids.numpy() == i)
         return ids
 
+    def _memorized(self, i, image, own_mask, state):
+        if i not in self._learners or not self.models[i].memorizes:
+            return super()._memorized(i, image, own_mask, state)
+        return self._learners[i].memory_function(image, own_mask[None], state)
+
     def _object_probabilities(self, i, image):
         last = tf.equal(self._ids, np.uint8(i))
         return self._learners[i].segment(image, last, self._state[i])
@@ -171,6 +176,7 @@ class _Learner:
         self.tuner = Tuner(segmenter.models[i], frame, mask, settings)
         self.teaches = self.tuner.reason_not_trainable() is None
         self.probabilities_of = make_probability_function(self.tuner.model, resizing)
+        self.memory_function = make_memory_function(self.tuner.model, resizing)
         self.update = tf.function(self._update)  # of one video, so of one size
         self.reference, self.negatives, self.steps = mask, None, 0
 
@@ -214,7 +220,7 @@ class _Learner:
             modulation = ()
             if model.use_visual_modulator:
                 modulation = model.adapt(visual_guide, training=True)
-            guide = GUIDES[model.guide_kind](last)
+            guide = model.guide.of_masks(last)
             logits, _ = model.step(
                 model.encode(image, training=True),
                 guide,

@@ -254,36 +254,3 @@ def random_part(rng, mask, least):
         start = int(rng.integers(first, last + 1))
         part.append(slice(start, start + length))
     return tuple(part)
-
-
-def mask_guide(rng, mask, shift=0.1, scale=0.05):
-    """MaskTrack's guide from a moved and scaled mask.
-
-    Release `util.py: perturb_mask`: the mask is scaled by U(1 - 0.05,
-    1 + 0.05) and its centre moved by U(-0.1, 0.1) of its box, then dilated.
-
-    Args:
-        rng: `numpy.random.Generator`.
-        mask: (H, W), non-zero pixels are the object.
-        shift: see above.
-        scale: see above.
-
-    Returns:
-        (H, W, 1) float32 of 0 and 255.
-    """
-    mask = (np.asarray(mask) > 0).astype(np.uint8)
-    left, top, right, bottom = bounding_box(mask)
-    factor = rng.uniform(1 - scale, 1 + scale)
-    centre = np.array([left + right, top + bottom]) / 2
-    box = np.array([right - left, bottom - top])
-    moved = centre + rng.uniform(-shift, shift, 2) * box
-    matrix = np.array(
-        [
-            [factor, 0, moved[0] - factor * centre[0]],
-            [0, factor, moved[1] - factor * centre[1]],
-        ]
-    )
-    height, width = mask.shape
-    return guides.mask_guide(
-        cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_NEAREST)
-    )

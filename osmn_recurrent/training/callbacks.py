@@ -1,9 +1,20 @@
-"""What a training shows while it runs: bar, CSV files, TensorBoard."""
+"""What a training shows while it runs: bar, CSV files, TensorBoard.
 
+All are `keras.callbacks.Callback`s. `params` holds "steps" and "first_step", after
+which the training starts or resumes. `on_train_batch_end` gets the step, from 0, and
+its "loss"; every `ROW_EVERY` steps also "mean_loss" since the last time,
+"learning_rate" and "seconds" since the start. `on_epoch_end` gets the number of the
+stretch of `validate_every` steps, from 0, and the figures of the validation behind
+it, where there is one, as "val_J", ...; `on_train_end` is called for
+whatever reason the training ends.
+"""
+
+import contextlib
 import math
 import pathlib
 import warnings
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -16,66 +27,51 @@ from osmn_recurrent.training import pipeline
 ROW_EVERY = 100
 """Steps whose mean loss makes a row of `loss.csv` and a point in TensorBoard."""
 
-
-class Callback:
-    """Base of callbacks; methods do nothing by default."""
-
-    def begin(self, step):
-        """The training starts, or goes on, after `step` steps."""
-
-    def step(self, step, loss):
-        """Step number `step` (from 1) had this loss."""
-
-    def row(self, step, loss, rate, seconds):
-        """Mean loss of the last steps, learning rate, time since the start."""
-
-    def validated(self, step, figures):
-        """A validation's figures, see `Validation`."""
-
-    def end(self):
-        """The training ends, for whatever reason."""
+ROW = ("mean_loss", "learning_rate", "seconds")
+"""What `on_train_batch_end` then gets beside the step's loss."""
 
 
-class ProgressBar(Callback):
+class ProgressBar(keras.callbacks.Callback):
     """One bar over all steps, with the loss, the last J and the time left.
 
     Args:
         description: text before the bar.
-        steps: number of steps in all.
     """
 
-    def __init__(self, description, steps):
-        self.description, self.steps, self._shown = description, steps, {}
+    def __init__(self, description):
+        super().__init__()
+        self.description, self._shown = description, {}
 
-    def begin(self, step):
+    def on_train_begin(self, logs=None):
         """Opens the bar."""
         self._bar = tqdm(
-            total=self.steps,
-            initial=step,
+            total=self.params["steps"],
+            initial=self.params["first_step"],
             desc=self.description,
             unit="step",
             dynamic_ncols=True,
         )
 
-    def step(self, step, loss):
+    def on_train_batch_end(self, batch, logs=None):
         """Moves the bar by a step."""
-        self._shown["loss"] = f"{loss:.4g}"
+        self._shown["loss"] = f"{logs['loss']:.4g}"
         self._bar.set_postfix(self._shown, refresh=False)
         self._bar.update()
 
-    def validated(self, step, figures):
+    def on_epoch_end(self, epoch, logs=None):
         """Shows J in percent."""
-        self._shown["J"] = f"{100 * figures['J']:.1f}"
+        if "val_J" in logs:
+            self._shown["J"] = f"{100 * logs['val_J']:.1f}"
 
-    def end(self):
+    def on_train_end(self, logs=None):
         """Closes the bar."""
         self._bar.close()
 
 
-class CsvLog(Callback):
+class CsvLog(keras.callbacks.Callback):
     """`loss.csv` (step, loss, rate, seconds) and `validation.csv`.
 
-    A training that goes on drops the rows behind the step it goes on from. The
+    A resumed training drops the rows behind the step it resumes at. The
     files are written whole at every row, so that a full disk cuts none. A figure that
     was not measured is left empty.
 
@@ -89,10 +85,12 @@ class CsvLog(Callback):
     }
 
     def __init__(self, workdir):
-        self.workdir, self._lines = pathlib.Path(workdir), {}
+        super().__init__()
+        self.workdir, self._lines, self._step = pathlib.Path(workdir), {}, 0
 
-    def begin(self, step):
-        """Starts the files, or cuts them to `step`."""
+    def on_train_begin(self, logs=None):
+        """Starts the files, or cuts them to the step that the training resumes at."""
+        step = self._step = self.params["first_step"]
         for name, header in self.FILES.items():
             path, rows = self.workdir / name, []
             if step and path.exists():
@@ -107,15 +105,21 @@ class CsvLog(Callback):
             self._lines[name] = [",".join(header), *rows]
             self._write(name)
 
-    def row(self, step, loss, rate, seconds):
-        """Adds a row to `loss.csv`."""
-        self._add("loss.csv", (step, f"{loss:.6g}", f"{rate:.4g}", f"{seconds:.1f}"))
+    def on_train_batch_end(self, batch, logs=None):
+        """Adds a row to `loss.csv` when it is due."""
+        self._step = batch + 1
+        if "mean_loss" in logs:
+            loss, rate, seconds = map(logs.get, ROW)
+            row = f"{loss:.6g}", f"{rate:.4g}", f"{seconds:.1f}"
+            self._add("loss.csv", (self._step, *row))
 
-    def validated(self, step, figures):
+    def on_epoch_end(self, epoch, logs=None):
         """Adds a row to `validation.csv`."""
-        names = self.FILES["validation.csv"][1:]
-        row = (f"{figures[n]:.6g}" if n in figures else "" for n in names)
-        self._add("validation.csv", (step, *row))
+        if "val_J" not in logs:
+            return
+        figures = [logs.get(f"val_{n}") for n in self.FILES["validation.csv"][1:]]
+        row = ("" if value is None else f"{value:.6g}" for value in figures)
+        self._add("validation.csv", (self._step, *row))
 
     def _add(self, name, row):
         self._lines[name].append(",".join(map(str, row)))
@@ -129,19 +133,24 @@ class SpreadWarning(UserWarning):
     """A visual modulator whose gammas are the same for all objects."""
 
 
-class SpreadWatch(Callback):
+class SpreadWatch(keras.callbacks.Callback):
     """Warns, once, when the visual modulator has stopped to matter."""
 
     def __init__(self):
-        self._said = False
+        super().__init__()
+        self._said, self._step = False, 0
 
-    def validated(self, step, figures):
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts."""
+        self._step = batch + 1
+
+    def on_epoch_end(self, epoch, logs=None):
         """Looks at the spread of the gammas."""
-        spread = figures.get("spread", float("nan"))
+        spread = logs.get("val_spread", float("nan"))
         if spread < LOWEST_SPREAD and not self._said:
             self._said = True
             warnings.warn(
-                f"after step {step} the gammas of different objects differ by "
+                f"after step {self._step} the gammas of different objects differ by "
                 f"{spread:.1e} (standard deviation, mean over channels): what the "
                 "network is shown of the object changes nothing. See "
                 "docs/visual_guide.md; the channelwise visual modulator and samples "
@@ -151,11 +160,11 @@ class SpreadWatch(Callback):
             )
 
 
-class TensorBoardLog(Callback):
+class TensorBoardLog(keras.callbacks.Callback):
     """Scalars and pictures for TensorBoard.
 
-    Pictures are strips of frame, spatial guide, truth and prediction of the
-    same few samples at every validation (or row, where there is none).
+    Pictures are strips of frame, spatial guide, ground truth and prediction of the
+    same few samples at every `validate_every` steps.
 
     Args:
         folder: for the event files.
@@ -164,7 +173,8 @@ class TensorBoardLog(Callback):
     """
 
     def __init__(self, folder, model, samples):
-        self.model, self.samples, self.folder = model, list(samples), folder
+        super().__init__()
+        self.samples, self.folder, self._step = list(samples), folder, 0
         with files.no_room_explained(folder):
             self._writer = tf.summary.create_file_writer(str(folder))
         images = [sample[0] for sample in self.samples]
@@ -174,23 +184,33 @@ class TensorBoardLog(Callback):
             input_signature=pipeline.batch_spec(length)[:1],
         )
 
-    def row(self, step, loss, rate, seconds):
-        """Writes loss and rate."""
-        with files.no_room_explained(self.folder), self._writer.as_default(step):
-            tf.summary.scalar("training/loss", loss)
-            tf.summary.scalar("training/learning_rate", rate)
+    def _writing(self):
+        stack = contextlib.ExitStack()
+        stack.enter_context(files.no_room_explained(self.folder))
+        stack.enter_context(self._writer.as_default(self._step))
+        return stack
 
-    def validated(self, step, figures):
+    def on_train_batch_end(self, batch, logs=None):
+        """Writes loss and rate when they are due."""
+        self._step = batch + 1
+        if "mean_loss" in logs:
+            with self._writing():
+                tf.summary.scalar("training/loss", logs["mean_loss"])
+                tf.summary.scalar("training/learning_rate", logs["learning_rate"])
+
+    def on_epoch_end(self, epoch, logs=None):
         """Writes the figures and the pictures."""
-        with files.no_room_explained(self.folder), self._writer.as_default(step):
-            for name, value in figures.items():
-                tf.summary.scalar(f"validation/{name}", value)
+        with self._writing():
+            for name, value in logs.items():
+                if name.startswith("val_"):
+                    figure = name.removeprefix("val_")
+                    tf.summary.scalar(f"validation/{figure}", value)
             for number, sample in enumerate(self.samples):
                 tf.summary.image(f"sample {number}", self.strip(sample)[None])
             self._writer.flush()
 
     def strip(self, sample):
-        """Frame, guide, truth and prediction side by side.
+        """Frame, guide, ground truth and prediction side by side.
 
         Args:
             sample: `(image, visual_guide, spatial_guide, label)`; of a clip
@@ -213,7 +233,7 @@ class TensorBoardLog(Callback):
         strip = np.concatenate([frame, *grey], axis=1)
         return np.clip(np.rint(strip), 0, 255).astype(np.uint8)
 
-    def end(self):
+    def on_train_end(self, logs=None):
         """Closes the event file."""
         with files.no_room_explained(self.folder):
             self._writer.close()

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from osmn_recurrent import guides, masks
-from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.augmentation import GuideAugmentation
 from osmn_recurrent.training.pseudo_clips import Motion
 
@@ -52,14 +51,14 @@ class FirstFrameSamples:
         frame: (H, W, 3) uint8 RGB.
         mask: (H, W) bool, the object.
         transforms: `FirstFrameTransforms`.
-        guide_kind: of the model: "gaussian", "mask" or "none".
+        guide: of the model, a `guides.Guide`.
         batch_size: samples per batch.
         seed: fixes all draws.
     """
 
-    def __init__(self, frame, mask, transforms, guide_kind, batch_size=1, seed=0):
+    def __init__(self, frame, mask, transforms, guide, batch_size=1, seed=0):
         self.frame, self.mask = frame, mask.astype(np.uint8)
-        self.transforms, self.guide_kind = transforms, guide_kind
+        self.transforms, self.guide = transforms, guide
         self.batch_size, self.seed = batch_size, seed
 
     @property
@@ -114,10 +113,10 @@ class FirstFrameSamples:
         length = len(frames)
         earlier = labels[:-1] if len(labels) > length else labels
         spatial = np.stack([self._guide(rng, mask) for mask in earlier])
-        truth = np.stack(labels[-length:])[..., None]
+        label = np.stack(labels[-length:])[..., None]
         if self.transforms.clip_length is None:
-            return images[0], visual, spatial[0], truth[0]
-        return images, visual, spatial, truth
+            return images[0], visual, spatial[0], label[0]
+        return images, visual, spatial, label
 
     def _moved(self, rng):
         """T frames and their masks, for clips with the mask before them."""
@@ -133,11 +132,9 @@ class FirstFrameSamples:
         return (frames if length is None else frames[1:]), moved
 
     def _guide(self, rng, mask):
-        if self.guide_kind != "mask":
-            return self.transforms.guides.spatial_guide(rng, mask)
-        if self.transforms.deformation:
+        if self.guide.bends and self.transforms.deformation:
             mask = deformed(rng, mask, self.transforms.deformation)
-        return augmentation.mask_guide(rng, mask)
+        return self.guide.disturbed(rng, [mask], self.transforms.guides)[0]
 
 
 def deformed(rng, mask, share, points=5):

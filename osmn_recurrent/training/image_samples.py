@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.guides import GAUSSIAN
 from osmn_recurrent.training.distractors import ASKED, OTHER, Cutout
 from osmn_recurrent.training.pseudo_clips import affine_matrix
 from osmn_recurrent.training.samples import Samples
@@ -25,7 +26,7 @@ class ImageSamples(Samples):
         images: object with `__len__`, `name(number)` and `image(number) ->
             (picture, mask)`, as `CocoObjects`.
         settings: `SampleSettings`, such as `STAGE_1`.
-        guide_kind: of the model: "gaussian", "mask" or "none".
+        guide: of the model, a `guides.Guide`.
         batch_size: samples that share one scale.
         seed: fixes order, scales and augmentation.
         motion: `pseudo_clips.Motion`, or None for images.
@@ -43,13 +44,13 @@ class ImageSamples(Samples):
         self,
         images,
         settings,
-        guide_kind="gaussian",
+        guide=GAUSSIAN,
         batch_size=1,
         seed=0,
         motion=None,
         pasted=0.0,
     ):
-        super().__init__(settings, guide_kind, batch_size, seed)
+        super().__init__(settings, guide, batch_size, seed)
         self.sources, self.motion, self.pasted = images, motion, pasted
         if not len(images):
             raise InputError("there is no image to train on; name another split.")

@@ -24,7 +24,7 @@ class Mixture:
         first = self.sources[0]
         self.settings, self.seed = first.settings, first.seed
         for other in self.sources:
-            for name in ("settings", "seed", "batch_size", "guide_kind"):
+            for name in ("settings", "seed", "batch_size", "guide"):
                 if getattr(other, name) != getattr(first, name):
                     raise ValueError(f"the sources of a mixture differ in {name}.")
         if len(shares) != len(self.sources) or not np.isclose(self.shares.sum(), 1.0):

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from osmn_recurrent import losses
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.arrays import checked_frame, checked_mask
-from osmn_recurrent.losses import LOSSES
 from osmn_recurrent.masks import object_ids
 from osmn_recurrent.models import presets
 from osmn_recurrent.training import pipeline
@@ -270,7 +270,7 @@ class Tuner:
                 f"{settings.trainable!r}, so there is nothing to tune; its paths "
                 f"look like {self.model.trainable_variables[0].path}."
             )
-        self.loss = LOSSES[settings.loss]
+        self.loss = losses.find(settings.loss)
         if settings.loss == "balanced_cross_entropy":
             self.loss = functools.partial(self.loss, reduction=settings.reduction)
         self.optimizer = _make_optimizer(settings)
@@ -279,7 +279,7 @@ class Tuner:
             frame,
             mask,
             settings.transforms,
-            self.model.guide_kind,
+            self.model.guide,
             settings.batch_size,
             settings.seed,
         )
@@ -304,7 +304,7 @@ class Tuner:
             The loss, float.
 
         Raises:
-            InputError: the loss is no finite number.
+            InputError: the loss is not finite.
         """
         if self._step is None:
             self._step = self._compiled_step()
@@ -314,7 +314,7 @@ class Tuner:
         """`loss` as float.
 
         Raises:
-            InputError: it is no finite number.
+            InputError: it is not finite.
         """
         loss = float(loss)
         if not math.isfinite(loss):

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from osmn_recurrent import guides, masks
 from osmn_recurrent.datasets.clips import sizes_digest
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.guides import GAUSSIAN
 from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION, GuideAugmentation
 from osmn_recurrent.training.distractors import ASKED, OTHER, Cutout, Distractors
@@ -118,7 +119,7 @@ class Samples:
 
     Args:
         settings: `SampleSettings`.
-        guide_kind: of the model: "gaussian", "mask" or "none".
+        guide: of the model, a `guides.Guide`.
         batch_size: samples that share one scale.
         seed: fixes order, scales and augmentation.
 
@@ -127,8 +128,8 @@ class Samples:
             another sample took its place.
     """
 
-    def __init__(self, settings, guide_kind="gaussian", batch_size=1, seed=0):
-        self.settings, self.guide_kind = settings, guide_kind
+    def __init__(self, settings, guide=GAUSSIAN, batch_size=1, seed=0):
+        self.settings, self.guide = settings, guide
         self.batch_size, self.seed = batch_size, seed
         self.skipped = collections.Counter()
         self._lock = threading.Lock()
@@ -222,10 +223,7 @@ class Samples:
         shares = settings.guide_shares
         kind = shares.kind(rng, number // self.batch_size) if shares.active else "own"
         given = shares.masks(rng, kind, ids)
-        if self.guide_kind == "mask":
-            spatial = [augmentation.mask_guide(rng, mask) for mask in given]
-        else:
-            spatial = augment.spatial_guides(rng, given)
+        spatial = self.guide.disturbed(rng, given, augment)
         labels = [(each == ASKED).view(np.uint8) for each in ids[1:]]
         return self._finished(
             images, visual, _stack(spatial), _stack(labels)[..., None]
@@ -283,7 +281,7 @@ class ClipSamples(Samples):
         clips: list of `Clip`s with a mask for every frame (or see
             `SampleSettings.sparse_masks`).
         settings: `SampleSettings`.
-        guide_kind: of the model: "gaussian", "mask" or "none".
+        guide: of the model, a `guides.Guide`.
         batch_size: samples that share one scale.
         seed: fixes order, scales and augmentation.
         cache: one of `CACHES`; "frames" keeps each frame once it was read,
@@ -298,12 +296,12 @@ class ClipSamples(Samples):
         self,
         clips,
         settings,
-        guide_kind="gaussian",
+        guide=GAUSSIAN,
         batch_size=1,
         seed=0,
         cache="none",
     ):
-        super().__init__(settings, guide_kind, batch_size, seed)
+        super().__init__(settings, guide, batch_size, seed)
         self.clips = list(clips)
         if cache not in CACHES:
             raise InputError(f"cache {cache!r} is none of {', '.join(CACHES)}.")

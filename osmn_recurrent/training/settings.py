@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from osmn_recurrent import losses
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.training.samples import SampleSettings
 
@@ -15,8 +16,8 @@ class TrainSettings:
 
     Attributes:
         samples: `SampleSettings`.
-        loss: "balanced_cross_entropy" (OSMN), "lovasz_hinge" (ReConvNet) or
-            "cross_entropy_lovasz".
+        loss: "balanced_cross_entropy" (OSMN), "lovasz_hinge" (ReConvNet),
+            "cross_entropy_lovasz", or one of `losses.register`.
         reduction: of the balanced cross-entropy: "sum" as released, or
             "image_mean", whose scale does not depend on batch and image size
             (gradient clipping needs that).
@@ -103,7 +104,9 @@ class TrainSettings:
     @property
     def summed(self):
         """Whether the loss is a sum over the batch, as released."""
-        return self.reduction == "sum" and self.loss == "balanced_cross_entropy"
+        if self.loss == "balanced_cross_entropy":
+            return self.reduction == "sum"
+        return getattr(losses.find(self.loss), "reduction", None) == "sum"
 
     @property
     def decay(self):
@@ -118,6 +121,7 @@ class TrainSettings:
         Args:
             replicas: devices that share a batch.
         """
+        losses.find(self.loss)
         parts = replicas * self.accumulate
         if self.batch_size % parts:
             raise InputError(
@@ -144,4 +148,4 @@ class TrainSettings:
 
 
 MAY_CHANGE = frozenset({"steps", "validate_every", "patience", "save_every"})
-"""Settings that may differ between a broken-off run and its continuation."""
+"""Settings that may differ between an interrupted run and its continuation."""

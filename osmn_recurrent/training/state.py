@@ -15,9 +15,9 @@ class TrainState:
     """Weights, optimiser, random generators and progress of a training.
 
     A NumPy archive, written to a temporary name and moved, so that there is
-    always a whole one. After `kill -9` the run goes on from the last one, and
+    always a whole one. After `kill -9` the run resumes from the last one, and
     since samples, guide draws and dropout depend on the step alone, it ends
-    with the weights of a run that was never broken off.
+    with the weights of a run that was never interrupted.
 
     Args:
         path: the `.npz` file.

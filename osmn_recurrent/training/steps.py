@@ -7,14 +7,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from osmn_recurrent import guides
-from osmn_recurrent.losses import LOSSES
+from osmn_recurrent import losses
 from osmn_recurrent.training import pipeline
-
-GUIDES = {
-    "gaussian": guides.spatial_guide_tensor,
-    "mask": guides.mask_guide_tensor,
-}
 
 
 def trained_variables(model, settings):
@@ -32,7 +26,7 @@ def make_loss(settings):
     The third argument is the positive share of the whole batch; only the
     summed balanced cross-entropy needs it.
     """
-    loss = LOSSES[settings.loss]
+    loss = losses.find(settings.loss)
     if settings.loss != "balanced_cross_entropy":
         return lambda labels, logits, share: loss(labels, logits)
     if settings.reduction == "sum":
@@ -115,7 +109,7 @@ class TrainStep:
         for part in range(parts):
             each = [_part(x, part, parts) for x in tf.nest.flatten(inputs)]
             given = tf.nest.pack_sequence_as(inputs, each)
-            truth, state, last = _part(labels, part, parts), None, None
+            own_labels, state, last = _part(labels, part, parts), None, None
             for begin, end in pieces(length, self.settings.truncation):
                 own = 1.0 if length is None else (end - begin) / length
                 # A part starts when the one before has its gradients, or the
@@ -123,7 +117,7 @@ class TrainStep:
                 with tf.control_dependencies(gradients or []):
                     value, found, state, last = self._piece(
                         cut(given, begin, end),
-                        truth if length is None else truth[:, begin:end],
+                        own_labels if length is None else own_labels[:, begin:end],
                         (state, last, share, number, part),
                         1.0 if self.settings.summed else weight * own,
                     )
@@ -168,7 +162,7 @@ class TrainStep:
             risen = tf.cast(number, tf.float32) / settings.scheduled_sampling_steps
             share *= tf.minimum(1.0, risen)
         images = tf.unstack(inputs["image"], axis=1)
-        truth = tf.unstack(inputs["spatial_guide"], axis=1)
+        true_guides = tf.unstack(inputs["spatial_guide"], axis=1)
         if state is None:
             batch, height, width, _ = ops.shape(images[0])
             state = model.initial_state(batch, height, width)
@@ -180,21 +174,17 @@ class TrainStep:
         given = tf.reduce_any(inputs["spatial_guide"] > 0.0, axis=(1, 2, 3))
         given = tf.cast(given, tf.float32)[:, None, None, :]
         outputs = []
-        for t, (image, guide) in enumerate(zip(images, truth, strict=True)):
-            if last is not None and model.guide_kind in GUIDES:
+        for t, (image, guide) in enumerate(zip(images, true_guides, strict=True)):
+            if last is not None and model.guide.is_used:
                 draw = tf.random.stateless_uniform(
                     (tf.shape(guide)[0], 1, 1, 1), tf.random.fold_in(seed, t)
                 )
-                own = given * GUIDES[model.guide_kind](last > 0.0)
+                own = given * model.guide.of_masks(last > 0.0)
                 guide = tf.where(draw < share, own, guide)
-            guide = () if model.guide_kind == "none" else guide
-            logits, state = model.step(
-                model.encode(image, training=True),
-                guide,
-                modulation,
-                state,
-                training=True,
-            )
+            guide = guide if model.guide.is_used else ()
+            frame = model.encode(image, training=True)
+            logits, state = model.step(frame, guide, modulation, state, training=True)
+            state = model.memorize(frame, ops.sigmoid(logits), state)
             last = tf.stop_gradient(logits)
             outputs.append(logits)
         return tf.stack(outputs, axis=1), state

@@ -8,18 +8,27 @@ import signal
 import threading
 import time
 
+import keras
 import tensorflow as tf
 
 from osmn_recurrent import files, run_folder
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets
 from osmn_recurrent.training import (
-    callbacks,
     distribution,
     optimizers,
     pipeline,
     run_file,
     steps,
+)
+from osmn_recurrent.training.callbacks import (
+    ROW,
+    ROW_EVERY,
+    CsvLog,
+    MeanLoss,
+    ProgressBar,
+    SpreadWatch,
+    TensorBoardLog,
 )
 from osmn_recurrent.training.samples import ClipSamples
 from osmn_recurrent.training.settings import TrainSettings
@@ -41,8 +50,9 @@ def train(
     description="training",
     validation=(),
     strategy=None,
+    callbacks=(),
 ):
-    """Trains `model` and stores it; goes on where a broken-off run stopped.
+    """Trains `model` and stores it; resumes where an interrupted run stopped.
 
     Writes into `workdir`: `run.json` (settings, versions, result), `loss.csv`,
     `validation.csv`, `tensorboard/`, `state.npz` (everything that a
@@ -61,6 +71,13 @@ def train(
             propagation; the training stops when J does not rise any more
             (`TrainSettings.patience`).
         strategy: of `distribution.make_strategy`; default: one device.
+        callbacks: `keras.callbacks.Callback`s. A batch is a step, counted from 0 over
+            the whole training; an epoch is a stretch of `validate_every` steps, and
+            its logs are "loss", that of its last step, and, with validation clips,
+            "val_J", "val_F", "val_J&F", "val_loss". `model.stop_training` ends the
+            training as `patience` does. What callbacks count is not part of the
+            saved state, and rates are settings: the schedules of Keras' callbacks
+            have nothing to set. With several workers each calls its own.
 
     Returns:
         The path of `model.keras`.
@@ -78,15 +95,14 @@ def train(
         samples = ClipSamples(
             data,
             settings.samples,
-            model.guide_kind,
+            model.guide,
             settings.batch_size,
             settings.seed,
         )
     chief = distribution.worker_of(strategy)[0] == 0
     with run_folder.hold(workdir) if chief else contextlib.nullcontext():
-        return _Training(
-            model, samples, settings, workdir, description, validation, strategy
-        ).run()
+        training = _Training(model, samples, settings, workdir, validation, strategy)
+        return training.run(description, callbacks)
 
 
 WORKER_GONE = (
@@ -100,9 +116,7 @@ WORKER_GONE = (
 class _Training:
     """One call of `train`."""
 
-    def __init__(
-        self, model, samples, settings, workdir, description, validation, strategy
-    ):
+    def __init__(self, model, samples, settings, workdir, validation, strategy):
         self.model, self.samples, self.settings = model, samples, settings
         self.workdir, self.strategy = pathlib.Path(workdir), strategy
         self.workdir.mkdir(parents=True, exist_ok=True)
@@ -118,31 +132,45 @@ class _Training:
         self.validation = None
         if validation:
             self.validation = Validation(model, validation, settings, strategy)
-        self.callbacks = self._callbacks(description) if self.chief else []
         self.done, self.best, self.best_step, self.stale = 0, -1.0, 0, 0
-        self.mean, self.seconds, self.skipped = callbacks.MeanLoss(), 0.0, 0
+        self.mean, self.seconds, self.skipped = MeanLoss(), 0.0, 0
         self.modulation = {}
 
-    def _callbacks(self, description):
-        shown = self.validation.samples if self.validation else self.samples
-        return [
-            callbacks.ProgressBar(description, self.settings.steps),
-            callbacks.CsvLog(self.workdir),
-            callbacks.SpreadWatch(),
-            callbacks.TensorBoardLog(
-                self.workdir / "tensorboard",
-                self.model,
-                [shown.sample(number) for number in range(min(4, len(shown)))],
-            ),
-        ]
+    def _callbacks(self, description, given):
+        settings, own = self.settings, []
+        if self.chief:
+            pictures = self.validation.samples if self.validation else self.samples
+            numbers = range(min(4, len(pictures)))
+            own = [
+                ProgressBar(description),
+                CsvLog(self.workdir),
+                SpreadWatch(),
+                TensorBoardLog(
+                    self.workdir / "tensorboard",
+                    self.model,
+                    [pictures.sample(number) for number in numbers],
+                ),
+            ]
+        return keras.callbacks.CallbackList(
+            [*own, *given],
+            model=self.model,
+            epochs=math.ceil(settings.steps / self._epoch_length()),
+            steps=settings.steps,
+            first_step=self.done,
+        )
 
-    def run(self):
+    def _epoch_length(self):
+        return self.settings.validate_every or self.settings.steps
+
+    def run(self, description, callbacks):
         """Trains to the end; returns the path of `model.keras`."""
         self.record = run_file.claim(self)
         self._resume()
         if self.chief:
             run_file.write(self)
-        self._tell("begin", self.done)
+        self.callbacks = self._callbacks(description, callbacks)
+        self.model.stop_training = False
+        self.callbacks.on_train_begin()
         try:
             with _stop_between_steps() as stop:
                 self._loop(stop)
@@ -150,10 +178,10 @@ class _Training:
             raise InputError(
                 f"another worker is gone after step {self.done} "
                 f"({str(error).splitlines()[0][:120]}); start the same command again "
-                f"on all machines, it goes on from {self.state.path}."
+                f"on all machines, it resumes from {self.state.path}."
             ) from None
         finally:
-            self._tell("end")
+            self.callbacks.on_train_end()
         path = self.workdir / "model.keras"
         if self.chief:
             self._finish(path)
@@ -169,29 +197,46 @@ class _Training:
         settings, start = self.settings, time.perf_counter() - self.seconds
         batches = self._batches()
         self.train_step.compile(batches.element_spec)
-        while self.done < settings.steps and not self._stale():
+        while self.done < settings.steps and not self._over():
+            if self.done % self._epoch_length() == 0:
+                self.callbacks.on_epoch_begin(self.done // self._epoch_length())
+            self.callbacks.on_train_batch_begin(self.done)
             loss = self._step(next(batches))
             self.done += 1
             self.seconds = time.perf_counter() - start
             self.mean.add(loss)
-            self._tell("step", self.done, loss)
-            if self.done % callbacks.ROW_EVERY == 0 or self.done == settings.steps:
-                rate = float(self.optimizer.learning_rate)
-                self._tell("row", self.done, self.mean.take(), rate, self.seconds)
+            self._tell_step(loss)
             last = self.done == settings.steps
             if self._due(settings.validate_every) or last:
-                self._validate()
+                self._end_epoch(loss)
             if stop.is_set() or self._due(settings.save_every) or last:
                 self._save()
             if stop.is_set():
                 raise KeyboardInterrupt
         self._save()
 
+    def _tell_step(self, loss):
+        logs = {"loss": loss}
+        if self.done % ROW_EVERY == 0 or self.done == self.settings.steps:
+            rate = float(self.optimizer.learning_rate)
+            logs |= zip(ROW, (self.mean.take(), rate, self.seconds), strict=True)
+        self.callbacks.on_train_batch_end(self.done - 1, logs)
+
+    def _end_epoch(self, loss):
+        logs = {"loss": loss}
+        if self.validation is not None:
+            self.callbacks.on_test_begin()
+            figures = self._validate()
+            self.callbacks.on_test_end(figures)
+            logs |= {f"val_{name}": value for name, value in figures.items()}
+        self.callbacks.on_epoch_end((self.done - 1) // self._epoch_length(), logs)
+
     def _due(self, every):
         return bool(every) and self.done % every == 0
 
-    def _stale(self):
-        return bool(self.settings.patience) and self.stale >= self.settings.patience
+    def _over(self):
+        patience = self.settings.patience
+        return self.model.stop_training or (patience and self.stale >= patience)
 
     def _batches(self):
         settings = self.settings
@@ -222,10 +267,7 @@ class _Training:
         return loss
 
     def _validate(self):
-        if self.validation is None:
-            return
         figures = self.validation()
-        self._tell("validated", self.done, figures)
         self.stale += 1
         if figures["J"] > self.best:
             self.best, self.best_step, self.stale = figures["J"], self.done, 0
@@ -236,6 +278,7 @@ class _Training:
             }
             if self.chief:
                 self._store("best.keras")
+        return figures
 
     def _progress(self):
         return {
@@ -260,7 +303,7 @@ class _Training:
             return
         self.done, self.best = progress["step"], progress["best"]
         self.best_step, self.stale = progress["best_step"], progress["stale"]
-        self.mean = callbacks.MeanLoss(progress["loss_total"], progress["loss_count"])
+        self.mean = MeanLoss(progress["loss_total"], progress["loss_count"])
         self.seconds = progress["seconds"]
         self.modulation = progress.get("modulation", {})
 
@@ -283,16 +326,12 @@ class _Training:
             for message, count in skipped.items():
                 print(f"  {count} x {message}")
 
-    def _tell(self, event, *values):
-        for callback in self.callbacks:
-            getattr(callback, event)(*values)
-
 
 @contextlib.contextmanager
 def _stop_between_steps():
     """Turns the first Ctrl-C or SIGTERM into an event; the second one strikes.
 
-    A step that is broken off in the middle would leave weights and moments
+    A step that is interrupted in the middle would leave weights and moments
     of different steps.
     """
     stop = threading.Event()

@@ -40,7 +40,7 @@ class Validation:
         self.samples = ClipSamples(
             self.clips,
             settings.samples.undisturbed(),
-            model.guide_kind,
+            model.guide,
         )
         self._guides = ()
         if model.use_visual_modulator:
@@ -82,9 +82,9 @@ class Validation:
         return figures
 
     def _scores(self, clip):
-        truth = [clip.mask(t) for t in range(len(clip))]
-        predicted = self._segmenter.segment(clip.frames(), truth[0])
-        return evaluate_masks(truth, predicted)
+        ground_truth = [clip.mask(t) for t in range(len(clip))]
+        predicted = self._segmenter.segment(clip.frames(), ground_truth[0])
+        return evaluate_masks(ground_truth, predicted)
 
     def loss(self, sample):
         """Loss of one sample, a float."""

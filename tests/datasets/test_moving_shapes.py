@@ -246,7 +246,7 @@ def test_another_data_set_is_never_touched(tmp_path, overwrite):
     assert [p.name for p in tmp_path.rglob("*")] == ["JPEGImages", "480p", "bear"]
 
 
-def test_a_broken_off_run_leaves_nothing_and_can_be_repeated(tmp_path, monkeypatch):
+def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(tmp_path, monkeypatch):
     def stop(*args):
         if args[0][:3] == [5, 0, 1]:
             raise KeyboardInterrupt

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from result_folders import moving_boxes, write_clip
 
-from osmn_recurrent import programs
+from osmn_recurrent import plugins, programs
 from osmn_recurrent.cli import evaluate
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.datasets.ground_truth import Protocol
@@ -24,9 +24,9 @@ PAGE = pathlib.Path(__file__).parents[2] / "docs" / "adding_a_data_set.md"
 def forgotten(monkeypatch):
     """Data sets that a test registers are forgotten again."""
     monkeypatch.setattr(registry, "_KNOWN", dict(registry._KNOWN))
-    registry._load_plugins.cache_clear()
+    plugins.load.cache_clear()
     yield
-    registry._load_plugins.cache_clear()
+    plugins.load.cache_clear()
 
 
 @pytest.fixture

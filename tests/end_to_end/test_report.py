@@ -49,7 +49,7 @@ def report(tmp_path, capsys):
 
 
 def test_two_folders_on_one_page(report, tmp_path):
-    code, printed, _ = report(compare=f"truth:{tmp_path / 'exact'}")
+    code, printed, _ = report(compare=f"exact:{tmp_path / 'exact'}")
     assert code == 0
     figures = davis.summarise(davis.evaluate_masks(CLIP, np.roll(CLIP, 1, axis=2)))
     (line,) = [each for each in printed.splitlines() if each.startswith("shifted")]
@@ -57,11 +57,11 @@ def test_two_folders_on_one_page(report, tmp_path):
     text = (tmp_path / "page.html").read_text()
     data = re.search(r'id="data">(.*?)</script>', text)
     data = json.loads(data[1])
-    assert [each["name"] for each in data["methods"]] == ["shifted", "truth"]
+    assert [each["name"] for each in data["methods"]] == ["shifted", "exact"]
     (clip,) = data["clips"]
     assert clip["objects"] == [1, 2]
-    assert clip["masks"]["truth"] == clip["ground_truth"] != clip["masks"]["shifted"]
-    assert clip["scores"]["truth"]["1"]["J"] == [1.0] * 4
+    assert clip["masks"]["exact"] == clip["ground_truth"] != clip["masks"]["shifted"]
+    assert clip["scores"]["exact"]["1"]["J"] == [1.0] * 4
     assert report()[0] == 2  # the file is there
     assert report(overwrite=True)[0] == 0
 

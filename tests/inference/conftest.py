@@ -33,10 +33,10 @@ def random_network(name, frame, mask, seed=3, **options):
                 layer.kernel.assign(rng.normal(0, 0.05, shape))
     own = mask == mask.max()
     guide = {
-        "gaussian": guides.spatial_guide(own)[None],
-        "mask": guides.mask_guide(own)[None],
-        "none": (),
-    }[model.guide_kind]
+        guides.GaussianGuide: guides.spatial_guide(own)[None],
+        guides.MaskGuide: guides.mask_guide(own)[None],
+        guides.NoGuide: (),
+    }[type(model.guide)]
     visual_guide = guides.visual_guide(frame, own)[None]
     logits, _ = model.step(
         model.encode(guides.network_image(frame)[None]),

@@ -5,9 +5,9 @@ import numpy as np
 from osmn_recurrent import guides, masks
 
 MAKE_GUIDE = {
-    "gaussian": guides.spatial_guide,
-    "mask": guides.mask_guide,
-    "none": lambda mask: None,
+    guides.GaussianGuide: guides.spatial_guide,
+    guides.MaskGuide: guides.mask_guide,
+    guides.NoGuide: lambda mask: None,
 }
 
 
@@ -35,7 +35,7 @@ def reenact(model, frames, handed_out):
     for before, frame in zip(handed_out[:-1], frames[1:], strict=True):
         image, found = guides.network_image(frame)[None], []
         for i in objects:
-            guide = MAKE_GUIDE[model.guide_kind](before == i)
+            guide = MAKE_GUIDE[type(model.guide)](before == i)
             guide = () if guide is None else guide[None]
             logits, states[i] = model.step(
                 model.encode(image), guide, visual_guides[i], states[i]

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.guides import GAUSSIAN
 from osmn_recurrent.inference import swapping
 from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
 from osmn_recurrent.inference.segmenter import VideoSegmenter
@@ -31,7 +32,7 @@ class Stub:
     """Marks what has the colour of the visual guide ("obeys"), or does not."""
 
     use_visual_modulator = True
-    guide_kind = "gaussian"
+    guide = GAUSSIAN
 
     def __init__(self, kind):
         self.kind = kind

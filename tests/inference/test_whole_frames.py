@@ -50,8 +50,8 @@ def test_a_clip_is_followed_as_by_the_segmenter(network, scene, name, working):
         VideoSegmenter(model, working_size=working).segment(list(frames), first)
     )
     carried = {k: v.numpy() for k, v in found["begin"](frames[0], first).items()}
-    looks = [guides.visual_guide(frames[0], first == i) for i in (1, 2, 3)]
-    exact = np.asarray(model.adapt(np.stack(looks)))
+    shown = [guides.visual_guide(frames[0], first == i) for i in (1, 2, 3)]
+    exact = np.asarray(model.adapt(np.stack(shown)))
     apart = np.abs(carried["modulation"] - exact)
     assert apart.max() < 0.05 * exact.std()
     # Random networks carry such a difference on; the rest is compared without it.

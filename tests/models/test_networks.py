@@ -38,7 +38,7 @@ def step_through(model, inputs, clip):
     logits = []
     for t in range(len(image)):
         frame = model.encode(image[t : t + 1])
-        given = guide[t : t + 1] if model.guide_kind != "none" else ()
+        given = guide[t : t + 1] if model.guide.is_used else ()
         each, state = model.step(frame, given, modulation, state)
         logits.append(each[0])
     return np.stack(logits)
@@ -99,7 +99,7 @@ def test_one_frame_serves_all_objects(network):
     inputs = random_inputs(3, SIZE)
     image = inputs["image"][:1]
     modulation = network.adapt(inputs["visual_guide"])
-    guide = inputs["spatial_guide"] if network.guide_kind != "none" else ()
+    guide = inputs["spatial_guide"] if network.guide.is_used else ()
     state = network.initial_state(3, *SIZE)
     together, _ = network.step(network.encode(image), guide, modulation, state)
     for k in range(3):

@@ -246,14 +246,14 @@ def test_the_columns_sort(browser, clips):
     assert browser.errors == []
 
 
-def test_a_row_shows_its_clip_and_the_measure_changes_the_curves(browser):
+def test_a_row_shows_its_clip_and_the_metric_changes_the_curves(browser):
     click(browser, "#objects tr[data-clip='clip9']")
     assert browser.value("document.getElementById('clip').value") == "clip9"
     points = "document.querySelector('polyline').getAttribute('points')"
     before = browser.value(points)
-    set_input(browser, "measure", "F", "change")
+    set_input(browser, "metric", "F", "change")
     assert browser.value(points) != before
-    set_input(browser, "measure", "J", "change")
+    set_input(browser, "metric", "J", "change")
     assert browser.value(points) == before
     assert browser.value("document.querySelectorAll('polyline').length") == 4
     assert browser.errors == []

@@ -81,9 +81,9 @@ def test_the_loop(name):
     assert float(tuned[0]) < 4.0
     # Without updates it is the plain loop.
     idle = dataclasses.replace(adaptation, n_adaptation_steps=0)
-    still = AdaptingSegmenter({4: model}, idle, finetuning).segment(frames, mask)
+    idle_masks = AdaptingSegmenter({4: model}, idle, finetuning).segment(frames, mask)
     plain = ObjectwiseSegmenter({4: model}).segment(frames, mask)
-    assert all(np.array_equal(a, b) for a, b in zip(still, plain, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(idle_masks, plain, strict=True))
 
 
 @pytest.mark.slow

@@ -29,6 +29,17 @@ def sample(frames=None):
     return image, np.zeros((224, 224, 3), np.float32), guide, label
 
 
+def row(mean, seconds):
+    """Logs of a step that makes a row."""
+    return {"loss": 9.0, "mean_loss": mean, "learning_rate": 1e-3, "seconds": seconds}
+
+
+def validated(**more):
+    """Logs of a validation."""
+    figures = {"loss": 1.0, "J": 0.5, "F": 0.25, "J&F": 0.375} | more
+    return {f"val_{name}": value for name, value in figures.items()}
+
+
 @pytest.mark.parametrize(("name", "frames"), [("osmn", None), ("reconvnet", 2)])
 def test_a_strip_shows_frame_guide_truth_and_prediction(tmp_path, name, frames):
     keras.utils.set_random_seed(0)
@@ -49,9 +60,10 @@ def test_a_strip_shows_frame_guide_truth_and_prediction(tmp_path, name, frames):
 def test_events_hold_scalars_and_pictures(tmp_path):
     model = presets.build_model("osvos", "vgg16_compact")
     log = TensorBoardLog(tmp_path, model, [sample(), sample()])
-    log.row(100, 2.5, 1e-3, 7.0)
-    log.validated(100, {"loss": 1.0, "J": 0.5, "F": 0.25, "J&F": 0.375})
-    log.end()
+    log.on_train_batch_end(98, {"loss": 3.0})
+    log.on_train_batch_end(99, row(2.5, 7.0))
+    log.on_epoch_end(0, {"loss": 3.0, **validated()})
+    log.on_train_end()
     found = {}
     for path in tmp_path.iterdir():
         for event in tf.compat.v1.train.summary_iterator(str(path)):
@@ -66,11 +78,13 @@ def test_events_hold_scalars_and_pictures(tmp_path):
 
 def test_a_continuation_drops_rows_behind_its_step(tmp_path):
     log = CsvLog(tmp_path)
-    log.begin(0)
+    log.set_params({"first_step": 0})
+    log.on_train_begin()
     for step in (100, 200, 300):
-        log.row(step, step / 3, 1e-3, 1.0)
-    log.begin(200)
-    log.row(300, 7.0, 1e-3, 2.0)
+        log.on_train_batch_end(step - 1, row(step / 3, 1.0))
+    log.set_params({"first_step": 200})
+    log.on_train_begin()
+    log.on_train_batch_end(299, row(7.0, 2.0))
     lines = (tmp_path / "loss.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["step", "100", "200", "300"]
     assert lines[-1].split(",")[1] == "7"
@@ -80,10 +94,12 @@ def test_the_spread_is_a_column_and_rows_of_before_are_filled_up(tmp_path):
     path = tmp_path / "validation.csv"
     path.write_text("step,loss,J,F,J&F\n100,1,0.5,0.25,0.375\n")
     log = CsvLog(tmp_path)
-    log.begin(100)
-    figures = {"loss": 1.0, "J": 0.5, "F": 0.25, "J&F": 0.375}
-    log.validated(200, figures)  # a network without visual modulator
-    log.validated(300, figures | {"spread": 0.0625, "dead/conv5": 1.0})
+    log.set_params({"first_step": 100})
+    log.on_train_begin()
+    log.on_train_batch_end(199, {"loss": 9.0})
+    log.on_epoch_end(1, validated())  # a network without visual modulator
+    log.on_train_batch_end(299, {"loss": 9.0})
+    log.on_epoch_end(2, validated(spread=0.0625, **{"dead/conv5": 1.0}))
     assert path.read_text().splitlines() == [
         "step,loss,J,F,J&F,spread",
         "100,1,0.5,0.25,0.375,",
@@ -98,11 +114,12 @@ def test_the_spread_is_a_column_and_rows_of_before_are_filled_up(tmp_path):
 )
 def test_a_dead_modulator_is_told_once(spreads, warned_at):
     watch = SpreadWatch()
-    watch.validated(0, {"J": 0.5})  # nothing was measured
+    watch.on_epoch_end(0, {"val_J": 0.5})  # nothing was measured
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for step, spread in enumerate(spreads, 1):
-            watch.validated(step, {"J": 0.5, "spread": spread})
+            watch.on_train_batch_end(step - 1, {"loss": 1.0})
+            watch.on_epoch_end(step - 1, {"val_J": 0.5, "val_spread": spread})
     assert [w.category for w in caught] == [SpreadWarning] * (warned_at is not None)
     if warned_at:
         assert f"after step {warned_at} " in str(caught[0].message)

@@ -109,13 +109,13 @@ def test_a_cache_changes_nothing_but_the_reading(clip):
 
 def test_flip_and_crop_are_one_for_all_frames_of_a_clip(clip):
     # A clip that stands still: what differs within a sample was not shared.
-    still = Clip(
-        "still",
+    standing = Clip(
+        "standing",
         (clip.frame_paths[5],) * 4,
         dict.fromkeys(range(4), clip.mask_paths[5]),
     )
     settings = dataclasses.replace(PLAIN, flip=0.5, crop=0.5, clip_length=3)
-    made = ClipSamples([still], settings)
+    made = ClipSamples([standing], settings)
     images = [made.sample(number)[0] for number in range(12)]
     for image in images:
         assert np.array_equal(image[0], image[1])

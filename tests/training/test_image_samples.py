@@ -173,9 +173,9 @@ def test_a_transform_leaves_its_centre_and_scales_areas():
     # Counter-clockwise as seen: what lies right of the centre goes up.
     right = affine_matrix([0, 0, 0, 90.0, 0], mask) @ [70, 50, 1]
     np.testing.assert_allclose(right, [60, 40], atol=1e-9)
-    still = Motion(0.0, 0.0, 0.0, 0.0)
+    no_motion = Motion(0.0, 0.0, 0.0, 0.0)
     picture, mask = Images().image(0)
-    frames, masks = still.move(np.random.default_rng(0), picture, mask, 3)
+    frames, masks = no_motion.move(np.random.default_rng(0), picture, mask, 3)
     assert all(np.array_equal(frame, picture) for frame in frames)
     assert all(np.array_equal(each, mask) for each in masks)
 

@@ -15,7 +15,7 @@ from osmn_recurrent.training.samples import SampleSettings
 SETTINGS = SampleSettings(
     size=(40, 60), scales=(0.5, 1.0), clip_length=3, guide_augmentation=NO_AUGMENTATION
 )
-STILL_CAMERA = Motion(shift=0.0, scale=0.0, rotation=0.0, shear=0.0)
+FIXED_CAMERA = Motion(shift=0.0, scale=0.0, rotation=0.0, shear=0.0)
 
 
 class Images:
@@ -40,7 +40,7 @@ def test_a_pasted_object_lies_over_the_other_picture():
     picture, mask = Images(5).image(4)
     behind, _ = Images(5).image(1)
     rng = np.random.default_rng(0)
-    frames, masks = STILL_CAMERA.paste(rng, picture, mask, behind[:20], 4)
+    frames, masks = FIXED_CAMERA.paste(rng, picture, mask, behind[:20], 4)
     for frame, moved in zip(frames, masks, strict=True):
         np.testing.assert_array_equal(moved, mask)
         inside = np.zeros_like(mask, bool)

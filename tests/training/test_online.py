@@ -9,6 +9,7 @@ import pytest
 
 from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.guides import GAUSSIAN
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.metrics.region import region_similarity
 from osmn_recurrent.models import NAMES, presets
@@ -159,7 +160,7 @@ def test_an_object_of_one_pixel_is_tuned_on():
     mask = np.zeros(frame.shape[:2], bool)
     mask[5, 5] = True
     transforms = FirstFrameTransforms(scales=(0.5,))
-    samples = FirstFrameSamples(frame, mask, transforms, "gaussian", 2)
+    samples = FirstFrameSamples(frame, mask, transforms, GAUSSIAN, 2)
     for number in range(4):
         assert samples.batch(number)[1].sum() == 2
     tuned = finetune_online(model, frame, mask, quick("osmn", transforms=transforms))
@@ -172,7 +173,7 @@ def test_stills_carry_their_own_guide_and_mirror():
 
     frame, mask = scene()
     transforms = FirstFrameTransforms(scales=(1.0,), flip=0.5, guides=NO_AUGMENTATION)
-    samples = FirstFrameSamples(frame, mask, transforms, "gaussian")
+    samples = FirstFrameSamples(frame, mask, transforms, GAUSSIAN)
     seen = set()
     for number in range(12):
         inputs, label = samples.batch(number)

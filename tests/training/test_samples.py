@@ -17,7 +17,6 @@ from osmn_recurrent.training import pipeline, steps, trainer
 from osmn_recurrent.training.augmentation import (
     NO_AUGMENTATION,
     GuideAugmentation,
-    mask_guide,
 )
 from osmn_recurrent.training.samples import ClipSamples, SampleSettings
 
@@ -121,12 +120,13 @@ def test_masktracks_guide_is_a_moved_dilated_mask():
     mask = np.zeros((80, 80), np.uint8)
     mask[30:50, 30:50] = 1
     rng = np.random.default_rng(1)
-    areas = [(mask_guide(rng, mask) > 0).sum() for _ in range(50)]
-    still = (guides.mask_guide(mask) > 0).sum()
-    assert np.mean(areas) == pytest.approx(still, rel=0.05)
-    assert set(np.unique(mask_guide(rng, mask))) == {0.0, 255.0}
+    areas = [(guides.moved_mask_guide(rng, mask) > 0).sum() for _ in range(50)]
+    unmoved = (guides.mask_guide(mask) > 0).sum()
+    assert np.mean(areas) == pytest.approx(unmoved, rel=0.05)
+    assert set(np.unique(guides.moved_mask_guide(rng, mask))) == {0.0, 255.0}
     np.testing.assert_array_equal(
-        mask_guide(rng, mask, shift=0.0, scale=0.0), guides.mask_guide(mask)
+        guides.moved_mask_guide(rng, mask, shift=0.0, scale=0.0),
+        guides.mask_guide(mask),
     )
 
 
@@ -157,7 +157,7 @@ def test_training_lowers_the_loss_and_stores_the_network(name, clips, tmp_path):
         recurrent_learning_rate=5e-4,
         clip_norm=1.0,
     )
-    samples = ClipSamples(clips, settings.samples, model.guide_kind)
+    samples = ClipSamples(clips, settings.samples, model.guide)
     batch = next(iter(pipeline.make_dataset(samples, 4)))
     loss, share = steps.make_loss(settings), None
     before = float(loss(batch[1], model(batch[0]), share))

@@ -142,10 +142,10 @@ def test_a_view_moves_picture_and_mask_alike():
 
 def test_samples_repeat_and_never_change_what_they_are_made_of():
     class Kept(Squares):
-        kept = {n: Squares().image(n) for n in range(4)}  # noqa: RUF012
+        images = {n: Squares().image(n) for n in range(4)}  # noqa: RUF012
 
         def image(self, number):
-            return self.kept[number]
+            return self.images[number]
 
     motion = Motion(jerk=0.5, outside="grey")
     made = ImageSamples(
@@ -158,7 +158,9 @@ def test_samples_repeat_and_never_change_what_they_are_made_of():
         for part, again in zip(first[number], made.sample(number), strict=True):
             np.testing.assert_array_equal(part, again)
     for number in range(4):
-        for kept, fresh in zip(Kept.kept[number], Squares().image(number), strict=True):
+        for kept, fresh in zip(
+            Kept.images[number], Squares().image(number), strict=True
+        ):
             np.testing.assert_array_equal(kept, fresh)
 
 

@@ -19,6 +19,7 @@ from osmn_recurrent import files, run_folder
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.guides import GAUSSIAN
 from osmn_recurrent.models import presets
 from osmn_recurrent.training import distribution, optimizers, steps, trainer
 from osmn_recurrent.training.callbacks import SpreadWarning
@@ -88,8 +89,10 @@ def whole_run(clips, tmp_path_factory):
     return folder
 
 
-def test_a_broken_off_run_ends_as_the_whole_one_bit_for_bit(clips, whole_run, tmp_path):
-    samples = CutOff(clips[0], SCALES.samples, "gaussian", 2, SCALES.seed)
+def test_an_interrupted_run_ends_as_the_whole_one_bit_for_bit(
+    clips, whole_run, tmp_path
+):
+    samples = CutOff(clips[0], SCALES.samples, GAUSSIAN, 2, SCALES.seed)
     with pytest.raises(tf.errors.OpError):
         trainer.train(make_model(), samples, SCALES, tmp_path, validation=clips[1])
     progress = json.loads(np.load(tmp_path / "state.npz")["progress"].tobytes())
@@ -169,7 +172,7 @@ def test_two_trainings_in_one_folder_are_refused(clips, tmp_path):
 @pytest.fixture(scope="module")
 def batch(clips):
     settings = dataclasses.replace(SETTINGS.samples, clip_length=3)
-    samples = ClipSamples(clips[0], settings, "gaussian", 2)
+    samples = ClipSamples(clips[0], settings, GAUSSIAN, 2)
     parts = [np.stack(part) for part in zip(samples.sample(0), samples.sample(1))]
     names = ("image", "visual_guide", "spatial_guide")
     inputs = {n: tf.constant(p, tf.float32) for n, p in zip(names, parts)}
@@ -235,7 +238,7 @@ def test_scheduled_sampling_are_the_networks_predictions(batch):
         frame = model.encode(inputs["image"][:, t])
         each, state = model.step(frame, guide, modulation, state)
         logits.append(each)
-        guide = steps.GUIDES["gaussian"](each > 0)
+        guide = GAUSSIAN.of_masks(each > 0)
     expected = steps.make_loss(SETTINGS)(
         labels, tf.stack(logits, axis=1), tf.reduce_mean(labels)
     )
@@ -319,7 +322,7 @@ def test_only_trainable_variables_move(clips, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_the_batch(clips, tmp_path):
-    samples = ClipSamples(clips[0], SETTINGS.samples, "gaussian", 2, SETTINGS.seed)
+    samples = ClipSamples(clips[0], SETTINGS.samples, GAUSSIAN, 2, SETTINGS.seed)
     model = make_model()
     broken = next(v for v in model.variables if "decoder" in v.path)
     broken.assign(np.full(broken.shape, np.nan))
@@ -430,3 +433,48 @@ def test_a_modulator_that_does_nothing_is_told(kind, tmp_path):
     assert (found["spread"] < 0.01) == (kind == "release")
     assert ("dead/conv5" in found) == (kind == "release")
     assert "spread/conv3_1" in found
+
+
+class Stopping(keras.callbacks.Callback):
+    """Notes what it is told, and stops after the first epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def on_train_begin(self, logs=None):
+        self.told.append(("begin", self.params["first_step"], self.params["steps"]))
+
+    def on_train_batch_end(self, batch, logs=None):
+        assert math.isfinite(logs["loss"])
+        self.told.append(("step", batch))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.told.append(("epoch", epoch, 0.0 <= logs["val_J"] <= 1.0))
+        self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        self.told.append("end")
+
+
+def test_callbacks_of_keras_are_told_and_can_stop(clips, tmp_path):
+    samples = dataclasses.replace(SETTINGS.samples, clip_length=None)
+    settings = dataclasses.replace(
+        SETTINGS, samples=samples, scheduled_sampling=0.0, steps=4, validate_every=2
+    )
+    told = []
+    for _ in range(2):  # the second one resumes
+        seen = Stopping()
+        trainer.train(
+            make_model("osvos"),
+            clips[0],
+            settings,
+            tmp_path,
+            validation=clips[1],
+            callbacks=[seen],
+        )
+        told.append(seen.told)
+    begin, end = ("begin", 0, 4), "end"
+    assert told[0] == [begin, ("step", 0), ("step", 1), ("epoch", 0, True), end]
+    assert told[1][0] == ("begin", 2, 4)
+    assert told[1][1:] == [("step", 2), ("step", 3), ("epoch", 1, True), end]

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from osmn_recurrent import backbones
+from osmn_recurrent.backbones.backbone import GUIDE_SIZE
 from osmn_recurrent.guides import MaskGuide
 from osmn_recurrent.models.osmn import SegmentationNetwork, image_size
 from osmn_recurrent.models.segmentation_model import SegmentationModel
@@ -68,8 +69,11 @@ class MaskTrack(SegmentationModel):
     def build(self, input_shape=None):
         """Makes all variables; no input shape is needed."""
         if self.modulator is not None:
-            self.modulator.build()
-        self.seg.build()
+            guide = (None, GUIDE_SIZE, GUIDE_SIZE, 3)
+            scales = (None, self.gamma_layout()[-1][2])
+            self._build_part(self.modulator, guide, scales)
+        images, logits = (None, None, None, 4), (None, None, None, 1)
+        self._build_part(self.seg, images, logits)
 
     def encode(self, image, training=False):
         """The image itself: the object's mask is an input."""

@@ -3,7 +3,7 @@
 import keras
 
 from osmn_recurrent import backbones
-from osmn_recurrent.backbones.backbone import build_levels
+from osmn_recurrent.backbones.backbone import GUIDE_SIZE, build_levels
 from osmn_recurrent.guides import GAUSSIAN, NoGuide
 from osmn_recurrent.models.channelwise import ChannelwiseModulator
 from osmn_recurrent.models.decoders import make_decoder
@@ -165,9 +165,16 @@ class OSMN(SegmentationModel):
 
     def build(self, input_shape=None):
         """Makes all variables; no input shape is needed."""
-        for part in (self.modulator, self.modulator_sp, self.seg):
-            if part is not None:
-                part.build()
+        scales = self.gamma_layout()
+        if self.modulator is not None:
+            guide = (None, GUIDE_SIZE, GUIDE_SIZE, 3)
+            self._build_part(self.modulator, guide, (None, scales[-1][2]))
+        if self.modulator_sp is not None:
+            shifts = self._layout()[-1][3]
+            maps = (None, None, None, shifts)  # one after the other, of all places
+            self._build_part(self.modulator_sp, (None, None, None, 1), maps)
+        images, logits = (None, None, None, 3), (None, None, None, 1)
+        self._build_part(self.seg, images, logits)
         if getattr(self.modulator, "frozen", None):
             self.modulator.copy_trunk(self.seg.blocks)
 

@@ -116,7 +116,9 @@ class ReConvNet(OSMN):
         """Makes all variables; no input shape is needed."""
         super().build(input_shape)
         for number, cell in zip(self.recurrent_levels, self.cells, strict=True):
-            cell.build((None, None, None, self.backbone.level(number).channels))
+            channels = self.backbone.level(number).channels
+            made = (None, None, None, None, cell.filters)
+            self._build_part(cell, (None, None, None, channels), made)
         for projection in self.projections:
             projection.build((None, None, None, self.hidden_channels))
 

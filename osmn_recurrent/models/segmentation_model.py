@@ -245,6 +245,11 @@ class SegmentationModel(keras.Model):
         """Makes all variables; no input shape is needed."""
         raise NotImplementedError
 
+    def _build_part(self, part, taken, made):
+        """Builds a part, and notes the shape of its outputs for `summary`."""
+        part.build(taken)
+        part.output_shape = made
+
     def rematerialise(self, on=True):
         """Trades time for memory in training (`keras.remat`).
 

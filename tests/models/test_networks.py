@@ -354,3 +354,12 @@ def test_jax_gives_what_tensorflow_gives(cases, tmp_path):
     for name in cases:
         scale = max(1.0, np.abs(expected[name]).max())
         assert np.abs(outputs[name] - expected[name]).max() < 1e-3 * scale, name
+
+
+def test_the_summary_shows_shapes(network):
+    lines = []
+    network.summary(print_fn=lambda text, line_break=False: lines.append(text))
+    text = "\n".join(lines)
+    assert "(None, None, None, 1)" in text.replace("\n", "") and "?" not in text
+    if network.use_visual_modulator:
+        assert f"(None, {network.gamma_layout()[-1][2]})" in text

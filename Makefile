@@ -15,7 +15,7 @@ help:
 	@echo "make demo       set up, make videos, train both networks, compare them"
 	@echo "make test       set up, run the fast tests"
 	@echo "make test-slow  set up with the extras, run all tests"
-	@echo "make lint       check style"
+	@echo "make lint       check style and types"
 	@echo "make format     fix style"
 	@echo "make docs       build the documentation into site/"
 	@echo "make clean      remove .venv and caches (results stay)"
@@ -32,6 +32,7 @@ test-slow: $(EXTRAS)
 lint: $(STAMP)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
 format: $(STAMP)
 	$(RUN) -m ruff check --fix .

@@ -1,5 +1,7 @@
 """Our weights as a checkpoint that the OSMN release restores."""
 
+import os
+
 import numpy as np
 
 from checkpoints_tools.release_names import (
@@ -10,9 +12,15 @@ from checkpoints_tools.release_names import (
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 
-def export_osmn_checkpoint(model, path, global_step=0, overwrite=False):
+def export_osmn_checkpoint(
+    model: SegmentationModel,
+    path: str | os.PathLike,
+    global_step: int = 0,
+    overwrite: bool = False,
+) -> str:
     """Writes a TF1 V2-format checkpoint with the release's names.
 
     Holds every variable that the released graph restores: weights, the fixed

@@ -1,5 +1,6 @@
 """Telling the formats of weight files apart, by content."""
 
+import os
 import pathlib
 
 from checkpoints_tools import torch_files
@@ -8,6 +9,7 @@ from checkpoints_tools.graph_files import FrozenGraph
 from checkpoints_tools.keras_files import H5File, KerasFile, is_h5
 from checkpoints_tools.safetensors_files import SafetensorsFile
 from checkpoints_tools.tf_checkpoints import TFCheckpoint, is_checkpoint
+from checkpoints_tools.weight_files import WeightFile
 from osmn_recurrent.archives import open_archive
 from osmn_recurrent.errors import InputError
 
@@ -18,7 +20,7 @@ KNOWN = (
 )
 
 
-def open_weights(path, allow_pickle=False):
+def open_weights(path: str | os.PathLike, allow_pickle: bool = False) -> WeightFile:
     """Opens a file of weights without reading the values.
 
     Args:

@@ -1,7 +1,9 @@
 """Loads released OSMN checkpoints (TF1) into our networks, and our safetensors."""
 
+import os
+
 from checkpoints_tools.formats import open_weights
-from checkpoints_tools.loading import load_offers, offers_of
+from checkpoints_tools.loading import ImportReport, load_offers, offers_of
 from checkpoints_tools.release_names import (
     RECURRENT,
     is_left_out,
@@ -11,9 +13,15 @@ from checkpoints_tools.release_names import (
 from checkpoints_tools.safetensors_files import SafetensorsFile
 from checkpoints_tools.tf_checkpoints import TFCheckpoint
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 
-def load_osmn_checkpoint(model, path, strict=True, allow_missing=None):
+def load_osmn_checkpoint(
+    model: SegmentationModel,
+    path: str | os.PathLike,
+    strict: bool = True,
+    allow_missing: str | None = None,
+) -> ImportReport:
     """Loads a released OSMN checkpoint into a network.
 
     The network must have the checkpoint's variant (`mod_early_conv`,

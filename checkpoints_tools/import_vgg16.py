@@ -12,9 +12,11 @@ with `swap_rgb` its features have the right colours and another scale.
 """
 
 import functools
+import os
+from collections.abc import Iterable
 
 from checkpoints_tools.formats import open_weights
-from checkpoints_tools.loading import Offer, load_offers
+from checkpoints_tools.loading import ImportReport, Offer, load_offers
 from checkpoints_tools.vgg16_names import (
     DENSE,
     KINDS,
@@ -26,18 +28,19 @@ from checkpoints_tools.vgg16_names import (
 from checkpoints_tools.weight_files import array_of
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.presets import weights_of
+from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 PARTS = ("seg", "modulator")
 
 
 def load_vgg16(
-    model,
-    path,
-    into=PARTS,
-    swap_rgb=False,
-    allow_pickle=False,
-    allow_missing=None,
-):
+    model: SegmentationModel,
+    path: str | os.PathLike,
+    into: Iterable[str] = PARTS,
+    swap_rgb: bool = False,
+    allow_pickle: bool = False,
+    allow_missing: str | None = None,
+) -> ImportReport:
     """Loads VGG16 (or OSVOS) into a network.
 
     Into "seg" go conv1 to conv5, from OSVOS' files the side outputs and

@@ -1,5 +1,6 @@
 """Safetensors: our weights with their settings, and other people's VGG16."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -8,6 +9,7 @@ from checkpoints_tools.weight_files import TensorInfo, WeightFile, reason
 from osmn_recurrent import files, provenance, text_files
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.presets import weights_of
+from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 TYPES = {
     "F64": "float64",
@@ -79,7 +81,9 @@ class SafetensorsFile(WeightFile):
         return self._file.get_tensor(name)
 
 
-def export_safetensors(model, path, overwrite=False):
+def export_safetensors(
+    model: SegmentationModel, path: str | os.PathLike, overwrite: bool = False
+) -> str:
     """Writes a network's weights as `.safetensors`, its settings beside it.
 
     Tensors have the names of the network's variables without the model's own

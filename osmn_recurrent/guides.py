@@ -12,6 +12,7 @@ import dataclasses
 import cv2
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from osmn_recurrent.colours import MEAN_BGR
@@ -26,7 +27,9 @@ SMALLEST_SIGMA = 5.0
 MASK_GUIDE_RADIUS = 5
 """Radius of the disc that dilates MaskTrack's mask guide, in pixels."""
 
-_LESS_MEAN = np.arange(256, dtype=np.float32)[None, :, None] - np.float32(MEAN_BGR)
+_LESS_MEAN = np.arange(256, dtype=np.float32)[None, :, None] - np.array(
+    MEAN_BGR, np.float32
+)
 
 
 def network_size(working_size, height, width):
@@ -49,7 +52,9 @@ def network_size(working_size, height, width):
     return round(height * scale), round(width * scale)
 
 
-def network_image(frame_rgb, size=None):
+def network_image(
+    frame_rgb: np.ndarray, size: tuple[int, int] | None = None
+) -> np.ndarray:
     """A frame as the networks read it.
 
     Args:
@@ -70,13 +75,13 @@ def network_image(frame_rgb, size=None):
 
 
 def visual_guide(
-    frame_rgb,
-    mask,
-    size=224,
-    margins=(TEST_MARGIN,) * 4,
-    rotation=0.0,
-    flip=False,
-):
+    frame_rgb: np.ndarray,
+    mask: ArrayLike,
+    size: int = 224,
+    margins: tuple[float, float, float, float] = (TEST_MARGIN,) * 4,
+    rotation: float = 0.0,
+    flip: bool = False,
+) -> np.ndarray:
     """What the visual modulator sees of the object.
 
     The box of the mask is cropped (half-open, see `masks.bounding_box`),
@@ -150,7 +155,9 @@ def robust_moments(mask):
     return centre[0], sigma[0]
 
 
-def spatial_guide(mask, shift=(0.0, 0.0), scale=(1.0, 1.0)):
+def spatial_guide(
+    mask: ArrayLike, shift: ArrayLike = (0.0, 0.0), scale: ArrayLike = (1.0, 1.0)
+) -> np.ndarray:
     """Heat map of where the object was: a Gaussian fitted to its mask.
 
     exp(-sum((p - centre)^2 / (2 sigma^2))) with `robust_moments` (OSMN
@@ -197,7 +204,7 @@ def spatial_guide_tensor(masks):
     return _gaussian(ops.cast(masks, "float32") > 0.5, "float32", 0.0, 1.0)
 
 
-def mask_guide(mask):
+def mask_guide(mask: ArrayLike) -> np.ndarray:
     """MaskTrack's guide: the mask dilated by a disc of radius 5, times 255.
 
     Args:

@@ -4,6 +4,9 @@ Functions give the loss of a batch; the classes of the same names are
 `keras.losses.Loss`, for `compile`. `register` makes one known to `TrainSettings`.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -14,7 +17,9 @@ PLUGINS = "osmn_recurrent.losses"
 """Entry points of installed packages whose import registers losses."""
 
 
-def balanced_cross_entropy(labels, logits, reduction="sum", positive_share=None):
+def balanced_cross_entropy(
+    labels: Any, logits: Any, reduction: str = "sum", positive_share: Any = None
+) -> Any:
     """Class-balanced cross-entropy of OSVOS and OSMN.
 
         loss = n_neg / n * sum(l over object) + n_pos / n * sum(l over rest)
@@ -37,12 +42,12 @@ def balanced_cross_entropy(labels, logits, reduction="sum", positive_share=None)
         float32 scalar.
     """
     labels, logits = _as_images(labels, logits)
-    axes = {"sum": (0, 1), "image_mean": (1,)}
-    if reduction not in axes:
+    all_axes = {"sum": (0, 1), "image_mean": (1,)}
+    if reduction not in all_axes:
         raise ValueError(
             f"reduction must be 'sum' or 'image_mean'. Received: {reduction!r}"
         )
-    axes = axes[reduction]
+    axes = all_axes[reduction]
     share = ops.mean(labels, axes) if positive_share is None else positive_share
     loss = _balanced(labels, logits, share, axes)
     if reduction == "sum":
@@ -62,7 +67,7 @@ def _balanced(labels, logits, share, axes):
     )
 
 
-def lovasz_hinge(labels, logits):
+def lovasz_hinge(labels: Any, logits: Any) -> Any:
     """Lovasz hinge: a convex surrogate of the Jaccard loss, per image.
 
     ReConvNet section 3 ("Lovasz loss"); Berman et al., arXiv:1705.08790,
@@ -102,7 +107,7 @@ def _lovasz(labels, logits):
     return ops.sum(ops.relu(errors) * ops.stop_gradient(gradient), axis=-1)
 
 
-def cross_entropy_lovasz(labels, logits):
+def cross_entropy_lovasz(labels: Any, logits: Any) -> Any:
     """Mean cross-entropy plus half the Lovasz hinge of every second column.
 
     Not in the papers. For networks with ImageNet trunks and few steps: the first
@@ -172,7 +177,9 @@ class BalancedCrossEntropy(_PerImage):
         name: of the loss.
     """
 
-    def __init__(self, reduction="sum", name="balanced_cross_entropy"):
+    def __init__(
+        self, reduction: str = "sum", name: str = "balanced_cross_entropy"
+    ) -> None:
         if reduction not in ("sum", "sum_over_batch_size"):
             raise ValueError(
                 "reduction must be 'sum' or 'sum_over_batch_size'. "
@@ -180,7 +187,7 @@ class BalancedCrossEntropy(_PerImage):
             )
         super().__init__(name=name, reduction=reduction)
 
-    def per_image(self, labels, logits):
+    def per_image(self, labels: Any, logits: Any) -> Any:
         """Values (images,) of labels and logits (images, pixels)."""
         if self.reduction == "sum":
             return _balanced(labels, logits, ops.mean(labels), (1,))
@@ -198,10 +205,12 @@ class LovaszHinge(_PerImage):
         name: of the loss.
     """
 
-    def __init__(self, reduction="sum_over_batch_size", name="lovasz_hinge"):
+    def __init__(
+        self, reduction: str = "sum_over_batch_size", name: str = "lovasz_hinge"
+    ) -> None:
         super().__init__(name=name, reduction=reduction)
 
-    def per_image(self, labels, logits):
+    def per_image(self, labels: Any, logits: Any) -> Any:
         """Values (images,) of labels and logits (images, pixels)."""
         return _lovasz(labels, logits)
 
@@ -209,7 +218,7 @@ class LovaszHinge(_PerImage):
 _REGISTERED = {}
 
 
-def register(name, loss):
+def register(name: str, loss: Callable) -> Callable:
     """Makes a loss known by its name, for `TrainSettings(loss=NAME)` and `--loss`.
 
     Args:
@@ -230,13 +239,13 @@ def register(name, loss):
     return loss
 
 
-def names():
+def names() -> tuple[str, ...]:
     """Names of all losses, tuple of str."""
     plugins.load(PLUGINS)
     return tuple(_REGISTERED)
 
 
-def find(name):
+def find(name: str) -> Callable:
     """The loss of a name.
 
     Raises:

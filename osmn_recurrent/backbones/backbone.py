@@ -86,16 +86,16 @@ class Backbone:
             instead of the papers'; chooses the defaults of fine-tuning.
     """
 
-    name = None
-    levels = ()
-    modulated = (3, 4, 5)
-    modulated_early = None
-    sides = (2, 3, 4, 5)
-    recurrent = (3, 4, 5)
+    name = ""
+    levels: tuple[Level, ...] = ()
+    modulated: tuple[int, ...] = (3, 4, 5)
+    modulated_early: tuple[int, ...] | None = None
+    sides: tuple[int, ...] = (2, 3, 4, 5)
+    recurrent: tuple[int, ...] = (3, 4, 5)
     decoder = "hypercolumn"
     modulator = "vgg16"
     visual_modulator = "release"
-    channelwise = {}  # noqa: RUF012 - a constant
+    channelwise: dict = {}  # noqa: RUF012 - a constant
     spatial = "release"
     first_pool = 2
     multiple = 1

@@ -301,6 +301,6 @@ def console():
 
 if __name__ == "__main__":
     # By its own name, under which other processes find `worker`.
-    from osmn_recurrent.cli import segment
+    from osmn_recurrent.cli import segment as program
 
-    segment.console()
+    program.console()

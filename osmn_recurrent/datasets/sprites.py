@@ -28,7 +28,7 @@ class Sprite:
     texture: np.ndarray
     object_id: int
     area: float
-    poses: np.ndarray = None
+    poses: np.ndarray | None = None
 
     @property
     def reach(self):

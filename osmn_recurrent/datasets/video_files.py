@@ -1,8 +1,10 @@
 """A video of one's own: frames or a video file, and the masks of its objects."""
 
 import dataclasses
+import os
 import pathlib
 import warnings
+from collections.abc import Sequence
 
 import cv2
 
@@ -17,7 +19,9 @@ EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 """Folder of the clip that comes with the package."""
 
 
-def open_clip(video, masks):
+def open_clip(
+    video: str | os.PathLike, masks: str | os.PathLike | Sequence[str | os.PathLike]
+) -> Clip:
     """Makes a clip of a video and the masks of its objects.
 
     Objects that first appear later have their mask in the frame in which
@@ -87,7 +91,7 @@ def note_idle_masks(clip):
         )
 
 
-def example_clip():
+def example_clip() -> Clip:
     """The clip that comes with the package: a rabbit, 60 frames of 480x270.
 
     An excerpt of Big Buck Bunny, (c) Blender Foundation, CC BY 3.0; see
@@ -117,7 +121,7 @@ class VideoFileClip(Clip):
         video: the file, its frames' size and their times.
     """
 
-    video: VideoFile = None
+    video: VideoFile | None = None
 
     def __len__(self):
         return len(self.video)

@@ -115,12 +115,12 @@ class _Started:
             self._writer.__exit__(None, None, None)
         except Exception as failed:
             self.error = self.error or failed
-        failed = error if kind is not None else self.error
+        cause = error if kind is not None else self.error
         try:
-            if failed is None:
+            if cause is None:
                 self._stack.__exit__(None, None, None)
             else:
-                self._stack.__exit__(type(failed), failed, failed.__traceback__)
+                self._stack.__exit__(type(cause), cause, cause.__traceback__)
         except Exception as last:
             if not isinstance(self.error, InputError):
                 self.error = last

@@ -8,14 +8,17 @@ import json
 import os
 import pathlib
 import time
+from collections.abc import Iterable
 
 import numpy as np
 from tqdm import tqdm
 
 from osmn_recurrent import files
+from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import threads
-from osmn_recurrent.inference.followers import Crew
+from osmn_recurrent.inference.followers import Crew, Follower
+from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.media.mask_files import read_mask, write_mask
 from osmn_recurrent.run_folder import RunFolder, hold
 
@@ -57,8 +60,13 @@ class Outcome:
 
 
 def segment_clip(
-    segmenter, clip, folder, overwrite=False, later_masks=True, followers=()
-):
+    segmenter: VideoSegmenter,
+    clip: Clip,
+    folder: str | os.PathLike,
+    overwrite: bool = False,
+    later_masks: bool = True,
+    followers: Iterable[Follower] = (),
+) -> "Outcome":
     """Segments a clip and writes one palette PNG per frame.
 
     Masks are named after the frames and have the palette of the clip's first
@@ -104,7 +112,7 @@ def segment_clip(
     }
     digests = clip.frame_digests()
     kept = digests[:1] if len(set(digests)) == 1 else digests
-    record = {"frames_sha256": " ".join(kept)}
+    record: dict = {"frames_sha256": " ".join(kept)}
     record[OUTPUTS] = sorted(
         {*run.recorded(OUTPUTS, ()), *(each.path.name for each in followers)}
     )

@@ -1,6 +1,8 @@
 """Frame by frame through a video: the loop around a network."""
 
 import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -78,7 +80,13 @@ class VideoSegmenter:
     (dtype('uint8'), (1,))
     """
 
-    def __init__(self, model, precision="float32", merge="argmax", working_size=None):
+    def __init__(
+        self,
+        model: presets.SegmentationModel,
+        precision: str = "float32",
+        merge: str = "argmax",
+        working_size: int | tuple[int, int] | None = None,
+    ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(
                 f"precision must be one of {sorted(PRECISIONS)}. "
@@ -102,11 +110,11 @@ class VideoSegmenter:
             model, MERGES[merge], resized=working_size is not None
         )
         self._memory_function = make_memory_function(model, working_size is not None)
-        self._ids = None  # device, (H, W) uint8: the id map of the last frame
+        self._ids: Any = None  # device, (H, W) uint8: the id map of the last frame
         self._forget_objects()
 
     @classmethod
-    def from_preset(cls, name, **options):
+    def from_preset(cls, name: str, **options: Any) -> "VideoSegmenter":
         """A segmenter with published weights.
 
         Args:
@@ -125,16 +133,16 @@ class VideoSegmenter:
         return cls(model, **{"working_size": working_size, **options})
 
     @property
-    def objects(self):
+    def objects(self) -> tuple[int, ...]:
         """Ids of the objects that are followed, ascending."""
         return tuple(int(i) for i in self._objects)
 
     @property
-    def carries_state(self):
+    def carries_state(self) -> bool:
         """Whether the network is recurrent."""
         return bool(tf.nest.flatten(self.model.initial_state(1, 16, 16)))
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """What the masks depend on, apart from the video, as JSON values.
 
         Returns:
@@ -156,7 +164,12 @@ class VideoSegmenter:
             "working_size": size if size is None else np.array(size).tolist(),
         }
 
-    def segment(self, frames, first_mask, later_masks=None):
+    def segment(
+        self,
+        frames: Iterable[np.ndarray],
+        first_mask: np.ndarray | None,
+        later_masks: Mapping[int, np.ndarray] | None = None,
+    ) -> Iterator[np.ndarray]:
         """Goes through a video.
 
         Runs on its own, whatever else this segmenter is doing, and holds one
@@ -187,7 +200,7 @@ class VideoSegmenter:
             else:
                 yield video.step(frame, later_masks.get(index))
 
-    def start(self, frame, mask=None):
+    def start(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Begins a video; what was followed before is forgotten.
 
         Args:
@@ -211,7 +224,7 @@ class VideoSegmenter:
         self._ids = tf.zeros(mask.shape, tf.uint8)
         return self.add(frame, mask)
 
-    def step(self, frame, mask=None):
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Segments the next frame.
 
         Args:
@@ -233,7 +246,9 @@ class VideoSegmenter:
         self._ids = self._run(frame)
         return self._ids.numpy() if mask is None else self.add(frame, mask)
 
-    def replay(self, frame, ids, mask=None):
+    def replay(
+        self, frame: np.ndarray, ids: np.ndarray, mask: np.ndarray | None = None
+    ) -> None:
         """Goes over a frame whose result is known, to resume behind it.
 
         A recurrent network is run for its state's sake, any other is not.
@@ -252,7 +267,7 @@ class VideoSegmenter:
             self.add(frame, mask)
         self._ids = tf.constant(checked_mask(ids, frame))
 
-    def add(self, frame, mask):
+    def add(self, frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Follows new objects from the last frame on.
 
         Args:
@@ -271,7 +286,7 @@ class VideoSegmenter:
         new = [i for i in masks.object_ids(mask) if i not in self.objects]
         return self._paint(frame, mask, new)
 
-    def correct(self, frame, mask):
+    def correct(self, frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Replaces masks of the last frame by better ones.
 
         Every object in `mask` gets exactly this mask (its old pixels become
@@ -293,7 +308,7 @@ class VideoSegmenter:
         mask = checked_mask(mask, frame)
         return self._paint(frame, mask, masks.object_ids(mask))
 
-    def look_at(self, object_id, frame, mask):
+    def look_at(self, object_id: int, frame: np.ndarray, mask: np.ndarray) -> None:
         """Gives an object another visual guide; mask and state stay.
 
         For a frame that shows it better than the one in which it was given, or to
@@ -327,7 +342,7 @@ class VideoSegmenter:
             self._modulation, row, self.model.adapt(ops.convert_to_tensor(seen))
         )
 
-    def drop(self, object_id):
+    def drop(self, object_id: int) -> None:
         """Follows an object no longer; its pixels become background.
 
         Raises:

@@ -133,7 +133,8 @@ def visual_guides(frame, masks):
         (N, 224, 224, 3) float32 BGR minus mean, background 0; within a level of
         brightness of Pillow's, which rounds between its two passes.
     """
-    image, height, width = ops.cast(frame, "float32"), *frame.shape[:2]
+    image = ops.cast(frame, "float32")
+    height, width = frame.shape[:2]
     top, rows = _extent(ops.any(masks, axis=2), height)
     left, columns = _extent(ops.any(masks, axis=1), width)
     down, down_nearest = _cut(top, rows, height)

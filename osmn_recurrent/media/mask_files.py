@@ -7,10 +7,13 @@ palette PNGs whose pixel values are the ids; read is what people have, see
 """
 
 import functools
+import os
 import pathlib
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, PngImagePlugin
 
 from osmn_recurrent import masks
@@ -50,7 +53,7 @@ _SAID = set()
 """`(kind of note, folder)` of what was said once."""
 
 
-def read_mask(path, frame=None):
+def read_mask(path: str | os.PathLike, frame: str | None = None) -> np.ndarray:
     """Reads a mask file of any kind.
 
     - palette pictures: indices are ids; where the palette shows that index 0 is
@@ -392,7 +395,9 @@ def say_once(path, kind, clause):
         warnings.warn(f"{path} {clause}.", InputNote, stacklevel=2)
 
 
-def write_mask(path, ids, palette=None):
+def write_mask(
+    path: str | os.PathLike, ids: ArrayLike, palette: Sequence[int] | None = None
+) -> None:
     """Writes object ids as a palette PNG, in one move.
 
     Args:

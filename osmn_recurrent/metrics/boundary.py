@@ -4,6 +4,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from osmn_recurrent.metrics.region import as_binary
 
@@ -11,7 +12,9 @@ DAVIS_BOUND = 0.008
 """Tolerance of the DAVIS evaluation, as a share of the image diagonal."""
 
 
-def contour_accuracy(true, predicted, bound=DAVIS_BOUND):
+def contour_accuracy(
+    true: ArrayLike, predicted: ArrayLike, bound: float = DAVIS_BOUND
+) -> float:
     """F-measure of the boundaries of two masks, F = 2PR / (P + R).
 
     Precision P is the share of predicted boundary pixels with a true one at
@@ -42,15 +45,14 @@ def contour_accuracy(true, predicted, bound=DAVIS_BOUND):
     >>> contour_accuracy(true, moved, bound=1) < 0.6
     True
     """
-    true, predicted = as_binary(true, predicted)
-    radius = tolerance(true.shape, bound)
-    true, predicted = crop_to_objects(true, predicted)
-    true, predicted = boundary(true), boundary(predicted)
-    of_true, of_predicted = map(np.count_nonzero, (true, predicted))
+    masks = as_binary(true, predicted)
+    radius = tolerance(masks[0].shape, bound)
+    own, other = map(boundary, crop_to_objects(*masks))
+    of_true, of_predicted = np.count_nonzero(own), np.count_nonzero(other)
     if not of_true or not of_predicted:
         return float(of_true == of_predicted)
-    precision = _matched(predicted, true, radius) / of_predicted
-    recall = _matched(true, predicted, radius) / of_true
+    precision = _matched(other, own, radius) / of_predicted
+    recall = _matched(own, other, radius) / of_true
     if precision + recall == 0:
         return 0.0
     return float(2 * precision * recall / (precision + recall))

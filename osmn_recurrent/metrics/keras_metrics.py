@@ -1,5 +1,7 @@
 """Metrics for `compile`, on any backend of Keras."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -17,13 +19,13 @@ class RegionSimilarity(keras.metrics.Metric):
         **kwargs: of `keras.metrics.Metric`.
     """
 
-    def __init__(self, threshold=0.0, name="J", **kwargs):
+    def __init__(self, threshold: float = 0.0, name: str = "J", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.threshold = threshold
         self.total = self.add_variable((), "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Counts a batch in.
 
         Args:
@@ -45,10 +47,10 @@ class RegionSimilarity(keras.metrics.Metric):
         self.total.assign_add(ops.sum(values * weight))
         self.count.assign_add(ops.sum(weight))
 
-    def result(self):
+    def result(self) -> Any:
         """The mean so far, float32; 0 before the first batch."""
         return ops.divide_no_nan(self.total, self.count)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Constructor arguments."""
         return {**super().get_config(), "threshold": self.threshold}

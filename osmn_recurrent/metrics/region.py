@@ -1,11 +1,12 @@
 """Region similarity J: how much of the object two masks share."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from osmn_recurrent.errors import InputError
 
 
-def region_similarity(true, predicted):
+def region_similarity(true: ArrayLike, predicted: ArrayLike) -> float:
     """Intersection over union of two masks, J = |P & G| / |P | G|.
 
     DAVIS 2016 (Perazzi et al.), section 5.1. Symmetric.
@@ -25,9 +26,9 @@ def region_similarity(true, predicted):
     >>> region_similarity([[1, 1, 0]], [[0, 1, 1]])
     0.3333333333333333
     """
-    true, predicted = as_binary(true, predicted)
-    union = np.count_nonzero(true | predicted)
-    return float(np.count_nonzero(true & predicted) / union) if union else 1.0
+    first, second = as_binary(true, predicted)
+    union = np.count_nonzero(first | second)
+    return float(np.count_nonzero(first & second) / union) if union else 1.0
 
 
 def as_binary(true, predicted):

@@ -1,5 +1,7 @@
 """MaskTrack and MaskTrack-M: the previous mask as a fourth input channel."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -35,11 +37,11 @@ class MaskTrack(SegmentationModel):
 
     def __init__(
         self,
-        backbone="vgg16",
-        use_visual_modulator=False,
-        aligned_size=None,
-        **kwargs,
-    ):
+        backbone: str = "vgg16",
+        use_visual_modulator: bool = False,
+        aligned_size: tuple[int, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
         backbone = backbones.find(backbone).masktrack_form or backbone
         super().__init__(backbone, **{"name": "masktrack", **kwargs})
         self.use_visual_modulator = use_visual_modulator
@@ -57,7 +59,7 @@ class MaskTrack(SegmentationModel):
             self.backbone.name, channels=4, dtype=policy, name="seg"
         )
 
-    def gamma_layout(self):
+    def gamma_layout(self) -> list[tuple[str, int, int]]:
         """Where each layer's gammas lie; see `SegmentationModel`."""
         layout, start = [], 0
         for number in self.backbone.modulated:
@@ -66,7 +68,7 @@ class MaskTrack(SegmentationModel):
                 start += place.channels
         return layout
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Makes all variables; no input shape is needed."""
         if self.modulator is not None:
             guide = (None, GUIDE_SIZE, GUIDE_SIZE, 3)
@@ -75,11 +77,18 @@ class MaskTrack(SegmentationModel):
         images, logits = (None, None, None, 4), (None, None, None, 1)
         self._build_part(self.seg, images, logits)
 
-    def encode(self, image, training=False):
+    def encode(self, image: Any, training: bool = False) -> Any:
         """The image itself: the object's mask is an input."""
         return {"image": image}
 
-    def step(self, frame, guide, modulation, state, training=False):
+    def step(
+        self,
+        frame: Any,
+        guide: Any,
+        modulation: Any,
+        state: Any,
+        training: bool = False,
+    ) -> tuple[Any, Any]:
         """Segments one frame; see `SegmentationModel.step`."""
         image, trunk = frame["image"], self.backbone
         size = image_size(image)
@@ -109,7 +118,7 @@ class MaskTrack(SegmentationModel):
         padding = [[0, 0], [top, rows - top], [left, columns - left], [0, 0]]
         return ops.pad(x, padding)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Constructor arguments."""
         return {
             **super().get_config(),

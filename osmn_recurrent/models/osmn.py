@@ -1,5 +1,7 @@
 """OSMN: a segmentation network steered by two modulators."""
 
+from typing import Any
+
 import keras
 
 from osmn_recurrent import backbones
@@ -90,15 +92,15 @@ class OSMN(SegmentationModel):
 
     def __init__(
         self,
-        backbone="vgg16",
-        mod_early_conv=False,
-        visual_modulator=None,
-        modulator_options=None,
-        use_visual_modulator=True,
-        use_spatial_modulator=True,
-        alignment="release",
-        **kwargs,
-    ):
+        backbone: str = "vgg16",
+        mod_early_conv: bool = False,
+        visual_modulator: str | None = None,
+        modulator_options: dict[str, Any] | None = None,
+        use_visual_modulator: bool = True,
+        use_spatial_modulator: bool = True,
+        alignment: str = "release",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, **{"name": "osmn", **kwargs})
         trunk = self.backbone
         visual_modulator = visual_modulator or trunk.visual_modulator
@@ -159,11 +161,11 @@ class OSMN(SegmentationModel):
                 start = end
         return layout
 
-    def gamma_layout(self):
+    def gamma_layout(self) -> list[tuple[str, int, int]]:
         """Where each layer's gammas lie; see `SegmentationModel`."""
         return [(name, start, end) for _, name, start, end in self._layout()]
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Makes all variables; no input shape is needed."""
         scales = self.gamma_layout()
         if self.modulator is not None:
@@ -184,7 +186,7 @@ class OSMN(SegmentationModel):
             return self.modulator(means, training=training)
         return self.modulator(visual_guide, training=training)
 
-    def encode(self, image, training=False):
+    def encode(self, image: Any, training: bool = False) -> Any:
         """The levels before the first modulated one, and their side outputs."""
         x, sides = self.backbone.network_input(self.backbone.pad(image)), {}
         for number in range(1, self.modulated[0]):
@@ -193,7 +195,14 @@ class OSMN(SegmentationModel):
                 sides[str(number)] = self.seg.decoder.side(x, number, training)
         return {"image": image, "features": x, "sides": sides}
 
-    def step(self, frame, guide, modulation, state, training=False):
+    def step(
+        self,
+        frame: Any,
+        guide: Any,
+        modulation: Any,
+        state: Any,
+        training: bool = False,
+    ) -> tuple[Any, Any]:
         """Segments one frame; see `SegmentationModel.step`."""
         return self._decode(frame, guide, modulation, state, 1, training)
 
@@ -229,7 +238,7 @@ class OSMN(SegmentationModel):
         del number, modulation, state, length
         return x, []
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Constructor arguments."""
         return {
             **super().get_config(),

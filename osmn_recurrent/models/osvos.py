@@ -1,5 +1,7 @@
 """OSVOS and OSVOS-M: OSMN's segmentation network with less steering."""
 
+from typing import Any
+
 import keras
 
 from osmn_recurrent.models.osmn import OSMN
@@ -41,7 +43,7 @@ class OSVOS(OSMN):
 
     takes_visual_modulator = False
 
-    def __init__(self, backbone="vgg16", **kwargs):
+    def __init__(self, backbone: str = "vgg16", **kwargs: Any) -> None:
         super().__init__(
             backbone,
             use_visual_modulator=False,
@@ -49,7 +51,7 @@ class OSVOS(OSMN):
             **{"name": "osvos", **kwargs},
         )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Constructor arguments."""
         config = super().get_config()
         for name in (

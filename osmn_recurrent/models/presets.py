@@ -2,7 +2,9 @@
 
 import hashlib
 import inspect
+import os
 import re
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,12 @@ _CLASSES = (OSMN, ReConvNet, OSVOS, OSVOSM, MaskTrack, MaskTrackM)
 MODELS = dict(zip(NAMES, _CLASSES, strict=True))
 
 
-def build_model(name, backbone=None, weights=None, **options):
+def build_model(
+    name: str,
+    backbone: str | None = None,
+    weights: str | os.PathLike | None = None,
+    **options: Any,
+) -> SegmentationModel:
     """Makes a network with its variables.
 
     Args:
@@ -98,7 +105,7 @@ def take_imagenet_weights(model, arrays):
             pretrained.assign(trunk, arrays)
 
 
-def with_dtype(model, dtype):
+def with_dtype(model: SegmentationModel, dtype: Any) -> SegmentationModel:
     """The same network, with its weights copied, in another precision.
 
     Args:
@@ -115,7 +122,9 @@ def with_dtype(model, dtype):
     return twin
 
 
-def transfer_weights(model, source, only=""):
+def transfer_weights(
+    model: SegmentationModel, source: SegmentationModel, only: str = ""
+) -> list[str]:
     """Copies the weights of a network into a larger one, OSMN into ReConvNet.
 
     Args:
@@ -153,11 +162,11 @@ def transfer_weights(model, source, only=""):
     return sorted(set(own) - set(given))
 
 
-def weights_digest(model):
+def weights_digest(model: SegmentationModel) -> str:
     """SHA-256 of a network's weights, as hexadecimal digits."""
     digest = hashlib.sha256()
     for weight in weights_of(model):
-        digest.update(np.ascontiguousarray(np.asarray(weight.value)))
+        digest.update(np.ascontiguousarray(np.asarray(weight.value)).data)
     return digest.hexdigest()
 
 
@@ -166,7 +175,7 @@ def _path(variable):
     return variable.path.split("/", 1)[1]
 
 
-def register(name, network):
+def register(name: str, network: type[SegmentationModel]) -> type[SegmentationModel]:
     """Makes a network known by its name, for `build_model(NAME)`.
 
     Args:
@@ -185,7 +194,7 @@ def register(name, network):
     return network
 
 
-def load_model(path):
+def load_model(path: str | os.PathLike) -> SegmentationModel:
     """Loads a network, settings and weights, from a `.keras` file.
 
     Nothing in the file is executed (Keras' safe mode), and only networks are

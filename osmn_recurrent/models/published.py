@@ -171,7 +171,7 @@ PRESETS = {
 """All presets by name, with the scores that their authors publish."""
 
 
-def presets():
+def presets() -> dict[str, Preset]:
     """All presets.
 
     Returns:
@@ -185,7 +185,7 @@ def presets():
     return dict(PRESETS)
 
 
-def find(name):
+def find(name: str) -> Preset:
     """The `Preset` called `name`.
 
     Raises:

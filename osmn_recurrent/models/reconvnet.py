@@ -1,5 +1,7 @@
 """ReConvNet: OSMN with modulated ConvLSTMs after the last levels of its trunk."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -41,14 +43,14 @@ class ReConvNet(OSMN):
 
     def __init__(
         self,
-        backbone="vgg16",
-        recurrent_levels=None,
-        coupling="sequential",
-        kernel_size=3,
-        hidden_channels=None,
-        modulate="output",
-        **kwargs,
-    ):
+        backbone: str = "vgg16",
+        recurrent_levels: tuple[int, ...] | None = None,
+        coupling: str = "sequential",
+        kernel_size: int = 3,
+        hidden_channels: int | None = None,
+        modulate: str = "output",
+        **kwargs: Any,
+    ) -> None:
         trunk = backbones.find(backbone)
         recurrent_levels = tuple(recurrent_levels or trunk.recurrent)
         if coupling not in COUPLINGS:
@@ -103,7 +105,7 @@ class ReConvNet(OSMN):
     def _recurrent_channels(self, number):
         return self._open[1] or super()._recurrent_channels(number)
 
-    def gamma_layout(self):
+    def gamma_layout(self) -> list[tuple[str, int, int]]:
         """OSMN's gammas, then those of the ConvLSTMs."""
         layout = super().gamma_layout()
         if self.modulate != "none":
@@ -112,7 +114,7 @@ class ReConvNet(OSMN):
                 layout.append((cell.name, start, start + cell.filters))
         return layout
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Makes all variables; no input shape is needed."""
         super().build(input_shape)
         for number, cell in zip(self.recurrent_levels, self.cells, strict=True):
@@ -122,7 +124,7 @@ class ReConvNet(OSMN):
         for projection in self.projections:
             projection.build((None, None, None, self.hidden_channels))
 
-    def initial_state(self, objects, height, width):
+    def initial_state(self, objects: int, height: int, width: int) -> Any:
         """Zero `(h, c)` of each ConvLSTM, in the order of the levels."""
         return tuple(
             cell.initial_state(
@@ -159,7 +161,7 @@ class ReConvNet(OSMN):
             y = self.projections[index](y)
         return (x + y if self.coupling == "residual" else y), [carried]
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Constructor arguments."""
         return {
             **super().get_config(),

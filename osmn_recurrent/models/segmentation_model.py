@@ -1,10 +1,13 @@
 """What every network answers, so that nothing outside knows one by name."""
 
+import os
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from osmn_recurrent import backbones
-from osmn_recurrent.guides import GAUSSIAN
+from osmn_recurrent.guides import GAUSSIAN, Guide
 from osmn_recurrent.models import saved
 
 
@@ -37,19 +40,20 @@ class SegmentationModel(keras.Model):
         **kwargs: `name` and `dtype` of `keras.Model`.
     """
 
-    guide = GAUSSIAN
+    guide: Guide = GAUSSIAN
     use_visual_modulator = True
     takes_visual_modulator = False
-    modulator = modulator_sp = None
-    cells = ()
+    modulator: Any = None
+    modulator_sp: Any = None
+    cells: Any = ()
 
-    def __init__(self, backbone="vgg16", **kwargs):
+    def __init__(self, backbone: str = "vgg16", **kwargs: Any) -> None:
         # Without autocast the image reaches the first convolution, and the
         # heat map the pooling, in float32; layers cast for themselves.
         super().__init__(autocast=False, **kwargs)
         self.backbone = backbones.find(backbone)
 
-    def gamma_layout(self):
+    def gamma_layout(self) -> list[tuple[str, int, int]]:
         """Where each layer's gammas lie in the modulation vector.
 
         Returns:
@@ -57,7 +61,7 @@ class SegmentationModel(keras.Model):
         """
         raise NotImplementedError
 
-    def adapt(self, visual_guide, training=False):
+    def adapt(self, visual_guide: Any, training: bool = False) -> Any:
         """Modulation of the objects, computed once per object.
 
         Args:
@@ -74,7 +78,7 @@ class SegmentationModel(keras.Model):
     def _modulation(self, visual_guide, training):
         return self.modulator(visual_guide, training=training)
 
-    def encode(self, image, training=False):
+    def encode(self, image: Any, training: bool = False) -> Any:
         """What all objects share of a frame.
 
         Args:
@@ -86,7 +90,7 @@ class SegmentationModel(keras.Model):
         """
         raise NotImplementedError
 
-    def initial_state(self, objects, height, width):
+    def initial_state(self, objects: int, height: int, width: int) -> Any:
         """State before the first frame, `()` where nothing is carried.
 
         Any structure of tensors that have the objects as first axis. Their shapes
@@ -100,7 +104,14 @@ class SegmentationModel(keras.Model):
         """
         return ()
 
-    def step(self, frame, guide, modulation, state, training=False):
+    def step(
+        self,
+        frame: Any,
+        guide: Any,
+        modulation: Any,
+        state: Any,
+        training: bool = False,
+    ) -> tuple[Any, Any]:
         """Segments one frame.
 
         Args:
@@ -116,7 +127,7 @@ class SegmentationModel(keras.Model):
         """
         raise NotImplementedError
 
-    def memorize(self, frame, masks, state):
+    def memorize(self, frame: Any, masks: Any, state: Any) -> Any:
         """Hook: the state with a frame's final masks in it.
 
         Called after every `step`, once the objects' masks were merged, and with the
@@ -135,11 +146,11 @@ class SegmentationModel(keras.Model):
         return state
 
     @property
-    def memorizes(self):
+    def memorizes(self) -> bool:
         """Whether the network has a `memorize` of its own."""
         return type(self).memorize is not SegmentationModel.memorize
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Segments images or clips, for training.
 
         Args:
@@ -154,7 +165,9 @@ class SegmentationModel(keras.Model):
         """
         return self.run(inputs, training=training)[0]
 
-    def run(self, inputs, state=None, training=False):
+    def run(
+        self, inputs: dict[str, Any], state: Any = None, training: bool = False
+    ) -> tuple[Any, Any]:
         """`call` that starts from a state, for clips cut into pieces.
 
         Args:
@@ -212,7 +225,7 @@ class SegmentationModel(keras.Model):
         return ops.stack(found, axis=1), state
 
     @classmethod
-    def from_preset(cls, source):
+    def from_preset(cls, source: str | os.PathLike) -> Self:
         """A network with its weights.
 
         Args:
@@ -231,7 +244,11 @@ class SegmentationModel(keras.Model):
         """
         return saved.from_preset(source, cls)[0]
 
-    def save_to_preset(self, folder, working_size=None):
+    def save_to_preset(
+        self,
+        folder: str | os.PathLike,
+        working_size: int | tuple[int, int] | None = None,
+    ) -> None:
         """Writes the network as a folder for `from_preset`.
 
         Args:
@@ -241,7 +258,7 @@ class SegmentationModel(keras.Model):
         """
         saved.save_to_preset(self, folder, working_size)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Makes all variables; no input shape is needed."""
         raise NotImplementedError
 
@@ -250,7 +267,7 @@ class SegmentationModel(keras.Model):
         part.build(taken)
         part.output_shape = made
 
-    def rematerialise(self, on=True):
+    def rematerialise(self, on: bool = True) -> None:
         """Trades time for memory in training (`keras.remat`).
 
         Args:
@@ -262,15 +279,15 @@ class SegmentationModel(keras.Model):
         for layer in [*levels, *self.cells]:
             layer.rematerialise = on
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict:
         """No shapes are needed, but Keras ignores an empty dict."""
         return {"input_shape": None}
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict) -> None:
         """Makes the variables when a saved model is loaded."""
         self.build()
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Constructor arguments."""
         return {
             "name": self.name,
@@ -279,7 +296,7 @@ class SegmentationModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         """Makes the model that `get_config` describes."""
         config = dict(config)
         if "size" in config:  # a file from before backbones had names

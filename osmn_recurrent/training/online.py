@@ -16,6 +16,7 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.arrays import checked_frame, checked_mask
 from osmn_recurrent.masks import object_ids
 from osmn_recurrent.models import presets
+from osmn_recurrent.models.segmentation_model import SegmentationModel
 from osmn_recurrent.training import pipeline
 from osmn_recurrent.training.first_frame import (
     FirstFrameSamples,
@@ -155,7 +156,12 @@ class FinetuneWarning(UserWarning):
     """There is nothing to learn from; the copy is as it was."""
 
 
-def finetune_online(model, frame, mask, settings=None):
+def finetune_online(
+    model: SegmentationModel,
+    frame: np.ndarray,
+    mask: np.ndarray,
+    settings: "FinetuneSettings | None" = None,
+) -> SegmentationModel:
     """A copy of a network, fine-tuned on the first frame of a video.
 
     Shows a progress bar. Batch statistics stay as they are, as in the

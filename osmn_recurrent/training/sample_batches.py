@@ -1,5 +1,7 @@
 """Samples as a `keras.utils.PyDataset`, for `fit` on any backend of Keras."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -27,7 +29,13 @@ class SampleBatches(keras.utils.PyDataset):
         InputError: samples of several sizes.
     """
 
-    def __init__(self, samples, batch_size, steps_per_epoch=None, **kwargs):
+    def __init__(
+        self,
+        samples: Any,
+        batch_size: int,
+        steps_per_epoch: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         scales = samples.settings.scales
         if len(set(scales)) > 1:
@@ -40,11 +48,11 @@ class SampleBatches(keras.utils.PyDataset):
         self.steps_per_epoch = steps_per_epoch or max(1, len(samples) // batch_size)
         self.epoch = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Batches per epoch."""
         return self.steps_per_epoch
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Batch `index` of this epoch.
 
         Returns:
@@ -58,6 +66,6 @@ class SampleBatches(keras.utils.PyDataset):
         inputs = {"image": image, "visual_guide": visual, "spatial_guide": spatial}
         return inputs, labels.astype(np.float32)
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         """Moves to the next epoch's samples."""
         self.epoch += 1

@@ -102,20 +102,20 @@ class TrainSettings:
     seed: int = 0
 
     @property
-    def summed(self):
+    def summed(self) -> bool:
         """Whether the loss is a sum over the batch, as released."""
         if self.loss == "balanced_cross_entropy":
             return self.reduction == "sum"
         return getattr(losses.find(self.loss), "reduction", None) == "sum"
 
     @property
-    def decay(self):
+    def decay(self) -> float:
         """`weight_decay` as it is used, a float."""
         if self.weight_decay is not None:
             return self.weight_decay
         return RELEASED_DECAY if self.summed else 0.0
 
-    def check(self, replicas=1):
+    def check(self, replicas: int = 1) -> None:
         """Raises `InputError` for settings that contradict each other.
 
         Args:

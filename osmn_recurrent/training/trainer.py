@@ -3,17 +3,22 @@
 import contextlib
 import functools
 import math
+import os
 import pathlib
 import signal
 import threading
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from osmn_recurrent import files, run_folder
+from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets
+from osmn_recurrent.models.segmentation_model import SegmentationModel
 from osmn_recurrent.training import (
     distribution,
     optimizers,
@@ -43,15 +48,15 @@ loss scale is halved each time."""
 
 
 def train(
-    model,
-    data,
-    settings,
-    workdir,
-    description="training",
-    validation=(),
-    strategy=None,
-    callbacks=(),
-):
+    model: SegmentationModel,
+    data: Any,
+    settings: TrainSettings,
+    workdir: str | os.PathLike,
+    description: str = "training",
+    validation: Sequence[Clip] = (),
+    strategy: tf.distribute.Strategy | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> pathlib.Path:
     """Trains `model` and stores it; resumes where an interrupted run stopped.
 
     Writes into `workdir`: `run.json` (settings, versions, result), `loss.csv`,

@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import shlex
+import signal
 import sys
 import time
 import warnings
@@ -77,7 +78,22 @@ def run(main, flag_values=flags.FLAGS):
         flag_values: the program's own `absl.flags.FlagValues`. Programs share
             flag names, so each one has its own.
     """
-    sys.exit(call(main, flag_values, sys.argv))
+    leave(call, main, flag_values, sys.argv)
+
+
+def leave(program, *given):
+    """Ends the process with what `program(*given)` returns.
+
+    A reader that has seen enough, such as `head`, ends it without a word.
+    """
+    try:
+        code = program(*given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left of the output has no place; Python flushes once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 128 + signal.SIGPIPE
+    sys.exit(code)
 
 
 def call(main, flag_values, argv):

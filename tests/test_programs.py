@@ -135,3 +135,24 @@ def test_a_flag_file_that_is_no_text(tmp_path, capsys):
     (tmp_path / "a.flags").write_bytes(b"--place=\xe9\n")
     assert call([f"--flagfile={tmp_path / 'a.flags'}"]) == 2
     assert "--flagfile is no text" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_gets_no_traceback():
+    command = [sys.executable, "-m", "osmn_recurrent.cli.main", "--help"]
+    with subprocess.Popen(command, stdout=-1, stderr=-1) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_the_list_of_verbs_comes_at_once():
+    """Quick on any machine: nothing large is imported for it."""
+    code = (
+        "import sys; from osmn_recurrent.cli import main; main.call(['osmn']); "
+        "large = {'numpy', 'cv2', 'keras', 'tensorflow', 'av', 'matplotlib', 'PIL'}; "
+        "sys.exit(sorted(large & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    verbs = [line.split()[0] for line in done.stdout.splitlines() if line[:2] == "  "]
+    assert 10 <= len(verbs) <= 14 and verbs == list(osmn.VERBS)

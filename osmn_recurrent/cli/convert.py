@@ -31,7 +31,7 @@ def call(argv):
 
 def console():
     """Entry of `python -m`."""
-    sys.exit(call(sys.argv))
+    programs.leave(call, sys.argv)
 
 
 if __name__ == "__main__":

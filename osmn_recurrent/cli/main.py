@@ -32,7 +32,7 @@ UNLISTED = {
 
 def console():
     """Entry of the console command."""
-    sys.exit(call(sys.argv))
+    programs.leave(call, sys.argv)
 
 
 def call(argv):

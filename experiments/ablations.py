@@ -29,14 +29,6 @@ FLAGS = flags.FlagValues()
 DECIMALS = {"spread": 4}
 
 
-def _string(name, default, text, **options):
-    flags.DEFINE_string(name, default, text, flag_values=FLAGS, **options)
-
-
-def _integer(name, default, text):
-    flags.DEFINE_integer(name, default, text, lower_bound=1, flag_values=FLAGS)
-
-
 def _float(name, default, text):
     flags.DEFINE_float(name, default, text, lower_bound=0.0, flag_values=FLAGS)
 

@@ -27,10 +27,6 @@ shared_flags.define_model(FLAGS)
 shared_flags.define_network(FLAGS)
 
 
-def _string(name, default, text, **options):
-    flags.DEFINE_string(name, default, text, flag_values=FLAGS, **options)
-
-
 shared.define(FLAGS, "weights", required=True)
 shared.define(FLAGS, "out", required=True)
 shared_flags.define_dataset(FLAGS, "davis2017", required=False)

@@ -62,7 +62,6 @@ class Crew:
 
     def __init__(self, followers):
         self._followers = list(followers)
-        self._errors = []
 
     def __enter__(self):
         self._started = []

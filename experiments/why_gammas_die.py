@@ -197,7 +197,7 @@ def watch(cause, name, clips, views, batch):
     one = distribution.make_strategy("one")
     train_step = steps.TrainStep(model, optimizer, settings, one)
     samples = ClipSamples(
-        clips, settings.samples, model.guide_kind, settings.batch_size, settings.seed
+        clips, settings.samples, model.guide, settings.batch_size, settings.seed
     )
     batches = iter(pipeline.make_dataset(samples, settings.batch_size))
     gradients = tf.function(lambda *given: gamma_gradients(model, *given))
@@ -263,15 +263,15 @@ def mean_cosine(vectors):
 def rows_of(found):
     """One row per cause: spread early and late, and what is dead at the end."""
     rows = []
-    for name, looks in found.items():
-        by_step = {look["step"]: look for look in looks}
-        last = looks[-1]
+    for name, checks in found.items():
+        by_step = {check["step"]: check for check in checks}
+        last = checks[-1]
         row = {"what differs": name}
         for step in (10, 40):
             if step in by_step:
                 row[f"spread at {step}"] = by_step[step]["spread"]
         row[f"spread at {last['step']}"] = last["spread"]
-        row["cosine at 0"] = looks[0]["cosine"]
+        row["cosine at 0"] = checks[0]["cosine"]
         row["common at the end"] = last["common"]
         dead = list(last["dead"].values())
         row["dead in the last layer, %"] = 100 * dead[-1] if dead else None
@@ -300,15 +300,15 @@ def plot(found, path):
         "common": "share of the gammas' way from one common to all objects",
     }
     for axis, (key, title) in zip(axes.flat, titles.items(), strict=False):
-        for name, looks in found.items():
-            points = [(k["step"], k[key]) for k in looks if k[key] is not None]
+        for name, checks in found.items():
+            points = [(k["step"], k[key]) for k in checks if k[key] is not None]
             axis.plot(*zip(*points, strict=True), marker=".", label=name)
         axis.set(title=title, xlabel="step")
         axis.set_xscale("symlog", linthresh=1)
     axes[0, 0].set_yscale("log")
     axes[0, 0].axhline(modulation_health.LOWEST_SPREAD, color="grey", ls=":")
     axes[0, 0].legend(fontsize=8)
-    first = next((looks for looks in found.values() if looks[0]["dead"]), [])
+    first = next((checks for checks in found.values() if checks[0]["dead"]), [])
     for layer in first[0]["dead"] if first else ():
         shares = [(look["step"], 100 * look["dead"][layer]) for look in first]
         axes[1, 1].plot(*zip(*shares, strict=True), marker=".", label=layer)

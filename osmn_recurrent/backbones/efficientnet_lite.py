@@ -18,9 +18,6 @@ from osmn_recurrent.colours import MEAN_BGR
 STEM = 32
 """Channels of the first convolution."""
 
-HEAD = 1280
-"""Channels of the last convolution, before ImageNet's classes."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Stage:

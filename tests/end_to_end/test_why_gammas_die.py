@@ -48,9 +48,9 @@ def test_one_part_of_the_modulator_is_slowed_down(slow):
 def test_what_it_writes(tmp_path):
     argv = ["why", f"--out={tmp_path}", "--steps=2", "--cause=as published"]
     assert programs.call(why_gammas_die.main, FLAGS, argv) == 0
-    (looks,) = json.loads((tmp_path / "why.json").read_text())["causes"].values()
-    assert [look["step"] for look in looks] == [0, 1, 2]
+    (checks,) = json.loads((tmp_path / "why.json").read_text())["causes"].values()
+    assert [check["step"] for check in checks] == [0, 1, 2]
     # fc8 starts with a kernel of zeros: all objects have the same gammas.
-    assert looks[0]["spread"] == 0 and looks[1]["spread"] > 0
+    assert checks[0]["spread"] == 0 and checks[1]["spread"] > 0
     assert (tmp_path / "why.png").stat().st_size > 10_000
     assert programs.call(why_gammas_die.main, FLAGS, argv) == 2

@@ -320,8 +320,10 @@ class _Training:
     def _finish(self, path):
         self._store("last.keras")
         source = self.workdir / ("best.keras" if self.best_step else "last.keras")
-        with files.replace_when_done(path) as temporary:
-            temporary.write_bytes(source.read_bytes())
+        # A run that ended before and resumed may have found nothing better since.
+        if source.exists() or not path.exists():
+            with files.replace_when_done(path) as temporary:
+                temporary.write_bytes(source.read_bytes())
         (self.workdir / "best.keras").unlink(missing_ok=True)
         run_file.write(self, finished=True)
         skipped = getattr(self.samples, "skipped", {})

@@ -57,11 +57,7 @@ def functions(model, objects=None, height=None, width=None):
           modulation and state_0, state_1 ..., to logits (N, H, W, 1) and
           new_state_0, new_state_1 ... States begin at zero.
     """
-    if model.memorizes:
-        raise InputError(
-            f"a {type(model).__name__} remembers masks, which the exported functions "
-            "do not; export another network, or its weights."
-        )
+    whole_frames.refuse_memory(model)
     side = GUIDE_SIZE
     visual_guides = tf.TensorSpec((objects, side, side, 3), tf.float32, "visual_guide")
     masks = tf.TensorSpec((objects, height, width), tf.uint8, "mask")

@@ -12,6 +12,7 @@ from keras import ops
 
 from osmn_recurrent.backbones.backbone import GUIDE_SIZE
 from osmn_recurrent.colours import MEAN_BGR
+from osmn_recurrent.errors import InputError
 from osmn_recurrent.guides import TEST_MARGIN
 from osmn_recurrent.inference.frame_function import make_probabilities
 from osmn_recurrent.inference.merging import argmax_merge
@@ -37,6 +38,7 @@ def functions(model, objects, height, width, working_size=None):
 
         A network that carries nothing has no "begin".
     """
+    refuse_memory(model)
     size = tuple(working_size or (height, width))
     example = model.initial_state(objects, *size)
     states = [f"state_{k}" for k in range(len(tf.nest.flatten(example)))]
@@ -85,6 +87,15 @@ def functions(model, objects, height, width, working_size=None):
         made["begin"] = tf.function(begin, input_signature=[frame, ids])
     made["follow"] = tf.function(follow, input_signature=[frame, ids, *carried])
     return made
+
+
+def refuse_memory(model):
+    """Raises `InputError` for a network that remembers masks (`memorize`)."""
+    if model.memorizes:
+        raise InputError(
+            f"a {type(model).__name__} remembers masks, which the exported functions "
+            "do not; export another network, or its weights."
+        )
 
 
 def _nearest(ids, size):

@@ -132,6 +132,8 @@ def test_it_trains_on_clips_and_refuses_export(module):
     assert logits.shape == labels.shape and state["frames"].numpy().tolist() == [3, 3]
     with pytest.raises(InputError, match="MemoryNetwork remembers masks"):
         exporting.functions(model)
+    with pytest.raises(InputError, match="MemoryNetwork remembers masks"):
+        exporting.all_functions(model, 1, 24, 32, whole=True)
 
 
 def test_files_of_unknown_networks_and_of_plug_ins(module, monkeypatch):

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from osmn_recurrent.backbones.cpu_convolutions import convolutions_in_pieces
+from osmn_recurrent.backbones.cpu_convolutions import sliced_convolutions
 
 
 def make_frame_function(model, merge, resized):
@@ -116,7 +116,7 @@ def make_parts(model, resized):
     def segment(image, object_masks, modulation, state):
         size, own_size = ops.shape(image)[1:3], ops.shape(object_masks)[1:]
         guide = model.guide.of_masks(at_network_size(object_masks, size))
-        with convolutions_in_pieces(on_cpu):
+        with sliced_convolutions(on_cpu):
             frame = model.encode(image)
             logits, state = model.step(frame, guide, modulation, state)
         probabilities = ops.sigmoid(logits)
@@ -130,7 +130,7 @@ def make_parts(model, resized):
         size = ops.shape(image)[1:3]
         given = ops.cast(at_network_size(object_masks, size), "float32")
         given = ops.reshape(given, (-1, *size, 1))
-        with convolutions_in_pieces(on_cpu):
+        with sliced_convolutions(on_cpu):
             return model.memorize(frame, given, state)
 
     return segment, memorize

@@ -38,7 +38,7 @@ class TrainStep:
     """Compiled optimiser step, on one device or on many.
 
     A device's share of the batch is cut into `accumulate` parts, and each
-    clip into pieces of `truncation` frames. Every part and piece has its own
+    clip into spans of `truncation` frames. Every part and span has its own
     gradient, one after the other; the gradients are added up over all of
     them and over all devices, and applied once. The loss is that of the whole
     batch, whatever the parts: sums add up, means are weighted.
@@ -110,12 +110,12 @@ class TrainStep:
             each = [_part(x, part, parts) for x in tf.nest.flatten(inputs)]
             given = tf.nest.pack_sequence_as(inputs, each)
             own_labels, state, last = _part(labels, part, parts), None, None
-            for begin, end in pieces(length, self.settings.truncation):
+            for begin, end in spans(length, self.settings.truncation):
                 own = 1.0 if length is None else (end - begin) / length
                 # A part starts when the one before has its gradients, or the
                 # feature maps of all would lie in memory together.
                 with tf.control_dependencies(gradients or []):
-                    value, found, state, last = self._piece(
+                    value, found, state, last = self._span(
                         cut(given, begin, end),
                         own_labels if length is None else own_labels[:, begin:end],
                         (state, last, share, number, part),
@@ -127,7 +127,7 @@ class TrainStep:
                 gradients = found
         return loss, gradients
 
-    def _piece(self, inputs, labels, carried, weight):
+    def _span(self, inputs, labels, carried, weight):
         state, last, share, number, part = carried
         settings = self.settings
         with tf.GradientTape() as tape:
@@ -207,7 +207,7 @@ def decays(variable):
     return leaf.endswith("kernel") and not layer.endswith("depthwise")
 
 
-def pieces(length, truncation):
+def spans(length, truncation):
     """`[(begin, end), ...]` of a clip cut every `truncation` frames."""
     if length is None:
         return [(0, None)]

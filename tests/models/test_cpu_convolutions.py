@@ -1,4 +1,4 @@
-"""Convolutions in pieces give what whole ones give."""
+"""Convolutions in slices give what whole ones give."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from osmn_recurrent.backbones import cpu_convolutions as pieces
+from osmn_recurrent.backbones import cpu_convolutions
 from osmn_recurrent.models import presets
 
 
@@ -20,17 +20,17 @@ from osmn_recurrent.models import presets
         ((3, 3, 512, 513), 1),
     ],
 )
-def test_pieces_fit_the_cache(shape, count):
-    assert pieces.pieces_of(shape) == 1  # off
-    with pieces.convolutions_in_pieces():
-        assert pieces.pieces_of(shape) == count
-        with pieces.convolutions_in_pieces(False):
-            assert pieces.pieces_of(shape) == 1
-    assert pieces.pieces_of(shape) == 1
+def test_slices_fit_the_cache(shape, count):
+    assert cpu_convolutions.slices_of(shape) == 1  # off
+    with cpu_convolutions.sliced_convolutions():
+        assert cpu_convolutions.slices_of(shape) == count
+        with cpu_convolutions.sliced_convolutions(False):
+            assert cpu_convolutions.slices_of(shape) == 1
+    assert cpu_convolutions.slices_of(shape) == 1
 
 
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_pieces_give_the_whole_convolution(dilation, monkeypatch):
+def test_slices_give_the_whole_convolution(dilation, monkeypatch):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 9, 11, 6)).astype(np.float32)
     kernel = rng.normal(size=(3, 3, 6, 8)).astype(np.float32)
@@ -38,15 +38,15 @@ def test_pieces_give_the_whole_convolution(dilation, monkeypatch):
     whole = tf.nn.relu(
         tf.nn.conv2d(x, kernel, 1, "SAME", dilations=dilation) + bias
     ).numpy()
-    monkeypatch.setattr(pieces, "PIECE_BYTES", kernel.nbytes // 4)
-    with pieces.convolutions_in_pieces():
-        assert pieces.pieces_of(kernel.shape) == 4
-        parts = pieces.conv(x, kernel, bias, dilation, ops.relu)
+    monkeypatch.setattr(cpu_convolutions, "SLICE_BYTES", kernel.nbytes // 4)
+    with cpu_convolutions.sliced_convolutions():
+        assert cpu_convolutions.slices_of(kernel.shape) == 4
+        parts = cpu_convolutions.conv(x, kernel, bias, dilation, ops.relu)
     np.testing.assert_allclose(parts, whole, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["osmn", "reconvnet", "masktrack"])
-def test_a_network_in_pieces_gives_the_same(name, monkeypatch):
+def test_a_network_in_slices_gives_the_same(name, monkeypatch):
     keras.utils.set_random_seed(0)
     model = presets.build_model(name, "vgg16_compact")
     rng = np.random.default_rng(1)
@@ -60,15 +60,15 @@ def test_a_network_in_pieces_gives_the_same(name, monkeypatch):
         return model.step(model.encode(image), guide, modulation, state)
 
     whole = run()
-    monkeypatch.setattr(pieces, "PIECE_BYTES", 20_000)
-    made, conv = [], pieces.conv
+    monkeypatch.setattr(cpu_convolutions, "SLICE_BYTES", 20_000)
+    made, conv = [], cpu_convolutions.conv
 
     def counted(x, kernel, *rest, **more):
-        made.append(pieces.pieces_of(kernel.shape))
+        made.append(cpu_convolutions.slices_of(kernel.shape))
         return conv(x, kernel, *rest, **more)
 
-    monkeypatch.setattr(pieces, "conv", counted)
-    with pieces.convolutions_in_pieces():
+    monkeypatch.setattr(cpu_convolutions, "conv", counted)
+    with cpu_convolutions.sliced_convolutions():
         parts = run()
     assert max(made) >= 8
     for one, other in zip(tf.nest.flatten(whole), tf.nest.flatten(parts), strict=True):

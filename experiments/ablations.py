@@ -20,7 +20,7 @@ from absl import flags
 
 from experiments import ablation_grid
 from osmn_recurrent import files, programs, run_folder, text_files
-from osmn_recurrent.cli import shared
+from osmn_recurrent.cli import shared, tuning
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
@@ -253,7 +253,7 @@ def tuned_segmenter(model, clip):
 
     settings = dataclasses.replace(
         online.FinetuneSettings.for_model(online.name_of(model)),
-        iterations=FLAGS.finetune_steps,
+        iterations=tuning.steps_for(FLAGS.finetune_steps, model, clip),
         learning_rate=FLAGS.finetune_learning_rate,
         reduction=FLAGS.reduction,
         clip_norm=FLAGS.clip_norm or None,

@@ -36,12 +36,11 @@ from osmn_recurrent.training.samples import ClipSamples, SampleSettings
 from osmn_recurrent.training.settings import TrainSettings
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_enum(
+shared.define(
+    FLAGS,
     "backbone",
     "vgg16_compact",
-    ["vgg16_compact", "efficientnet_lite0"],
-    "Trunk: compact VGG16 from nothing, or EfficientNet-Lite0 from ImageNet weights.",
-    flag_values=FLAGS,
+    note="EfficientNet-Lite starts from ImageNet weights, the others from nothing.",
 )
 shared.define(FLAGS, "steps", 150)
 flags.DEFINE_float(

@@ -12,7 +12,13 @@ convolution, modulation behind pointwise 3, 5, 11 and 13. Two things are wider h
 import keras
 
 from osmn_recurrent import backbones
-from osmn_recurrent.backbones.backbone import Backbone, Level, Place, modulate
+from osmn_recurrent.backbones.backbone import (
+    SMALL_FINETUNING,
+    Backbone,
+    Level,
+    Place,
+    modulate,
+)
 from osmn_recurrent.backbones.normalisation import normalised_as_released
 
 CHANNELS = (32, 64, 128, 128, 256, 256, *(6 * (512,)), 1024, 1024)
@@ -47,7 +53,8 @@ class MobileNet(Backbone):
 
     def __init__(self, name, share=1.0):
         self.name = name
-        self.own_recipe = share != 1.0
+        if share != 1.0:
+            self.finetuning = SMALL_FINETUNING
         self.filters = tuple(int(count * share) for count in CHANNELS)
         self.logits = int(LOGITS * share)
         self.levels = tuple(

@@ -6,7 +6,14 @@ import keras
 
 from osmn_recurrent import backbones
 from osmn_recurrent.backbones import cpu_convolutions
-from osmn_recurrent.backbones.backbone import Backbone, Level, Place, max_pool, modulate
+from osmn_recurrent.backbones.backbone import (
+    SMALL_FINETUNING,
+    Backbone,
+    Level,
+    Place,
+    max_pool,
+    modulate,
+)
 
 CONVS_PER_BLOCK = (2, 2, 3, 3, 3)
 """3x3 convolutions in VGG16's blocks conv1 to conv5."""
@@ -72,7 +79,8 @@ class VGG16(Backbone):
         self.name = self.modulator_trunk = name
         self.width = width
         self.dilations, self.pools = dilations, (None, *pools)
-        self.own_recipe = width.new_stddev is None
+        if width.new_stddev is None:
+            self.finetuning = SMALL_FINETUNING
         levels, stride = [], 1
         for number, channels in enumerate(width.blocks, 1):
             stride *= self.pools[number - 1][1] if number > 1 else 1

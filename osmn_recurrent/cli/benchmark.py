@@ -255,8 +255,9 @@ def segment_set(entry, clips, folder):
     options = shared_flags.parse_model_options(FLAGS.model_option) if own else {}
     size = FLAGS.backbone if own else None
     model = segment.load_network(entry.weights, entry.model, size, options)
-    steps, segmenter, times = FLAGS.finetune_steps, None, []
+    segmenter, times = None, []
     for clip in clips:
+        steps = tuning.steps_for(FLAGS.finetune_steps, model, clip)
         if steps or segmenter is None:
             tuned = folder.parent / f"{folder.name}_tuned"
             segmenter = tuning.make_segmenter(model, clip, tuned, loop, steps)

@@ -180,7 +180,7 @@ def finetune_settings(model):
         )
         if FLAGS[name].value is not None
     }
-    if FLAGS.finetune_steps is not None:
+    if FLAGS.finetune_steps not in (None, shared.AUTO):
         given["iterations"] = FLAGS.finetune_steps
     transforms = settings.transforms
     if FLAGS.clip_length is not None:

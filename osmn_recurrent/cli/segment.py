@@ -54,7 +54,7 @@ shared.define(
     several=True,
 )
 shared.define(FLAGS, "out", required=True)
-shared.define(FLAGS, "finetune_steps", 0)
+shared.define(FLAGS, "finetune_steps", shared.AUTO)
 exports.define(FLAGS)
 shared.define(FLAGS, "overwrite", False)
 segment_many.define(FLAGS)
@@ -69,7 +69,7 @@ def main():
     if segment_many.wanted(FLAGS):
         return segment_many.run(FLAGS, worker)
     written = one_video(FLAGS.video[0], FLAGS.mask, network)
-    return programs.Done(written, _advice(pathlib.Path(FLAGS.out)))
+    return programs.Done(written, _advice(pathlib.Path(FLAGS.out), network.tuned))
 
 
 def worker(arguments=None):
@@ -96,6 +96,7 @@ class Network:
     def __init__(self):
         self.loop = shared_flags.loop_options(FLAGS, FLAGS.weights)
         self._options = shared_flags.parse_model_options(FLAGS.model_option)
+        self.tuned = False
 
     @functools.cached_property
     def _model(self):
@@ -105,11 +106,23 @@ class Network:
     def _segmenter(self):
         return tuning.make_segmenter(self._model, None, None, self.loop)
 
+    def finetune_steps(self, clip):
+        """How many steps of fine-tuning a clip gets."""
+        if FLAGS.finetune_steps == shared.AUTO and self.loop["refine"] != "none":
+            return 0
+        return tuning.steps_for(FLAGS.finetune_steps, self._model, clip)
+
     def segmenter(self, clip=None, out=None):
         """The segmenter of a clip; of all clips, but for one that is tuned."""
-        steps = FLAGS.finetune_steps
-        if not steps or clip is None:
+        steps = 0 if clip is None else self.finetune_steps(clip)
+        if not steps:
             return self._segmenter
+        self.tuned = True
+        if FLAGS.finetune_steps == shared.AUTO:
+            print(
+                f"{clip.name}: the network learns the first mask in {steps} steps per "
+                "object; --finetune_steps=0 leaves that out"
+            )
         return tuning.make_segmenter(self._model, clip, out, self.loop, steps)
 
 
@@ -128,7 +141,7 @@ def one_video(video, mask, network):
     note_idle_masks(clip)
     out = pathlib.Path(FLAGS.out)
     files.check_output(out, folder=True)
-    if FLAGS.finetune_steps:
+    if FLAGS.finetune_steps != shared.AUTO and FLAGS.finetune_steps:
         tuning.check_first_mask_alone(clip)
     followers = exports.make(FLAGS, clip, out)
     with run_folder.hold(out / clip.name):
@@ -279,9 +292,9 @@ def _summary(clip, outcome):
     )
 
 
-def _advice(out):
+def _advice(out, tuned):
     """What helps most where an object was lost."""
-    if FLAGS.finetune_steps:
+    if tuned:
         return ""
     command = programs.osmn_command(
         "segment",

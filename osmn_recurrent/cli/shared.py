@@ -12,7 +12,36 @@ from osmn_recurrent.models.precision import PRECISIONS
 DATASETS = f"{', '.join(registry.BUILT_IN)}, or one of a plug-in"
 """Names of data sets, for help texts; `registry.names` tells them all."""
 
+AUTO = "auto"
+"""Value of --finetune_steps, see `tuning.steps_for`."""
+
+
+class _StepsParser(flags.ArgumentParser):
+    """A number of steps, or "auto"."""
+
+    syntactic_help = "a whole number from 0 on, or auto"
+
+    def flag_type(self):
+        return "int or auto"
+
+    def parse(self, argument):
+        if argument == AUTO:
+            return argument
+        try:
+            steps = int(argument)
+        except (TypeError, ValueError):
+            steps = -1
+        if steps < 0:
+            raise ValueError(f"expected {self.syntactic_help}")
+        return steps
+
+
+def _define_steps(name, default, text, flag_values):
+    flags.DEFINE(_StepsParser(), name, default, text, flag_values)
+
+
 _DEFINE = {
+    "steps": _define_steps,
     "text": flags.DEFINE_string,
     "list": flags.DEFINE_list,
     "repeated": flags.DEFINE_multi_string,
@@ -132,10 +161,11 @@ SHARED = {
         ("none", "crf", "guided"),
     ),
     "finetune_steps": Shared(
-        "whole",
+        "steps",
         "Steps of online fine-tuning per object (papers: OSMN 100, ReConvNet 300, "
-        "OSVOS 500, MaskTrack 200); 0: none.",
-        least=0,
+        "OSVOS 500, MaskTrack 200); 0: none; auto: the network's own number, where "
+        "that was measured to help (lite networks, clips of 20 frames or more with one "
+        "mask), or else none.",
     ),
     # Training and tuning.
     "init_from": Shared("text", "A .keras file to start from."),

@@ -8,7 +8,11 @@ import time
 import numpy as np
 
 from osmn_recurrent import files, masks, run_folder, text_files
+from osmn_recurrent.cli.shared import AUTO
 from osmn_recurrent.errors import InputError
+
+AUTO_FRAMES = 20
+"""A shorter clip is not worth the time of fine-tuning unless that is asked for."""
 
 
 def make_segmenter(model, clip, out, options, steps=0):
@@ -62,6 +66,27 @@ def make_segmenter(model, clip, out, options, steps=0):
         for i, each in models.items()
     }
     return ObjectwiseSegmenter(models, options["merge"], options["working_size"])
+
+
+def steps_for(value, model, clip):
+    """How many steps of fine-tuning a clip gets.
+
+    Args:
+        value: a number of steps, or "auto": those of the network's own settings
+            (`Backbone.finetuning`) where they were measured to help, for clips of
+            `AUTO_FRAMES` or more with one mask.
+        model: the network.
+        clip: the clip.
+    """
+    if value != AUTO:
+        return value
+    if not model.backbone.finetune_by_default:
+        return 0
+    if len(clip) < AUTO_FRAMES or len(clip.mask_paths) > 1:
+        return 0
+    from osmn_recurrent.training import online
+
+    return online.FinetuneSettings.for_network(model).iterations
 
 
 def at_size(settings, clip, working_size):

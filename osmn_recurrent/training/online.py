@@ -121,30 +121,22 @@ class FinetuneSettings:
 
     @classmethod
     def for_network(cls, model):
-        """The settings that suit a network of its width.
+        """The settings that suit a network.
 
-        In the papers' width they are the published ones. No paper has compact
-        networks, and no ImageNet weights fit them; all of them learn 100
-        pseudo-clips of 3 frames with ReConvNet's loss at 3e-4, with clipping.
-        Chosen on four training sequences of DAVIS-2016, with one OSMN that
-        went from J 59 to 68 so, and to 48 by 100 images with the balanced
-        cross-entropy at 1e-4 (loss, rate and clips were not told apart).
+        In the papers' width they are the published ones. Networks on the other
+        backbones learn pseudo-clips of 3 frames, with what `Backbone.finetuning`
+        says.
 
         Args:
             model: a `SegmentationModel`.
         """
         name = name_of(model)
         published = cls.for_model(name)
-        if not model.backbone.own_recipe:
+        own = model.backbone.finetuning
+        if own is None:
             return published
         clip = FirstFrameTransforms(flip=0.5, motion=Motion(), clip_length=3)
-        return cls(
-            learning_rate=3e-4,
-            loss="lovasz_hinge",
-            clip_norm=1.0,
-            trainable=published.trainable,
-            transforms=clip,
-        )
+        return cls(trainable=published.trainable, transforms=clip, **own)
 
 
 def name_of(model):

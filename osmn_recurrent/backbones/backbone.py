@@ -109,7 +109,7 @@ class Backbone:
     multiple = 1
     pretrained = None
     masktrack_form = None
-    finetuning = None
+    finetuning: dict | None = None
     finetune_by_default = False
 
     def make_levels(self, dtype=None):

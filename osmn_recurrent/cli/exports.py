@@ -1,10 +1,22 @@
-"""What osmn segment writes beside the masks: overlay, cut-outs, tracks, sheet."""
+"""What osmn segment writes beside the masks: videos, cut-outs, tracks, sheet."""
 
 import pathlib
 
 from absl import flags
 
+from osmn_recurrent.errors import InputError
 from osmn_recurrent.media import DEFAULT_FPS
+
+EXPORTS = {
+    "overlay.mp4": "CLIP_overlay.mp4, as --overlay",
+    "overlay.webm": "CLIP_overlay.webm (VP9)",
+    "gif": "CLIP_overlay.gif",
+    "matte.mp4": "CLIP_matte.mp4, the objects white on black (H.264)",
+    "prores": "CLIP_prores.mov, the objects without background (ProRes 4444)",
+    "webm-alpha": "CLIP_alpha.webm, the same for browsers (VP9 with alpha)",
+    "png": "CLIP_cutouts/FRAME.png, as --cutouts",
+}
+"""What --export writes, by its names."""
 
 
 def define(flag_values):
@@ -15,6 +27,14 @@ def define(flag_values):
         True,
         "Write OUT/CLIP_overlay.mp4 (H.264, which plays everywhere), with the source's "
         "sound and time stamps.",
+        **own,
+    )
+    flags.DEFINE_list(
+        "export",
+        [],
+        "Videos to write into OUT, by commas: "
+        + "; ".join(f"{name}: {what}" for name, what in EXPORTS.items())
+        + ". They have the source's sound (but for gif) and time stamps.",
         **own,
     )
     flags.DEFINE_bool(
@@ -46,12 +66,21 @@ def define(flag_values):
     flags.DEFINE_float(
         "fps",
         None,
-        "Frames per second of the overlay, which then has no sound. Default: the time "
+        "Frames per second of the videos, which then have no sound. Default: the time "
         f"stamps of the video file, or {DEFAULT_FPS:g} for a folder.",
         lower_bound=0.1,
         upper_bound=1000.0,
         **own,
     )
+
+
+def check(flag_values):
+    """Refuses names of --export that are none, before anything is loaded."""
+    for name in flag_values.export:
+        if name not in EXPORTS:
+            raise InputError(
+                f"--export={name}: expected some of {', '.join(EXPORTS)}, by commas."
+            )
 
 
 def make(flag_values, clip, out):
@@ -71,18 +100,11 @@ def make(flag_values, clip, out):
     from osmn_recurrent.inference import writers
     from osmn_recurrent.reports import overlays
 
-    found, name = [], clip.name
+    wanted, name = set(flag_values.export), clip.name
     if flag_values.overlay:
-        found.append(
-            overlays.OverlayVideo(
-                out / f"{name}_overlay.mp4",
-                clip.size,
-                flag_values.opacity,
-                clip.palette(),
-                **timing(clip, flag_values.fps),
-            )
-        )
-    if flag_values.cutouts:
+        wanted.add("overlay.mp4")
+    found = _videos(wanted, clip, out / name, flag_values)
+    if flag_values.cutouts or "png" in wanted:
         found.append(writers.Cutouts(out / f"{name}_cutouts", clip.frame_names))
     if flag_values.tracks:
         names = [pathlib.Path(path).name for path in clip.frame_paths]
@@ -90,6 +112,44 @@ def make(flag_values, clip, out):
         found.append(writers.Tracks(out / f"{name}.json", name, names))
     if flag_values.sheet:
         found.append(overlays.ContactSheet(out / f"{name}_sheet.png", name, len(clip)))
+    return found
+
+
+def _videos(wanted, clip, begin, flag_values):
+    """Followers that write the videos of some `EXPORTS`, in that order.
+
+    Args:
+        wanted: names.
+        clip: the clip.
+        begin: path that the files' names begin with.
+        flag_values: for opacity and fps.
+    """
+    from osmn_recurrent.inference import video_exports
+    from osmn_recurrent.reports import overlays
+
+    def place(ending):
+        return begin.with_name(f"{begin.name}_{ending}")
+
+    shown, times = (
+        (flag_values.opacity, clip.palette()),
+        timing(clip, flag_values.fps),
+    )
+    found = []
+    for name in (name for name in EXPORTS if name in wanted):
+        if name in ("overlay.mp4", "overlay.webm", "gif"):
+            path = place(f"overlay.{name.rpartition('.')[2]}")
+            found.append(overlays.OverlayVideo(path, clip.size, *shown, **times))
+        elif name == "matte.mp4":
+            path = place("matte.mp4")
+            found.append(video_exports.MatteVideo(path, clip.size, **times))
+        elif name in ("prores", "webm-alpha"):
+            kind, ending = {
+                "prores": ("prores", "prores.mov"),
+                "webm-alpha": ("vp9-alpha", "alpha.webm"),
+            }[name]
+            found.append(
+                video_exports.KeyedVideo(place(ending), clip.size, kind, **times)
+            )
     return found
 
 

@@ -63,6 +63,7 @@ segment_many.define(FLAGS)
 def main():
     """Segments; see the module's text."""
     segment_many.check(FLAGS)
+    exports.check(FLAGS)
     network = Network()
     if FLAGS.video and FLAGS.video[0].startswith("camera:"):
         return follow_camera(network)

@@ -34,12 +34,14 @@ class Follower:
     def __enter__(self):
         return self
 
-    def write(self, frame, ids):
+    def write(self, frame, ids, alpha=None):
         """Takes the next frame.
 
         Args:
             frame: (H, W, 3) uint8 RGB; must not be changed.
             ids: (H, W) uint8; must not be changed.
+            alpha: (H, W) uint8, opacity of the objects with soft edges, or None where
+                there is none but that of `ids`; must not be changed.
         """
         raise NotImplementedError
 
@@ -73,10 +75,10 @@ class Crew:
                 raise
         return self
 
-    def put(self, frame, ids):
+    def put(self, frame, ids, alpha=None):
         """Hands a frame and its mask to all; waits where one is far behind."""
         for each in self._started:
-            each.put(frame, ids)
+            each.put(frame, ids, alpha)
 
     def __exit__(self, kind, error, trace):
         for each in self._started:
@@ -102,10 +104,10 @@ class _Started:
         self._writer = threads.AsyncWriter()
         self._writer.__enter__()
 
-    def put(self, frame, ids):
+    def put(self, *given):
         if self.error is None:
             try:
-                self._writer.put(self._follower.write, frame, ids)
+                self._writer.put(self._follower.write, *given)
             except Exception as error:  # what an earlier call failed with
                 self.error = error
 

@@ -13,19 +13,21 @@ from osmn_recurrent.image_files import open_image
 from osmn_recurrent.inference.followers import Follower
 
 
-def cutout(frame, ids):
+def cutout(frame, ids, alpha=None):
     """The objects without their background.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
         ids: (H, W) uint8.
+        alpha: (H, W) uint8 opacity. Default: 255 where there is an object.
 
     Returns:
-        (H, W, 4) uint8 RGBA: opaque where there is an object, elsewhere 0.
+        (H, W, 4) uint8 RGBA: the frame where it is not transparent, elsewhere 0.
     """
-    chosen = (ids > 0) & (ids != masks.VOID)
+    chosen = (ids > 0) & (ids != masks.VOID) if alpha is None else alpha > 0
     result = np.zeros((*ids.shape, 4), np.uint8)
-    result[chosen, :3], result[chosen, 3] = frame[chosen], 255
+    result[chosen, :3] = frame[chosen]
+    result[chosen, 3] = 255 if alpha is None else alpha[chosen]
     return result
 
 
@@ -49,12 +51,12 @@ class Cutouts(Follower):
         files.sweep(self.path)
         return self
 
-    def write(self, frame, ids):
+    def write(self, frame, ids, alpha=None):
         """Writes the next frame's, in one move."""
         path = self.path / f"{self._names[self._next]}.png"
         self._next += 1
         with files.replace_when_done(path) as temporary:
-            Image.fromarray(cutout(frame, ids)).save(temporary, format="PNG")
+            Image.fromarray(cutout(frame, ids, alpha)).save(temporary, format="PNG")
 
 
 class Tracks(Follower):
@@ -76,7 +78,7 @@ class Tracks(Follower):
         self._name, self._file_names = name, list(file_names)
         self._found, self._size, self._next = {}, None, 0
 
-    def write(self, frame, ids):
+    def write(self, frame, ids, alpha=None):
         """Takes the next frame's mask."""
         self._size = ids.shape
         for object_id in masks.object_ids(ids):

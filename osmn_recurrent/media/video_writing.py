@@ -94,6 +94,10 @@ KINDS = {
 GIF_WIDTH = 480
 """Widest GIF; wider frames are scaled down, for pages and messages."""
 
+GIF_DELAY = 2
+"""Hundredths of a second that a GIF shows a frame at least: browsers show those of a
+shorter delay for ten. Frames that follow faster are left out."""
+
 
 class VideoWriter:
     """Writes frames as a video; a context manager.
@@ -139,7 +143,8 @@ class VideoWriter:
             raise InputError(f"{fps} is not a frame rate, expected a number above 0.")
         self.fps, self.times, self.end = fps, times, end
         self.aspect, self.sound_of = aspect, sound_of
-        self.count = 0
+        self.count = self._encoded = 0
+        self._durations = {}
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
@@ -213,6 +218,12 @@ class VideoWriter:
         Raises:
             InputError: the disk is full.
         """
+        begin, end = self._ticks(self.count), self._ticks(self.count + 1)
+        self.count += 1
+        if self._gif is not None:
+            if self._encoded and begin - self._last < GIF_DELAY:
+                return
+            self._last = begin
         if self.kind.even and (pixels.shape[0] % 2 or pixels.shape[1] % 2):
             more = [(0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)]
             pixels = np.pad(pixels, more[: pixels.ndim], "edge")
@@ -224,14 +235,20 @@ class VideoWriter:
         )
         if self._gif is None:
             frame = frame.reformat(format=self.kind.pixels, dst_colorspace=_HD)
-        begin, end = self._ticks(self.count), self._ticks(self.count + 1)
         frame.pts, frame.time_base = begin, self._stream.codec_context.time_base
         frame.duration = max(end - begin, 1)
-        self.count += 1
+        self._encoded += 1
         if self._sound is not None:
             self._sound.mux_until(begin / CLOCK)
+        self._durations[begin] = frame.duration
         for each in [frame] if self._gif is None else self._gif(frame):
-            self._container.mux(self._stream.encode(each))
+            self._encode(each)
+
+    def _encode(self, frame):
+        """Adds a frame's packets, None: what is left; encoders forget durations."""
+        for packet in self._stream.encode(frame):
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
+            self._container.mux(packet)
 
     def __exit__(self, kind, error, trace):
         if kind is not None:
@@ -241,9 +258,9 @@ class VideoWriter:
         try:
             if self._gif is not None:
                 for each in self._gif(None):
-                    self._container.mux(self._stream.encode(each))
+                    self._encode(each)
             if self.count:
-                self._container.mux(self._stream.encode(None))
+                self._encode(None)
             if self._sound is not None:
                 self._sound.mux_until(self._ticks(self.count) / CLOCK)
                 self._sound.finish()
@@ -263,10 +280,10 @@ class VideoWriter:
                 found = sum(1 for packet in packets if packet.size)
         except (av.error.FFmpegError, OSError, IndexError):
             found = 0
-        if found != self.count:
+        if found != self._encoded:
             raise InputError(
-                f"{self.path} cannot be written (only {found} of {self.count} frames "
-                "could be stored); make room or name another place, and run the "
+                f"{self.path} cannot be written (only {found} of {self._encoded} "
+                "frames could be stored); make room or name another place, and run the "
                 "command again."
             )
 

@@ -42,16 +42,16 @@ def overlay(frame_rgb, ids, palette=None, opacity=0.5):
     return result
 
 
-VIDEO_KINDS = {".mp4": "h264", ".webm": "vp9"}
-"""Kinds of overlay videos by their ending; both play in browsers, and H.264 in
-MP4 in office programs and on telephones too."""
+VIDEO_KINDS = {".mp4": "h264", ".webm": "vp9", ".gif": "gif"}
+"""Kinds of overlay videos by their ending; all play in browsers, and H.264 in MP4 in
+office programs and on telephones too."""
 
 
 class OverlayVideo(Follower):
     """Writes overlays as a video, see `Follower`.
 
     Args:
-        path: `.mp4` or `.webm`.
+        path: `.mp4`, `.webm` or `.gif`.
         size: `(height, width)` of the frames.
         opacity: see `overlay`.
         palette: see `overlay`.
@@ -78,7 +78,7 @@ class OverlayVideo(Follower):
         self._writer.__enter__()
         return self
 
-    def write(self, frame, ids):
+    def write(self, frame, ids, alpha=None):
         """Adds a frame: (H, W, 3) uint8 RGB with (H, W) uint8 ids."""
         self._writer.write(overlay(frame, ids, self._palette, self._opacity))
 
@@ -100,7 +100,7 @@ class ContactSheet(Follower):
         self._name, self._count, self._next = name, count, 0
         self._shown, self._kept = set(_shown(count, COLUMNS)), {}
 
-    def write(self, frame, ids):
+    def write(self, frame, ids, alpha=None):
         """Keeps the frame if it is shown."""
         if self._next in self._shown:
             self._kept[self._next] = frame, ids

@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 
+import av
 import cv2
+import drawn_videos as make
 import numpy as np
 import pytest
 
 from osmn_recurrent import backbones, masks
+from osmn_recurrent.cli import exports
 from osmn_recurrent.cli import segment as program
 from osmn_recurrent.datasets.video_files import open_clip
 from osmn_recurrent.inference import merging, segmenter
@@ -252,6 +255,43 @@ def test_cutouts_tracks_and_sheet(segment_program, boxes, random_weights):
     tracks = json.loads((boxes / "out" / "boxes.json").read_text())
     assert tracks["videos"][0]["file_names"][0] == "00000.jpg"
     assert [len(each["areas"]) for each in tracks["annotations"]] == [6] * 3
+
+
+def test_exports(segment_program, boxes, random_weights):
+    """Every --export, of a video file of odd size with sound and uneven times."""
+    frames = [make.scene(t, (63, 95)) for t in range(4)]
+    times, sound = [0, 40, 140, 170], np.zeros(12000, np.int16)
+    video = make.write_av(
+        boxes / "own.mkv", frames, times, "ffv1", pixel_format="bgr0", sound=sound
+    )
+    mask = boxes / "first.png"
+    shown = np.zeros((63, 95), np.uint8)
+    shown[12:32, 10:34] = 1
+    write_mask(mask, shown)
+    given = {"weights": random_weights["osmn.keras"], "video": video, "mask": mask}
+    code, said, errors = segment_program(**given, export=",".join(exports.EXPORTS))
+    assert (code, errors) == (0, [])
+    streams = {
+        "own_overlay.mp4": ("h264", (64, 96), 1),
+        "own_overlay.webm": ("vp9", (63, 95), 1),
+        "own_overlay.gif": ("gif", (63, 95), 0),
+        "own_matte.mp4": ("h264", (64, 96), 1),
+        "own_prores.mov": ("prores", (64, 96), 1),
+        "own_alpha.webm": ("vp9", (63, 95), 1),
+    }
+    for name, expected in streams.items():
+        path = boxes / "out" / name
+        assert f"written: {path}" in said
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            found = stream.codec_context.name, (stream.height, stream.width)
+            assert (*found, len(container.streams.audio)) == expected
+            starts = [frame.time for frame in container.decode(stream)]
+        assert 1000 * np.array(starts) == pytest.approx(times, abs=6)
+    assert len(list((boxes / "out" / "own_cutouts").iterdir())) == 4
+    code, _, errors = segment_program(**given, export="prores,divx")
+    assert code == 2
+    assert "--export=divx: expected some of overlay.mp4" in errors[0]
 
 
 def test_camera(segment_program, boxes, random_weights, monkeypatch):

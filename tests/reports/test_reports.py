@@ -66,8 +66,8 @@ def test_a_video_that_breaks_off_leaves_no_file(tmp_path):
 
 
 def test_an_unknown_ending_is_refused(tmp_path):
-    with pytest.raises(InputError, match="expected one of .mp4, .webm"):
-        overlays.OverlayVideo(tmp_path / "video.gif", (48, 64), fps=12)
+    with pytest.raises(InputError, match="expected one of .mp4, .webm, .gif"):
+        overlays.OverlayVideo(tmp_path / "video.avi", (48, 64), fps=12)
 
 
 def test_a_contact_sheet_shows_first_and_last_frames(tmp_path):

@@ -6,7 +6,7 @@ import keras
 
 from checkpoints_tools.release_names import name_of
 from osmn_recurrent.backbones import NAMES
-from osmn_recurrent.models.presets import MODELS, weights_of
+from osmn_recurrent.models.presets import MODELS, named_weights
 
 VARIANTS = (
     ("osmn", {}),
@@ -44,8 +44,8 @@ def expected_shapes(name, backbone, **options):
             except ValueError:  # a backbone without early modulation
                 return
             model.build()
-        for variable in weights_of(model):
-            found[name_of(variable.path.split("/", 1)[1])] = tuple(variable.shape)
+        for path, variable in named_weights(model).items():
+            found[name_of(path)] = tuple(variable.shape)
 
     thread = threading.Thread(target=build)
     thread.start()

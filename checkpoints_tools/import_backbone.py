@@ -24,7 +24,7 @@ from osmn_recurrent import backbones
 from osmn_recurrent.backbones import pretrained
 from osmn_recurrent.backbones.backbone import build_levels
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import weights_of
+from osmn_recurrent.models.presets import named_weights
 
 PARTS = ("seg", "modulator")
 KNOWN = ("mobilenet", *pretrained.SOURCES)
@@ -89,7 +89,7 @@ def load_backbone(model, source, into=None, swap_rgb=False, allow_missing=None):
         InputError: parts that the network lacks, or any variable that does not fit,
             each one named; published weights that mistake a picture.
     """
-    own = {v.path.split("/", 1)[1]: v for v in weights_of(model)}
+    own = named_weights(model)
     having = [p for p in PARTS if any(re.match(rf"{p}/level\d/", n) for n in own)]
     for part in into or having:
         if part not in having:

@@ -27,7 +27,7 @@ from checkpoints_tools.vgg16_names import (
 )
 from checkpoints_tools.weight_files import array_of
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import weights_of
+from osmn_recurrent.models.presets import named_weights
 from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 PARTS = ("seg", "modulator")
@@ -77,7 +77,7 @@ def load_vgg16(
         )
     kind, used, left_out = recognised
     with_sides = any(layer in SIDES for layer, _ in used.values())
-    own = {v.path.split("/", 1)[1]: v for v in weights_of(model)}
+    own = named_weights(model)
     targets = {}
     for part in into:
         targets |= _targets(model, own, part, with_sides)

@@ -100,8 +100,7 @@ def release_variables(model):
         our path to variable for those that the release does not have.
     """
     named, own = {}, {}
-    for variable in presets.weights_of(model):
-        path = variable.path.split("/", 1)[1]
+    for path, variable in presets.named_weights(model).items():
         name = release_name(path)
         if name is None:
             own[path] = variable

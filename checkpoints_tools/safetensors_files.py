@@ -8,7 +8,7 @@ import numpy as np
 from checkpoints_tools.weight_files import TensorInfo, WeightFile, reason
 from osmn_recurrent import files, provenance, text_files
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import weights_of
+from osmn_recurrent.models.presets import named_weights
 from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 TYPES = {
@@ -109,8 +109,8 @@ def export_safetensors(
         files.refuse_to_overwrite(file, overwrite)
     package = _package()
     tensors = {
-        variable.path.split("/", 1)[1]: np.ascontiguousarray(variable.numpy())
-        for variable in weights_of(model)
+        path: np.ascontiguousarray(variable.numpy())
+        for path, variable in named_weights(model).items()
     }
     with files.replace_when_done(path) as temporary:
         package.numpy.save_file(tensors, temporary)

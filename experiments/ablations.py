@@ -209,9 +209,8 @@ def share_weights(model, source):
     """Copies what both networks have; an ablated one lacks a part."""
     from osmn_recurrent.models import presets
 
-    given = {v.path.split("/", 1)[1]: v for v in presets.weights_of(source)}
-    for variable in presets.weights_of(model):
-        path = variable.path.split("/", 1)[1]
+    given = presets.named_weights(source)
+    for path, variable in presets.named_weights(model).items():
         if path not in given or given[path].shape != variable.shape:
             raise InputError(
                 f"{FLAGS.init_from} has no fitting {path}; give the weights of an "

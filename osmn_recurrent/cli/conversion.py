@@ -174,11 +174,11 @@ def fingerprint(model):
         `probes.outputs_of` inputs without a meaning.
     """
     from checkpoints_tools.probes import made_up_inputs, outputs_of
-    from osmn_recurrent.models.presets import weights_of
+    from osmn_recurrent.models.presets import named_weights
 
     digest = hashlib.sha256()
-    for variable in weights_of(model):
-        digest.update(variable.path.split("/", 1)[1].encode())
+    for path, variable in named_weights(model).items():
+        digest.update(path.encode())
         digest.update(np.ascontiguousarray(variable.numpy()))
     return digest.hexdigest(), outputs_of(model, made_up_inputs())
 

@@ -14,7 +14,7 @@ from osmn_recurrent.models.masktrack import MaskTrack, MaskTrackM
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.osvos import OSVOS, OSVOSM
 from osmn_recurrent.models.reconvnet import ReConvNet
-from osmn_recurrent.models.saved import load_weights, weights_of
+from osmn_recurrent.models.saved import load_weights, named_weights, weights_of
 from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 _CLASSES = (OSMN, ReConvNet, OSVOS, OSVOSM, MaskTrack, MaskTrackM)
@@ -142,8 +142,7 @@ def transfer_weights(
         ValueError: a variable of `source` is not in `model` or has another
             shape, or `only` matches none; `model` is unchanged.
     """
-    own = {_path(variable): variable for variable in weights_of(model)}
-    given = {_path(variable): variable for variable in weights_of(source)}
+    own, given = named_weights(model), named_weights(source)
     given = {path: given[path] for path in given if re.search(only, path)}
     if not given:
         raise ValueError(f"no variable of {source.name} matches {only!r}")
@@ -168,11 +167,6 @@ def weights_digest(model: SegmentationModel) -> str:
     for weight in weights_of(model):
         digest.update(np.ascontiguousarray(np.asarray(weight.value)).data)
     return digest.hexdigest()
-
-
-def _path(variable):
-    """Path without the model's own name."""
-    return variable.path.split("/", 1)[1]
 
 
 def register(name: str, network: type[SegmentationModel]) -> type[SegmentationModel]:

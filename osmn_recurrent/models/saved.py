@@ -29,6 +29,15 @@ def weights_of(model):
     return [v for v in model.variables if "seed_generator" not in v.path]
 
 
+def named_weights(model):
+    """`weights_of` a network by their paths without the network's own name.
+
+    Returns:
+        `{path: variable}`, such as "seg/conv1/conv1_1/kernel".
+    """
+    return {v.path.split("/", 1)[1]: v for v in weights_of(model)}
+
+
 def load_model(path, base):
     """Loads a network from a `.keras` file.
 

@@ -70,7 +70,9 @@ def open_backbone(backbone, path=None):
     return source
 
 
-def load_backbone(model, source, into=None, swap_rgb=False, allow_missing=None):
+def load_backbone(
+    model, source, into=None, swap_rgb=False, allow_missing=None, portion=None
+):
     """Loads ImageNet weights into a network's trunks.
 
     Where a tensor does not fit the network stays unchanged.
@@ -81,6 +83,7 @@ def load_backbone(model, source, into=None, swap_rgb=False, allow_missing=None):
         into: parts, of "seg" and "modulator"; None: all that have such a trunk.
         swap_rgb: reverse the colours that MobileNet's first layer reads.
         allow_missing: see `load_offers`.
+        portion: `loading.Portion` of the network to fill; None: all of it.
 
     Returns:
         `ImportReport`; its names are our paths.
@@ -115,6 +118,7 @@ def load_backbone(model, source, into=None, swap_rgb=False, allow_missing=None):
         left_out=[name for name in source.tensors if name not in used],
         fresh=[name for name in own if name not in targets],
         allow_missing=allow_missing,
+        portion=portion,
         hint="Give the file of this backbone.",
     )
     check_picture(model.backbone, source)

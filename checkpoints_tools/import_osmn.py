@@ -3,7 +3,7 @@
 import os
 
 from checkpoints_tools.formats import open_weights
-from checkpoints_tools.loading import ImportReport, load_offers, offers_of
+from checkpoints_tools.loading import ImportReport, Portion, load_offers, offers_of
 from checkpoints_tools.release_names import (
     RECURRENT,
     is_left_out,
@@ -21,6 +21,7 @@ def load_osmn_checkpoint(
     path: str | os.PathLike,
     strict: bool = True,
     allow_missing: str | None = None,
+    portion: Portion | None = None,
 ) -> ImportReport:
     """Loads a released OSMN checkpoint into a network.
 
@@ -39,6 +40,7 @@ def load_osmn_checkpoint(
         allow_missing: regular expression, searched in release names:
             variables that may be missing, left over, shaped otherwise or not
             finite; they are not loaded.
+        portion: `loading.Portion` of the network to fill; None: all of it.
 
     Returns:
         `ImportReport`; its names are the release's, ReConvNet's own parts
@@ -70,4 +72,5 @@ def load_osmn_checkpoint(
         fresh=() if recurrent else own,
         strict=strict,
         allow_missing=allow_missing,
+        portion=portion,
     )

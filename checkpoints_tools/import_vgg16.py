@@ -15,8 +15,11 @@ import functools
 import os
 from collections.abc import Iterable
 
+import keras
+import numpy as np
+
 from checkpoints_tools.formats import open_weights
-from checkpoints_tools.loading import ImportReport, Offer, load_offers
+from checkpoints_tools.loading import ImportReport, Offer, Portion, load_offers
 from checkpoints_tools.vgg16_names import (
     DENSE,
     KINDS,
@@ -32,6 +35,12 @@ from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 PARTS = ("seg", "modulator")
 
+FIRST_LAYERS = ("normal", "copy")
+"""What becomes of conv1_1 where the mask is a channel more; see `load_vgg16`."""
+
+NEW_KERNELS = 0.001
+"""Standard deviation of the kernels that the release's files do not fill."""
+
 
 def load_vgg16(
     model: SegmentationModel,
@@ -40,6 +49,8 @@ def load_vgg16(
     swap_rgb: bool = False,
     allow_pickle: bool = False,
     allow_missing: str | None = None,
+    first_layer: str = "normal",
+    portion: Portion | None = None,
 ) -> ImportReport:
     """Loads VGG16 (or OSVOS) into a network.
 
@@ -59,6 +70,12 @@ def load_vgg16(
         allow_missing: regular expression, searched in our paths (such as
             "modulator/fc6/kernel"), or in the file's names for what is left
             over there: these may fail to fit and are not loaded.
+        first_layer: of a network that reads the mask as a channel more
+            (MaskTrack), VGG16's conv1_1 does not fit the kernel: "normal" draws it
+            from N(0, 0.001), as the release does with every kernel that its file
+            lacks (both papers' figures); "copy" puts VGG16's into the image's
+            channels and zeros into the mask's, so that the trunk sees what it knows.
+        portion: `loading.Portion` of the network to fill; None: all of it.
 
     Returns:
         `ImportReport`; its names are our paths.
@@ -83,10 +100,11 @@ def load_vgg16(
         targets |= _targets(model, own, part, with_sides)
     offers, unasked = _offers(source, kind, used, into, swap_rgb)
     known = {*used, *left_out}
+    drawn = _widen_first_layer(offers, targets, first_layer)
     for name, info in source.tensors.items():
         if name not in known:
             offers[name] = Offer(name, info.shape, info.dtype, None)
-    return load_offers(
+    report = load_offers(
         model,
         source,
         offers,
@@ -94,9 +112,48 @@ def load_vgg16(
         left_out=[*left_out, *unasked],
         fresh=[name for name in own if name not in targets],
         allow_missing=allow_missing,
+        portion=portion,
         hint=f"It was read as {kind} for {' and '.join(into)}; choose the parts with "
         "--into, and let --allow_missing=PATTERN name what may stay as it is.",
     )
+    for name in drawn:
+        if portion is None or portion.leaves_open(name):
+            values = keras.initializers.RandomNormal(0.0, NEW_KERNELS)(own[name].shape)
+            own[name].assign(values)
+    return report
+
+
+def _widen_first_layer(offers, targets, first_layer):
+    """Fits conv1_1 to networks that read the mask as a channel more.
+
+    Returns:
+        Paths of the kernels that are to be drawn anew; they leave `offers` and
+        `targets`.
+    """
+    if first_layer not in FIRST_LAYERS:
+        raise ValueError(
+            f"first_layer must be one of {FIRST_LAYERS}. Received: {first_layer!r}"
+        )
+    drawn = []
+    for name in [name for name in offers if name.endswith("conv1_1/kernel")]:
+        offer = offers[name]
+        wanted = tuple(targets[name].shape) if name in targets else offer.shape
+        if len(offer.shape) != 4 or wanted[2] <= offer.shape[2]:
+            continue
+        if first_layer == "normal":
+            del offers[name], targets[name]
+            drawn.append(name)
+        else:
+            more = wanted[2] - offer.shape[2]
+            shape = (*offer.shape[:2], wanted[2], offer.shape[3])
+            read = functools.partial(_padded, offer.read, more)
+            offers[name] = Offer(offer.name, shape, offer.dtype, read)
+    return drawn
+
+
+def _padded(read, more):
+    """A kernel with zeros for the channels before the image's."""
+    return np.pad(array_of(read()), [(0, 0), (0, 0), (more, 0), (0, 0)])
 
 
 def _targets(model, own, part, with_sides):

@@ -17,6 +17,10 @@ LEAVES = {
 """Keras 3 numbers a layer's variables; these are their names by the layer's
 class. All other layers here have ("kernel", "bias")."""
 
+STATISTICS = ("moving_mean", "moving_square", "seen")
+"""Of `ChannelwiseModulator`: its last variables, since Keras counts the trainable ones
+first."""
+
 OLD_LEAF = re.compile(r"(?:^|_)(kernel|bias|W|b)(?:_\d+)?(?::\d+)?$")
 """How Keras 1 and 2 name variables: `kernel:0`, `block1_conv1_W_1:0`."""
 
@@ -118,8 +122,20 @@ def _new_name(root, place):
             names.append(own.attrs["name"])
     kind = re.sub(r"_\d+$", "", parts[-1]) if parts else ""
     leaves = LEAVES.get(kind, ("kernel", "bias"))
+    if kind == "channelwise_modulator":
+        leaves = _channelwise_leaves(root["/".join(parts)]["vars"])
     leaf = leaves[int(number)] if int(number) < len(leaves) else number
     return "/".join([*names, leaf])
+
+
+def _channelwise_leaves(own):
+    """Names of a channelwise modulator's variables, from their number and shapes."""
+    trained = [own[str(k)].shape for k in range(len(own) - len(STATISTICS))]
+    names = ["scale", "bias"]
+    if len(trained) > 2 and len(trained[2]) == 1:  # ReConvNet's
+        names += ["scale_convlstm", "bias_convlstm"]
+    names += ["mixing_in", "mixing_out"][: len(trained) - len(names)]
+    return (*names, *STATISTICS)
 
 
 def _old_name(place):

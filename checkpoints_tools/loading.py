@@ -53,6 +53,70 @@ def offers_of(source, left_out=(), name_of=str):
 
 
 @dataclasses.dataclass(frozen=True)
+class Portion:
+    """Which variables of a network a source may fill, of several sources.
+
+    Attributes:
+        pattern: regular expression: only variables with a match in their path
+            (without the network's own name) are filled; "": all that fit.
+        filled: `{path: source}` of what earlier sources filled; grows.
+    """
+
+    pattern: str = ""
+    filled: dict = dataclasses.field(default_factory=dict)
+
+    def narrow(self, offers, targets):
+        """Offers and targets without what the pattern leaves out.
+
+        Returns:
+            `(offers, targets, left out)`, the last a list of names.
+        """
+        if not self.pattern:
+            return offers, targets, []
+        paths = {name: _path(variable) for name, variable in targets.items()}
+        left_out = [
+            name
+            for name in {**offers, **targets}
+            if not re.search(self.pattern, paths.get(name, _without_scope(name)))
+        ]
+        kept = [
+            {name: each[name] for name in each if name not in set(left_out)}
+            for each in (offers, targets)
+        ]
+        return (*kept, [offers[name].name for name in left_out if name in offers])
+
+    def leaves_open(self, path):
+        """Whether a variable is the source's to fill and no earlier one filled it."""
+        return bool(re.search(self.pattern, path)) and path not in self.filled
+
+    def take(self, source, variables):
+        """Notes what a source fills.
+
+        Raises:
+            InputError: an earlier one filled some of it.
+        """
+        paths = [_path(variable) for variable in variables]
+        twice = [path for path in paths if path in self.filled]
+        if twice:
+            raise InputError(
+                f"{self.filled[twice[0]]} and {source} both fill {twice[0]}"
+                f"{f' and {len(twice) - 1} more' if len(twice) > 1 else ''}; say which "
+                "variables each one gives by a pattern behind it, such as "
+                f"{source}:^modulator/."
+            )
+        self.filled.update(dict.fromkeys(paths, source))
+
+
+def _path(variable):
+    """Path without the network's own name."""
+    return variable.path.split("/", 1)[1]
+
+
+def _without_scope(name):
+    return name.removeprefix("osmn/")
+
+
+@dataclasses.dataclass(frozen=True)
 class ImportReport:
     """What a file and a network have in common.
 
@@ -150,7 +214,8 @@ def load_offers(model, source, offers, targets, **options):
         offers: `{name: Offer}`.
         targets: `{name: Keras variable that gets it}`.
         **options: `left_out`, `fresh` (see `ImportReport`), `strict`,
-            `allow_missing` and `hint` (see `compare`, `load_osmn_checkpoint`).
+            `allow_missing` and `hint` (see `compare`, `load_osmn_checkpoint`), and
+            `portion`, a `Portion`.
 
     Returns:
         `ImportReport`.
@@ -160,10 +225,20 @@ def load_offers(model, source, offers, targets, **options):
             fit, each one named.
     """
     strict, hint = options.pop("strict", True), options.pop("hint", "")
+    portion = options.pop("portion", None) or Portion()
+    offers, targets, more = portion.narrow(offers, targets)
+    if not offers:
+        raise InputError(
+            f"{source.path} gives {model.name} ({model.backbone.name}) nothing: no "
+            f"variable in it matches {portion.pattern!r}; paths look like "
+            f"{_path(model.trainable_variables[0])}."
+        )
+    options["left_out"] = [*options.get("left_out", ()), *more]
     report = compare(source.path, offers, targets, **options)
     spoilt = set(report.not_finite) - set(report.allowed)
     if not report.loaded or spoilt or (strict and report.faults()):
         raise InputError(_refusal(report, model, hint))
+    portion.take(source.path, [targets[name] for name in report.loaded])
     for name in _progress(report.loaded, "loading"):
         targets[name].assign(offers[name].read())
     return report

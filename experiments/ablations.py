@@ -46,7 +46,11 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )
 shared.define(FLAGS, "backbone", "vgg16_compact")
-shared.define(FLAGS, "init_from", note="An OSMN, from which all cells of OSMN start.")
+shared.define(
+    FLAGS,
+    "init_from",
+    note="A .keras file of an OSMN, from which all cells of OSMN start.",
+)
 shared.define(FLAGS, "height", 120, note="In training (papers: 480).")
 shared.define(FLAGS, "width", 214, note="In training (papers: 854).")
 shared.define(FLAGS, "osmn_steps", 800, note="Each cell's (paper: 50000).")

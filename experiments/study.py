@@ -79,11 +79,12 @@ class Training:
     """A training of a seed.
 
     Attributes:
-        name: of its folder; the flag file is lab_<name>.flags.
+        name: of its folder; the flag file is study_<name>.flags.
         start: name of the training whose network it starts from, or None.
         start_file: the file there: the best network, or the last one. Where
             a lost ball decides which of several networks is the best, the
             last one, with the lowest rate and loss, is the better start.
+        start_part: regular expression of what is taken from it; "": all of it.
         network: as the table calls it, or None if it is not in the table.
         seeded: whether every seed has its own; others are trained once, with
             the first seed.
@@ -92,6 +93,7 @@ class Training:
     name: str
     start: str | None = None
     start_file: str = "model.keras"
+    start_part: str = ""
     network: str | None = None
     seeded: bool = False
 
@@ -109,7 +111,7 @@ TRAININGS = {
         Training("osmn_stage2", "osmn_stage1"),
         Training("osmn_stage3", *_START, "OSMN", seeded=True),
         Training("reconvnet", *_START, "ReConvNet", seeded=True),
-        Training("osvos", "osmn_stage3", network="OSVOS"),
+        Training("osvos", "osmn_stage3", network="OSVOS", start_part="^seg/"),
     )
 }
 """All trainings by name, in order."""
@@ -195,7 +197,8 @@ def training_command(training, seed, out):
     ]
     if training.start:
         start = TRAININGS[training.start].folder(out, seed)
-        command.append(f"--init_from={start / training.start_file}")
+        part = f":{training.start_part}" if training.start_part else ""
+        command.append(f"--init_from={start / training.start_file}{part}")
     return command + FLAGS.training_flag
 
 

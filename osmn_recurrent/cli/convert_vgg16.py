@@ -19,6 +19,7 @@ shared.define(FLAGS, "checkpoint", required=True)
 shared.define(FLAGS, "into", list(PARTS), note="The papers start both.")
 shared.define(FLAGS, "swap_rgb", False, note="For slim's and torchvision's VGG16.")
 shared.define(FLAGS, "allow_pickle", False)
+shared.define(FLAGS, "first_layer", "normal")
 conversion.define_flags(FLAGS)
 
 
@@ -33,6 +34,7 @@ def main():
             FLAGS.swap_rgb,
             FLAGS.allow_pickle,
             FLAGS.allow_missing or None,
+            FLAGS.first_layer,
         ),
         open_weights(FLAGS.checkpoint, FLAGS.allow_pickle),
     )

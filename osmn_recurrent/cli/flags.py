@@ -4,6 +4,7 @@ import ast
 
 from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference import ENLARGE, GUIDES_FROM
 from osmn_recurrent.models.published import PRESETS
 
 
@@ -50,11 +51,25 @@ def define_model(flag_values):
 
 def define_loop(flag_values):
     """Defines how a network runs over a video."""
-    note = "Default: the preset's, or the frames' own, as in the papers."
+    note = (
+        "Default: the preset's, or the frames' own. The release stretches to 480x854 "
+        "(DAVIS), 360x640 (YouTube-Objects), 256x448 (YouTube-VOS)."
+    )
     shared.define(flag_values, "precision", "float32")
     shared.define(flag_values, "merge", "argmax")
+    define_masks_between(flag_values)
     shared.define(flag_values, "working_size", note=note)
     shared.define(flag_values, "refine", "none")
+
+
+def define_masks_between(flag_values):
+    """Defines what becomes of masks between frames."""
+    shared.define(flag_values, "guides_from", GUIDES_FROM[0])
+    shared.define(flag_values, "enlarge", ENLARGE[0])
+
+
+LOOP = ("precision", "merge", "refine", "guides_from", "enlarge")
+"""Flags of `define_loop` that a segmenter takes as they are."""
 
 
 def loop_options(flag_values, weights):
@@ -64,7 +79,7 @@ def loop_options(flag_values, weights):
         flag_values: where they were defined.
         weights: what --weights names; a preset may have a working size.
     """
-    options = {n: flag_values[n].value for n in ("precision", "merge", "refine")}
+    options = {name: flag_values[name].value for name in LOOP}
     return {**options, "working_size": working_size(flag_values, weights)}
 
 

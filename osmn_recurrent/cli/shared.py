@@ -6,6 +6,7 @@ from absl import flags
 
 from osmn_recurrent import backbones
 from osmn_recurrent.datasets import registry
+from osmn_recurrent.inference import ENLARGE, GUIDES_FROM
 from osmn_recurrent.models import NAMES
 from osmn_recurrent.models.precision import PRECISIONS
 
@@ -98,6 +99,12 @@ SHARED = {
         "Part to load it into; may be given twice.",
         ("seg", "modulator"),
     ),
+    "first_layer": Shared(
+        "choice",
+        "MaskTrack's first kernel, of which the mask is a channel more, started from "
+        "VGG16: new from N(0, 0.001), as released, or VGG16's and zeros for the mask.",
+        ("normal", "copy"),
+    ),
     "swap_rgb": Shared(
         "switch", "Reverse the colours that the trunk's first layer reads."
     ),
@@ -148,6 +155,18 @@ SHARED = {
         "soft aggregation.",
         ("argmax", "soft"),
     ),
+    "guides_from": Shared(
+        "choice",
+        "Masks that the next guides are made from, with several objects: merged, in "
+        "which no two overlap, or each object's own, as in the release.",
+        GUIDES_FROM,
+    ),
+    "enlarge": Shared(
+        "choice",
+        "What is brought to the frame's size where --working_size differs: "
+        "probabilities (bilinear), or labels (nearest), as in the release.",
+        ENLARGE,
+    ),
     "working_size": Shared(
         "text",
         "Size at which the network sees the frames: shorter side (480) or HEIGHTxWIDTH "
@@ -168,7 +187,7 @@ SHARED = {
         "mask), or else none.",
     ),
     # Training and tuning.
-    "init_from": Shared("text", "A .keras file to start from."),
+    "init_from": Shared("text", "Weights to start from."),
     "trainable": Shared(
         "text", "Regular expression of the variables that move. Default: all."
     ),

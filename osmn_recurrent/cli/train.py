@@ -2,8 +2,8 @@
 
 Examples; the files in experiments/flags hold the papers' settings:
 
-    osmn train --flagfile=experiments/flags/osmn_stage1a.flags \\
-        --data_dir=COCO --init_from=vgg16_start.keras --workdir=runs/osmn_stage1a
+    osmn train --flagfile=experiments/flags/osmn_stage1.flags \\
+        --data_dir=COCO --init_from=vgg_16.ckpt --workdir=runs/osmn_stage1
     osmn train --flagfile=experiments/flags/reconvnet_davis17.flags \\
         --data_dir=DAVIS --init_from=OSMN.keras --workdir=runs/reconvnet_davis17
 
@@ -24,18 +24,26 @@ from osmn_recurrent.errors import InputError
 STATE_FILES = ("state.npz", "run.json", "best.keras", "last.keras", "model.keras")
 
 
-def transfer_weights(model, path):
-    """`presets.transfer_weights` of a stored network, with errors that name it."""
+def start(model, sources):
+    """Fills a network from `--init_from`, and says what stays new."""
+    from checkpoints_tools.start_weights import start_from
     from osmn_recurrent.models import presets
 
-    source = presets.load_model(path)
-    try:
-        return presets.transfer_weights(model, source, FLAGS.init_filter)
-    except ValueError as error:
-        raise InputError(
-            f"{path} cannot start a training of {FLAGS.model} ({error}); choose "
-            "the network, size and options that it was saved from."
-        ) from None
+    reports = start_from(model, sources, FLAGS.first_layer)
+    for source, report in zip(sources, reports, strict=True):
+        part = f" ({source.pattern})" if source.pattern else ""
+        print(f"started from {source.name}{part}: {len(report.loaded)} variables")
+    given = sum(len(report.loaded) for report in reports)
+    print(f"new: {len(presets.weights_of(model)) - given} variables")
+
+
+def sources_from_flags():
+    """`--init_from` as a list of `checkpoints_tools.start_weights.Source`."""
+    if not FLAGS.init_from:
+        return []
+    from checkpoints_tools.start_weights import Source
+
+    return [Source.parse(text) for text in FLAGS.init_from]
 
 
 def load_clips(dataset, data_dir, split, prepared=False):
@@ -141,8 +149,13 @@ def validation_clips():
     return [piece for clip in clips for piece in pieces_of(clip, length)]
 
 
-def make_model(strategy):
-    """The network that the flags describe, in the strategy's scope."""
+def make_model(strategy, sources=()):
+    """The network that the flags describe, in the strategy's scope.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        sources: of `sources_from_flags`.
+    """
     import keras
 
     from osmn_recurrent.models import presets
@@ -153,17 +166,10 @@ def make_model(strategy):
     dtype = PRECISIONS[FLAGS.precision]
     try:
         with strategy.scope():
-            imagenet = FLAGS.init_from == "imagenet"
             model = presets.build_model(
-                FLAGS.model,
-                FLAGS.backbone,
-                "imagenet" if imagenet else None,
-                dtype=dtype,
-                **options,
+                FLAGS.model, FLAGS.backbone, dtype=dtype, **options
             )
-            if FLAGS.init_from and not imagenet:
-                fresh = transfer_weights(model, FLAGS.init_from)
-                print(f"started from {FLAGS.init_from}; new: {len(fresh)} variables")
+            start(model, sources)
     except (TypeError, ValueError) as error:
         if not options or isinstance(error, InputError):
             raise
@@ -179,13 +185,11 @@ def main():
     """Trains; see the module's text."""
     workdir = pathlib.Path(FLAGS.workdir)
     settings = train_flags.settings_from_flags()
-    if FLAGS.init_filter and not FLAGS.init_from:
-        raise InputError(
-            "--init_filter needs --init_from, the network it chooses from."
-        )
+    sources = sources_from_flags()
     files.refuse_to_overwrite(workdir / "model.keras", FLAGS.overwrite)
     state = [workdir / name for name in STATE_FILES]
-    files.refuse_inputs(state, [FLAGS.init_from] if FLAGS.init_from else [])
+    given = [file for source in sources for file in source.files()]
+    files.refuse_inputs(state, given)
     files.check_output(workdir, folder=True)
     from osmn_recurrent.training import distribution, trainer
 
@@ -197,7 +201,7 @@ def main():
         strategy = distribution.make_strategy(FLAGS.strategy)
         settings.check(strategy.num_replicas_in_sync)
         validation = validation_clips()
-        model = make_model(strategy)
+        model = make_model(strategy, sources)
         samples = make_samples(settings, model.guide)
         path = trainer.train(
             model, samples, settings, workdir, FLAGS.model, validation, strategy

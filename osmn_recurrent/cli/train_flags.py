@@ -52,15 +52,14 @@ shared.define(FLAGS, "model_option", [], note="Papers: none.")
 shared.define(
     FLAGS,
     "init_from",
-    note="This network's or a smaller one's (OSMN into ReConvNet, as in the paper); or "
-    "imagenet. Default: new weights.",
+    note="SOURCE or SOURCE:PATTERN, with a regular expression of the variables that "
+    "it gives, such as vgg_16.ckpt:^modulator/; later ones add to earlier ones. A "
+    "source is a .keras or .weights.h5 file of this network or a smaller one (OSMN "
+    "into ReConvNet, as in the paper), a preset, imagenet, the prefix of a released "
+    "checkpoint, or VGG16 or MobileNet of another program. Default: new weights.",
+    several=True,
 )
-_text(
-    "init_filter",
-    "",
-    "Regular expression: only variables of init_from with a match in their path are "
-    "taken, such as ^seg/ for an OSVOS from an OSMN. Default: all.",
-)
+shared.define(FLAGS, "first_layer", "normal")
 shared.define(FLAGS, "precision", "float32", note="float16 scales the loss.")
 
 # The data.
@@ -246,14 +245,13 @@ def settings_from_flags():
                 f"--{name}={FLAGS[name].value:g} must be above 0; to keep a part "
                 "as it is leave it out of --trainable."
             )
-    for name in ("trainable", "init_filter"):
-        try:
-            re.compile(FLAGS[name].value)
-        except re.error as error:
-            raise InputError(
-                f"--{name}={FLAGS[name].value} is no regular expression ({error}); "
-                "fix it or leave it out."
-            ) from None
+    try:
+        re.compile(FLAGS.trainable)
+    except re.error as error:
+        raise InputError(
+            f"--trainable={FLAGS.trainable} is no regular expression ({error}); fix it "
+            "or leave it out."
+        ) from None
     from osmn_recurrent.training.settings import TrainSettings
 
     same = (

@@ -23,7 +23,7 @@ def make_segmenter(model, clip, out, options, steps=0):
         clip: the clip.
         out: folder in which `tuned/` keeps tuned networks, so that a
             interrupted run resumes with the same ones.
-        options: dict of precision, merge, refine and working_size, see
+        options: dict of `flags.LOOP` and working_size, see
             `shared_flags.loop_options`.
         steps: of online fine-tuning with the network's own
             settings; 0: none.
@@ -65,7 +65,8 @@ def make_segmenter(model, clip, out, options, steps=0):
         else presets.with_dtype(each, policy)
         for i, each in models.items()
     }
-    return ObjectwiseSegmenter(models, options["merge"], options["working_size"])
+    del options["precision"]
+    return ObjectwiseSegmenter(models, **options)
 
 
 def steps_for(value, model, clip):

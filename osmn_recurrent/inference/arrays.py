@@ -1,6 +1,7 @@
 """Checks of the frames and masks that a caller hands in."""
 
 import numpy as np
+import tensorflow as tf
 
 from osmn_recurrent import masks
 from osmn_recurrent.errors import InputError
@@ -68,3 +69,33 @@ def _whole_numbers(mask):
             "mask > 0.5."
         )
     return mask.clip(-1, masks.VOID + 1).astype(np.int64)
+
+
+def checked_next_frame(frame, expected):
+    """`checked_frame` of a video that began with frames of a size.
+
+    Args:
+        frame: see `checked_frame`.
+        expected: `(height, width)`.
+
+    Returns:
+        `frame`.
+
+    Raises:
+        InputError: as `checked_frame` does, or another size.
+    """
+    frame = checked_frame(frame)
+    if frame.shape[:2] != expected:
+        raise InputError(
+            f"this frame is {frame.shape[1]}x{frame.shape[0]}, but the "
+            f"video began with {expected[1]}x{expected[0]}; all frames "
+            "must have one size."
+        )
+    return frame
+
+
+def with_rows(kept, rows, new):
+    """A structure of tensors (N, ...) with rows (n, 1) replaced by those of another."""
+    return tf.nest.map_structure(
+        lambda old, own: tf.tensor_scatter_nd_update(old, rows, own), kept, new
+    )

@@ -6,8 +6,13 @@ from keras import ops
 
 from osmn_recurrent.backbones.cpu_convolutions import sliced_convolutions
 
+RESIZINGS = {"probabilities": "bilinear", "labels": "nearest"}
+"""How a mask comes to the frame's size, by the name that users give: the network's
+probabilities are enlarged and then cut, or cut at its own size, whose labels are then
+enlarged. (The nearest probability has the nearest label.)"""
 
-def make_frame_function(model, merge, resized):
+
+def make_frame_function(model, merge, resized, enlarge="probabilities", own=False):
     """Compiles guide, network, threshold and merge into one function.
 
     It is traced once: object count and sizes are left open.
@@ -16,11 +21,15 @@ def make_frame_function(model, merge, resized):
         model: a built `SegmentationModel`.
         merge: a function of `merging.MERGES`.
         resized: whether images may have another size than masks.
+        enlarge: key of `RESIZINGS`.
+        own: whether networks with a memory remember each object's own mask, not the
+            merged one.
 
     Returns:
-        `tf.function` of image (1, h, w, 3) float32 BGR minus mean, the last
-        frame's ids (H, W) uint8, the objects' ids (N,) uint8 in ascending
-        order, modulation and state; gives the ids (H, W) uint8 and the state.
+        `tf.function` of image (1, h, w, 3) float32 BGR minus mean, the objects'
+        last masks (N, H, W) bool, their ids (N,) uint8 in ascending order,
+        modulation and state; gives the ids (H, W) uint8, the probabilities
+        (N, H, W) float32 and the state.
 
     Raises:
         RuntimeError: Keras runs on another backend than TensorFlow.
@@ -30,24 +39,25 @@ def make_frame_function(model, merge, resized):
             "segmenting videos needs Keras' TensorFlow backend; set "
             f"KERAS_BACKEND=tensorflow, not {keras.backend.backend()}."
         )
-    segment, memorize = make_parts(model, resized)
+    segment, memorize = make_parts(model, resized, enlarge)
 
-    def segment_frame(image, last_ids, objects, modulation, state):
-        object_masks = ops.equal(last_ids[None], objects[:, None, None])
+    def segment_frame(image, object_masks, objects, modulation, state):
         probabilities, state, frame = segment(image, object_masks, modulation, state)
         # A network that knows no objects gives one map for all of them.
-        shape = ops.shape(objects)[0], *ops.shape(last_ids)
-        probabilities = ops.broadcast_to(probabilities, shape)
+        probabilities = ops.broadcast_to(probabilities, ops.shape(object_masks))
         values = ops.concatenate([ops.zeros((1,), "uint8"), objects], axis=0)
         ids = ops.take(values, merge(probabilities))
-        object_masks = ops.equal(ids[None], objects[:, None, None])
-        return ids, memorize(image, frame, object_masks, state)
+        if own:
+            object_masks = probabilities > 0.5
+        else:
+            object_masks = ops.equal(ids[None], objects[:, None, None])
+        return ids, probabilities, memorize(image, frame, object_masks, state)
 
     return tf.function(
         segment_frame,
         input_signature=(
             tf.TensorSpec((1, None, None, 3), tf.float32),
-            tf.TensorSpec((None, None), tf.uint8),
+            tf.TensorSpec((None, None, None), tf.bool),
             tf.TensorSpec((None,), tf.uint8),
             *carried_spec(model),
         ),
@@ -74,12 +84,13 @@ def state_spec(model):
     return tf.nest.map_structure(spec, small, large)
 
 
-def make_probabilities(model, resized):
+def make_probabilities(model, resized, enlarge="probabilities"):
     """From the last masks to the next probabilities, to be compiled.
 
     Args:
         model: a built `SegmentationModel`.
         resized: whether images may have another size than masks.
+        enlarge: key of `RESIZINGS`.
 
     Returns:
         Function of image (1, h, w, 3) float32 BGR minus mean, the objects'
@@ -87,16 +98,17 @@ def make_probabilities(model, resized):
         (N, H, W) float32, N = 1 of a network that knows no objects, and the
         state.
     """
-    segment, _ = make_parts(model, resized)
+    segment, _ = make_parts(model, resized, enlarge)
     return lambda *given: segment(*given)[:2]
 
 
-def make_parts(model, resized):
+def make_parts(model, resized, enlarge="probabilities"):
     """The two halves of a frame's work, between which masks are merged.
 
     Args:
         model: a built `SegmentationModel`.
         resized: whether images may have another size than masks.
+        enlarge: key of `RESIZINGS`.
 
     Returns:
         `(segment, memorize)`: as of `make_probabilities`, but with the encoded frame
@@ -121,7 +133,7 @@ def make_parts(model, resized):
             logits, state = model.step(frame, guide, modulation, state)
         probabilities = ops.sigmoid(logits)
         if resized:
-            probabilities = tf.image.resize(probabilities, own_size, "bilinear")
+            probabilities = tf.image.resize(probabilities, own_size, RESIZINGS[enlarge])
         return probabilities[..., 0], state, frame
 
     def memorize(image, frame, object_masks, state):

@@ -22,8 +22,8 @@ from osmn_recurrent.models.precision import precision_of
 class ObjectwiseSegmenter(VideoSegmenter):
     """`VideoSegmenter` for networks that were tuned to one object each.
 
-    The loop is the same: each network gives the probabilities of its object,
-    they are merged into one id map, and the next guides are made from it.
+    The loop is the same: each network gives the probabilities of its object, they
+    are merged into one id map, and the next guides are made as `guides_from` says.
     With the same network for all objects the masks are those of
     `VideoSegmenter`, up to rounding. What is shared there is computed once
     per object here, and every network is traced.
@@ -33,20 +33,21 @@ class ObjectwiseSegmenter(VideoSegmenter):
             they were built in.
         merge: see `VideoSegmenter`.
         working_size: see `VideoSegmenter`.
+        **options: `guides_from` and `enlarge` of `VideoSegmenter`.
 
     Raises:
         ValueError: no network, or arguments that `VideoSegmenter` refuses.
     """
 
-    def __init__(self, models, merge="argmax", working_size=None):
+    def __init__(self, models, merge="argmax", working_size=None, **options):
         if not models:
             raise ValueError("models must hold at least one network. Received: {}")
         self.models = dict(sorted(models.items()))
         first = next(iter(self.models.values()))
-        super().__init__(first, precision_of(first), merge, working_size=working_size)
+        super().__init__(first, precision_of(first), merge, working_size, **options)
         resized = working_size is not None
         self._functions = {
-            i: make_probability_function(model, resized)
+            i: make_probability_function(model, resized, self.enlarge)
             for i, model in self.models.items()
         }
         self._memory_functions = {
@@ -68,7 +69,7 @@ class ObjectwiseSegmenter(VideoSegmenter):
 
     def _forget_objects(self):
         self._objects = np.zeros(0, np.uint8)
-        self._modulation, self._state = {}, {}
+        self._modulation, self._state, self._probabilities = {}, {}, None
 
     def _run(self, frame):
         if not self.objects:
@@ -77,13 +78,18 @@ class ObjectwiseSegmenter(VideoSegmenter):
         found = []
         # A new dict: generators of one segmenter must not share their states.
         states = dict(self._state)
-        for i in self.objects:
-            probabilities, states[i] = self._object_probabilities(i, image)
+        for i, last in zip(self.objects, self._last_masks(), strict=True):
+            probabilities, states[i] = self._object_probabilities(i, image, last)
             found.append(probabilities)
+        self._probabilities = tf.stack(found)
         values = np.array((0, *self.objects), np.uint8)
-        ids = ops.take(values, MERGES[self.merge](tf.stack(found)))
-        for i in self.objects:
-            states[i] = self._memorized(i, image, tf.equal(ids, np.uint8(i)), states[i])
+        ids = ops.take(values, MERGES[self.merge](self._probabilities))
+        if self.guides_from == "own":
+            self._own_masks = self._probabilities > 0.5
+        else:
+            self._own_masks = tf.equal(ids[None], self._objects[:, None, None])
+        for i, mask in zip(self.objects, self._own_masks, strict=True):
+            states[i] = self._memorized(i, image, mask, states[i])
         self._state = states
         return ids
 
@@ -93,10 +99,9 @@ class ObjectwiseSegmenter(VideoSegmenter):
             return state
         return self._memory_functions[i](image, own_mask[None], state)
 
-    def _object_probabilities(self, i, image):
+    def _object_probabilities(self, i, image, last):
         """(H, W) float32 of object `i`, and its state after this frame."""
-        own_mask = tf.equal(self._ids, np.uint8(i))
-        return self._functions[i](image, own_mask, self._modulation[i], self._state[i])
+        return self._functions[i](image, last, self._modulation[i], self._state[i])
 
     def _paint(self, frame, mask, painted):
         missing = [i for i in painted if i not in self.models]
@@ -119,13 +124,13 @@ class ObjectwiseSegmenter(VideoSegmenter):
                 size = self._network_size(*frame.shape[:2])
                 self._state[i] = self.models[i].initial_state(1, *size)
             self._state[i] = self._memorized(i, image, mask == i, self._state[i])
-        ids = self._ids.numpy()
-        ids[np.isin(ids, [i for i in painted if i in self.objects])] = 0
-        chosen = np.isin(mask, painted)
-        ids[chosen] = mask[chosen]
-        self._objects = np.array(sorted({*self.objects, *painted}), np.uint8)
-        self._ids = tf.constant(ids)
-        return ids
+        known = [i for i in painted if i in self.objects]
+        new = [i for i in painted if i not in known]
+        blank = tf.zeros((len(new), *mask.shape), tf.bool)
+        self._objects = np.concatenate([self._objects, np.array(new, np.uint8)])
+        self._own_masks = tf.concat([self._own_masks, blank], 0)
+        self._keep(np.argsort(self._objects))
+        return self._paint_ids(mask, painted, known)
 
     def _show(self, object_id, seen):
         model = self.models[object_id]
@@ -134,22 +139,25 @@ class ObjectwiseSegmenter(VideoSegmenter):
             self._modulation = {**self._modulation, object_id: made}
 
     def _keep(self, rows):
-        self._objects = self._objects[np.array(rows, np.int32)]
+        rows = np.array(rows, np.int32)
+        self._objects, self._probabilities = self._objects[rows], None
+        self._own_masks = tf.gather(self._own_masks, rows)
 
 
-def make_probability_function(model, resized):
+def make_probability_function(model, resized, enlarge="probabilities"):
     """Compiles guide and network of one object.
 
     Args:
         model: a built `SegmentationModel`.
         resized: whether images may have another size than masks.
+        enlarge: see `VideoSegmenter`.
 
     Returns:
         `tf.function` of image (1, h, w, 3) float32 BGR minus mean, the
         object's last mask (H, W) bool, modulation and state; gives
         probabilities (H, W) float32 and the state.
     """
-    probabilities_of = make_probabilities(model, resized)
+    probabilities_of = make_probabilities(model, resized, enlarge)
 
     def of_one_object(image, mask, modulation, state):
         probabilities, state = probabilities_of(image, mask[None], modulation, state)

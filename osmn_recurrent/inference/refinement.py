@@ -1,11 +1,10 @@
 """Masks fitted to the edges of their frames, after the network.
 
 Both refinements are callables `refine(frame, ids) -> ids`, with frames
-(H, W, 3) uint8 RGB and masks (H, W) uint8 object ids. The papers refine what
-is handed out and propagate what the network said ("post-processing", OSMN
-section 4.3): `osmn refine` does this to a folder of masks.
-`RefiningSegmenter` makes the guides of the next frame from refined masks
-instead.
+(H, W, 3) uint8 RGB and masks (H, W) uint8 object ids. `RefiningSegmenter` makes the
+guides of the next frame from refined masks, as the OSMN release does under
+`--crf_postprocessing`: with `guides_from="own"` object by object, two labels at a time.
+`osmn refine` refines a folder of finished masks, of which no guide is made any more.
 """
 
 import dataclasses
@@ -164,8 +163,12 @@ REFINEMENTS = {"crf": DenseCRF, "guided": GuidedFilter}
 class RefiningSegmenter(VideoSegmenter):
     """A `VideoSegmenter` whose every predicted mask is refined at once.
 
-    The refined masks are handed out and make the next frame's guides. What a
-    recurrent network carries is not touched.
+    The refined masks are handed out and make the next frame's guides. With
+    `guides_from="merged"` the merged map is refined, all labels together; with "own"
+    each object's own mask apart, and where refined masks overlap the more probable
+    object is handed out. The release refines per object too, at the network's size; its
+    merged figures (DAVIS-2017) read unrefined probabilities, so that they feel the CRF
+    through the guides alone. What a recurrent network carries is not touched.
 
     Args:
         model: see `VideoSegmenter`.
@@ -183,7 +186,15 @@ class RefiningSegmenter(VideoSegmenter):
         return {**super().settings(), "refinement": describe(self.refine)}
 
     def _run(self, frame):
-        return tf.constant(self.refine(frame, super()._run(frame).numpy()))
+        ids = super()._run(frame)
+        if self.guides_from == "merged" or not self.objects:
+            return tf.constant(self.refine(frame, ids.numpy()))
+        own = self._own_masks.numpy().astype(np.uint8)
+        refined = np.stack([self.refine(frame, mask) > 0 for mask in own])
+        self._own_masks = tf.constant(refined)
+        chances = np.where(refined, self._probabilities.numpy(), -1.0)
+        best = np.array(self.objects, np.uint8)[chances.argmax(0)]
+        return tf.constant(np.where(refined.any(0), best, np.uint8(0)))
 
 
 def describe(refine):

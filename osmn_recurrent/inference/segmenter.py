@@ -10,7 +10,13 @@ from keras import ops
 
 from osmn_recurrent import guides, masks
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.inference.arrays import checked_frame, checked_mask
+from osmn_recurrent.inference import ENLARGE, GUIDES_FROM
+from osmn_recurrent.inference.arrays import (
+    checked_frame,
+    checked_mask,
+    checked_next_frame,
+    with_rows,
+)
 from osmn_recurrent.inference.frame_function import (
     make_frame_function,
     make_memory_function,
@@ -27,10 +33,9 @@ class VideoSegmenter:
     modulator sees each object once, in the frame that its mask came with;
     frame t is steered by a guide made from the object's mask in frame t - 1
     (at first the given mask); the network's probabilities are thresholded at 0.5.
-    With several objects the guide is made from the merged id map, that is,
-    from the masks that are handed out, in which no two objects overlap. An
-    object that is lost has an empty mask and from then on a guide of zeros,
-    as released; a recurrent network or a purely visual one may find it again.
+    With several objects `guides_from` says which mask that is. An object that is lost
+    has an empty mask and from then on a guide of zeros, as released; a recurrent
+    network or a purely visual one may find it again.
 
     All objects share one `encode` per frame and go through the rest of the
     network as one batch. What a network carries from frame to frame is kept
@@ -60,14 +65,21 @@ class VideoSegmenter:
             compute in. Images, guides, cell states, logits and probabilities
             are float32 all the same.
         merge: "argmax" or "soft", see `merging`.
+        guides_from: "merged": the next guides are made from the masks that are
+            handed out, in which no two objects overlap. "own": each object is
+            followed by its own mask, and only what is handed out is merged: the
+            release's procedure, of all OSMN's figures on DAVIS-2017.
+        enlarge: with a `working_size`, "probabilities" brings these to the frame's
+            size (bilinear) and then cuts, for smoother outlines; "labels" cuts first
+            (nearest neighbour), as the release does for all its figures.
         working_size: size at which the network sees the frames: `(height,
             width)`, or the length of the shorter side, or None for the
-            frames' own. Frames are resized with Pillow (bilinear, with
-            antialiasing), probabilities are brought back bilinearly and thresholded
-            at full size. The visual guide is cut from the full frame.
+            frames' own. Frames are resized with Pillow (bilinear, with antialiasing).
+            The visual guide is cut from the full frame. The release stretches frames
+            to 480x854 (DAVIS), 360x640 (YouTube-Objects) or 256x448 (YouTube-VOS).
 
     Raises:
-        ValueError: unknown `precision` or `merge`, or a bad `working_size`.
+        ValueError: an unknown choice, or a bad `working_size`.
 
     Example:
 
@@ -86,16 +98,17 @@ class VideoSegmenter:
         precision: str = "float32",
         merge: str = "argmax",
         working_size: int | tuple[int, int] | None = None,
+        guides_from: str = GUIDES_FROM[0],
+        enlarge: str = ENLARGE[0],
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {sorted(PRECISIONS)}. "
-                f"Received: {precision!r}"
-            )
-        if merge not in MERGES:
-            raise ValueError(
-                f"merge must be one of {sorted(MERGES)}. Received: {merge!r}"
-            )
+        for name, value, known in (
+            ("precision", precision, sorted(PRECISIONS)),
+            ("merge", merge, sorted(MERGES)),
+            ("guides_from", guides_from, GUIDES_FROM),
+            ("enlarge", enlarge, ENLARGE),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {known}. Received: {value!r}")
         if working_size is not None and np.min(working_size) < 16:
             raise ValueError(
                 "working_size must be at least 16 pixels, the coarsest scale "
@@ -106,11 +119,17 @@ class VideoSegmenter:
         self.model = model
         self.precision, self.merge = precision, merge
         self.working_size = working_size
+        self.guides_from, self.enlarge = guides_from, enlarge
         self._frame_function = make_frame_function(
-            model, MERGES[merge], resized=working_size is not None
+            model,
+            MERGES[merge],
+            working_size is not None,
+            enlarge,
+            guides_from == "own",
         )
         self._memory_function = make_memory_function(model, working_size is not None)
         self._ids: Any = None  # device, (H, W) uint8: the id map of the last frame
+        self._probabilities = None  # device, (N, H, W) float32, of a segmented frame
         self._forget_objects()
 
     @classmethod
@@ -162,7 +181,20 @@ class VideoSegmenter:
             "precision": self.precision,
             "merge": self.merge,
             "working_size": size if size is None else np.array(size).tolist(),
+            "guides_from": self.guides_from,
+            "enlarge": self.enlarge,
         }
+
+    @property
+    def probabilities(self) -> dict[int, np.ndarray] | None:
+        """`{object id: (H, W) float32}` of the last `step`, before threshold and merge.
+
+        None before it, and after objects were added or dropped since.
+        """
+        if self._probabilities is None:
+            return None
+        found = self._probabilities.numpy()
+        return dict(zip(self.objects, found, strict=True))
 
     def segment(
         self,
@@ -222,6 +254,7 @@ class VideoSegmenter:
         mask = checked_mask(mask, frame)
         self._forget_objects()
         self._ids = tf.zeros(mask.shape, tf.uint8)
+        self._own_masks = tf.zeros((0, *mask.shape), tf.bool)
         return self.add(frame, mask)
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -251,9 +284,9 @@ class VideoSegmenter:
     ) -> None:
         """Goes over a frame whose result is known, to resume behind it.
 
-        A recurrent network is run for its state's sake, any other is not.
-        Afterwards everything is, bit for bit, as after the `step` that gave
-        `ids`.
+        A recurrent network is run for its state's sake, and any network where guides
+        are made from each object's own mask. Afterwards everything is, bit for bit, as
+        after the `step` that gave `ids`.
 
         Args:
             frame: as of `step`.
@@ -261,7 +294,7 @@ class VideoSegmenter:
             mask: as of `step`.
         """
         frame = self._next_frame(frame)
-        if self.carries_state:
+        if self.carries_state or self.guides_from == "own":
             self._run(frame)
         if mask is not None:
             self.add(frame, mask)
@@ -322,10 +355,7 @@ class VideoSegmenter:
         Raises:
             InputError: no such object, or an empty mask.
         """
-        if object_id not in self.objects:
-            raise InputError(
-                f"object {object_id} is not followed, expected one of {self.objects}."
-            )
+        self._check_followed(object_id)
         if not np.any(mask):
             raise InputError(
                 f"the mask of the visual guide of object {object_id} is empty, "
@@ -348,17 +378,20 @@ class VideoSegmenter:
         Raises:
             InputError: no such object.
         """
-        if object_id not in self.objects:
-            raise InputError(
-                f"object {object_id} is not followed, expected one of {self.objects}."
-            )
+        self._check_followed(object_id)
         self._keep([k for k, i in enumerate(self.objects) if i != object_id])
         gone = self._ids == np.uint8(object_id)
         self._ids = tf.where(gone, np.uint8(0), self._ids)
 
+    def _check_followed(self, object_id):
+        if object_id not in self.objects:
+            raise InputError(
+                f"object {object_id} is not followed, expected one of {self.objects}."
+            )
+
     def _forget_objects(self):
         self._objects = np.zeros(0, np.uint8)
-        self._modulation = self._state = None
+        self._modulation = self._state = self._probabilities = None
 
     def _next_frame(self, frame):
         """`frame`, checked against the frame that the video began with."""
@@ -366,15 +399,7 @@ class VideoSegmenter:
             raise InputError(
                 "no video has been started; call start(frame, mask) first."
             )
-        frame = checked_frame(frame)
-        expected = tuple(self._ids.shape)
-        if frame.shape[:2] != expected:
-            raise InputError(
-                f"this frame is {frame.shape[1]}x{frame.shape[0]}, but the "
-                f"video began with {expected[1]}x{expected[0]}; all frames "
-                "must have one size."
-            )
-        return frame
+        return checked_next_frame(frame, tuple(self._ids.shape))
 
     def _network_size(self, height, width):
         return guides.network_size(self.working_size, height, width)
@@ -384,44 +409,56 @@ class VideoSegmenter:
         if not self.objects:
             return tf.zeros(frame.shape[:2], tf.uint8)
         image = guides.network_image(frame, self._network_size(*frame.shape[:2]))
-        ids, self._state = self._frame_function(
-            image[None], self._ids, self._objects, self._modulation, self._state
+        carried = self._objects, self._modulation, self._state
+        ids, self._probabilities, self._state = self._frame_function(
+            image[None], self._last_masks(), *carried
         )
+        if self.guides_from == "own":
+            self._own_masks = self._probabilities > 0.5
         return ids
+
+    def _last_masks(self):
+        """(N, H, W) bool, of which the next guides are made."""
+        if self.guides_from == "own":
+            return self._own_masks
+        return tf.equal(self._ids[None], self._objects[:, None, None])
 
     def _paint(self, frame, mask, painted):
         """Gives the objects `painted` (ids) the pixels they have in `mask`."""
         if not painted:
             return self._ids.numpy()
-        visual_guides = [guides.visual_guide(frame, mask == i) for i in painted]
+        seen = np.stack([guides.visual_guide(frame, mask == i) for i in painted])
         modulation = ()
         if self.model.use_visual_modulator:
-            modulation = self.model.adapt(
-                ops.convert_to_tensor(np.stack(visual_guides))
-            )
+            modulation = self.model.adapt(ops.convert_to_tensor(seen))
         known = [i for i in painted if i in self.objects]
         if known:  # their rows are replaced, their states stay
             rows = np.searchsorted(self._objects, known)[:, None]
             own = np.searchsorted(painted, known)
-            self._modulation = tf.nest.map_structure(
-                lambda old, new: tf.tensor_scatter_nd_update(
-                    old, rows, tf.gather(new, own)
-                ),
-                self._modulation,
-                modulation,
-            )
+            chosen = tf.nest.map_structure(lambda m: tf.gather(m, own), modulation)
+            self._modulation = with_rows(self._modulation, rows, chosen)
         new = [k for k, i in enumerate(painted) if i not in self.objects]
         if new:
             self._append(
                 np.array(painted, np.uint8)[new],
                 tf.nest.map_structure(lambda m: tf.gather(m, new), modulation),
             )
+        self._memorize(frame, mask, painted)
+        return self._paint_ids(mask, painted, known)
+
+    def _paint_ids(self, mask, painted, known):
+        """Puts given masks into the id map, and into the objects' own masks.
+
+        The objects `known`, of those `painted`, lose the pixels that they had.
+        """
         ids = self._ids.numpy()
         ids[np.isin(ids, known)] = 0
         chosen = np.isin(mask, painted)
         ids[chosen] = mask[chosen]
         self._ids = tf.constant(ids)
-        self._memorize(frame, mask, painted)
+        rows = np.searchsorted(self._objects, painted)[:, None]
+        given = mask[None] == np.array(painted, np.uint8)[:, None, None]
+        self._own_masks = with_rows(self._own_masks, rows, given)
         return ids
 
     def _memorize(self, frame, mask, painted):
@@ -435,11 +472,7 @@ class VideoSegmenter:
             mask[None] == np.array(painted, mask.dtype)[:, None, None],
             tf.nest.map_structure(lambda kept: tf.gather(kept, rows), self._state),
         )
-        self._state = tf.nest.map_structure(
-            lambda old, own: tf.tensor_scatter_nd_update(old, rows[:, None], own),
-            self._state,
-            new,
-        )
+        self._state = with_rows(self._state, rows[:, None], new)
 
     def _append(self, objects, modulation):
         """Adds objects, their state zero, and keeps all sorted by id."""
@@ -453,12 +486,15 @@ class VideoSegmenter:
             )
         self._objects = np.concatenate([self._objects, objects])
         self._modulation, self._state = modulation, state
+        blank = tf.zeros((len(objects), *self._ids.shape), tf.bool)
+        self._own_masks = tf.concat([self._own_masks, blank], 0)
         self._keep(np.argsort(self._objects))
 
     def _keep(self, rows):
         """Keeps the objects at `rows`, in this order."""
         rows = np.array(rows, np.int32)
-        self._objects = self._objects[rows]
-        self._modulation, self._state = tf.nest.map_structure(
-            lambda kept: tf.gather(kept, rows), (self._modulation, self._state)
+        self._objects, self._probabilities = self._objects[rows], None
+        self._modulation, self._state, self._own_masks = tf.nest.map_structure(
+            lambda kept: tf.gather(kept, rows),
+            (self._modulation, self._state, self._own_masks),
         )

@@ -235,6 +235,22 @@ def file_for(name, model, backbone, settings):
             + ", ".join(f"{key}={given.get(key)}" for key in wrong)
             + "; give the preset's settings or other weights."
         )
+    return path_of(name)
+
+
+def path_of(name):
+    """The file of a preset.
+
+    Args:
+        name: key of `PRESETS`.
+
+    Returns:
+        `pathlib.Path` of a file that exists.
+
+    Raises:
+        InputError: as of `file_for`, but for other networks.
+    """
+    preset = PRESETS[name]
     path = (PACKAGED if preset.packaged else folder()) / preset.file
     if not path.is_file():
         raise InputError(_missing(name, preset, path))

@@ -91,7 +91,7 @@ def _davis(year, first=0):
     )
 
 
-_STAGE_1 = "OSMN trained on COCO (osmn_stage1a.flags, osmn_stage1b.flags)"
+_STAGE_1 = "OSMN trained on COCO (osmn_stage1.flags)"
 _STAGE_2 = (
     f"the authors' weights through osmn convert osmn, or {_STAGE_1}, then on DAVIS-2017"
 )

@@ -95,6 +95,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
             the first frame's transformations; default: `FinetuneSettings.for_network`.
         merge: see `VideoSegmenter`.
         working_size: see `VideoSegmenter`.
+        **options: `guides_from` and `enlarge` of `VideoSegmenter`.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
         finetuning=None,
         merge="argmax",
         working_size=None,
+        **options,
     ):
         self.adaptation = adaptation or AdaptationSettings()
         first = next(iter(models.values()))
@@ -113,7 +115,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
             learning_rate=self.adaptation.adaptation_learning_rate,
             power=None,
         )
-        super().__init__(models, merge, working_size)
+        super().__init__(models, merge, working_size, **options)
 
     @property
     def carries_state(self):
@@ -159,8 +161,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
             return super()._memorized(i, image, own_mask, state)
         return self._learners[i].memory_function(image, own_mask[None], state)
 
-    def _object_probabilities(self, i, image):
-        last = tf.equal(self._ids, np.uint8(i))
+    def _object_probabilities(self, i, image, last):
         return self._learners[i].segment(image, last, self._state[i])
 
 
@@ -175,7 +176,9 @@ class _Learner:
         self.adaptation, self.size = segmenter.adaptation, size
         self.tuner = Tuner(segmenter.models[i], frame, mask, settings)
         self.teaches = self.tuner.reason_not_trainable() is None
-        self.probabilities_of = make_probability_function(self.tuner.model, resizing)
+        self.probabilities_of = make_probability_function(
+            self.tuner.model, resizing, segmenter.enlarge
+        )
         self.memory_function = make_memory_function(self.tuner.model, resizing)
         self.update = tf.function(self._update)  # of one video, so of one size
         self.reference, self.negatives, self.steps = mask, None, 0

@@ -21,8 +21,9 @@ class GroupedAdam(keras.optimizers.Adam):
     non-recurrent than for the recurrent component". A factor on the gradient
     would do nothing under Adam, so the rate itself is multiplied.
 
-    Under `tf.distribute` the gradients given to `apply` must already be
-    summed over the replicas, so that clipping sees the whole gradient.
+    Under `tf.distribute` Keras clips each replica's gradient and then sums over the
+    replicas. So that clipping sees the whole gradient, each of n replicas gives
+    `apply` the n-th part of the whole one, and the norm is an n-th, too.
 
     Args:
         learning_rate: rate of a group with factor 1, or a schedule.
@@ -39,10 +40,13 @@ class GroupedAdam(keras.optimizers.Adam):
 
     def build(self, variables):
         """Makes the moments, and checks that the groups cover everything."""
-        # By index: inside a distributed update variables have no path.
-        self._factors = [
-            self.groups[self._group_of(variable.path)][2] for variable in variables
-        ]
+        # By identity: inside a distributed update there are the replicas' own
+        # variables, which have no path.
+        self._factors = {}
+        for variable in variables:
+            factor = self.groups[self._group_of(variable.path)][2]
+            for each in (variable, *_parts_of(variable)):
+                self._factors[id(each)] = factor
         super().build(variables)
 
     def _group_of(self, path):
@@ -73,16 +77,22 @@ class GroupedAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         """One variable's step, at its group's rate."""
-        factor = self._factors[self._get_variable_index(variable)]
+        factor = self._factors[id(variable)]
         super().update_step(gradient, variable, learning_rate * factor)
-
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        """Keras would sum over replicas here, after clipping each one's part."""
-        return grads_and_vars
 
     def get_config(self):
         """Constructor arguments."""
         return {**super().get_config(), "groups": self.groups}
+
+
+def _parts_of(variable):
+    """The backend's variable behind a Keras variable, and its replicas'."""
+    if keras.backend.backend() != "tensorflow":
+        return ()
+    import tensorflow as tf
+
+    whole = variable.value
+    return whole, *tf.distribute.get_strategy().experimental_local_results(whole)
 
 
 def recurrent_groups(factor, trunk=1.0):
@@ -157,13 +167,14 @@ class TrainingRate(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def make_optimizer(settings, dtype_policy="float32"):
+def make_optimizer(settings, dtype_policy="float32", replicas=1):
     """The optimiser of `TrainSettings`.
 
     Args:
         settings: `TrainSettings`.
         dtype_policy: name of the network's policy; "mixed_float16" gets
             dynamic loss scaling.
+        replicas: devices, each of which gives its part of the gradient.
 
     Returns:
         `GroupedAdam`, within a `keras.optimizers.LossScaleOptimizer` for
@@ -178,7 +189,7 @@ def make_optimizer(settings, dtype_policy="float32"):
             settings.final_rate,
         ),
         learning_groups(settings),
-        global_clipnorm=settings.clip_norm,
+        global_clipnorm=settings.clip_norm and settings.clip_norm / replicas,
     )
     if dtype_policy == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(adam)

@@ -97,7 +97,9 @@ class TrainStep:
         share = total(positive) / total(tf.cast(tf.size(labels), tf.float32))
         loss, gradients = self._gradients(inputs, labels, share, number)
         gradients = self._with_decay(total(gradients))
-        self.optimizer.apply(gradients, self.variables)
+        # Keras adds up what all replicas give; see `GroupedAdam`.
+        count = context.num_replicas_in_sync
+        self.optimizer.apply([each / count for each in gradients], self.variables)
         return loss
 
     def _gradients(self, inputs, labels, share, number):

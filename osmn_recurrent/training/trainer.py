@@ -129,7 +129,7 @@ class _Training:
         steps.prepare(model, settings, strategy.num_replicas_in_sync)
         with strategy.scope():
             self.optimizer = optimizers.make_optimizer(
-                settings, model.dtype_policy.name
+                settings, model.dtype_policy.name, strategy.num_replicas_in_sync
             )
             self.optimizer.build(steps.trained_variables(model, settings))
         self.train_step = steps.TrainStep(model, self.optimizer, settings, strategy)

@@ -8,27 +8,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from safetensors.numpy import save_file
+from vgg16_files import layers, register_narrow, slim_tensors
 
 from checkpoints_tools import load_vgg16
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from checkpoints_tools.vgg16_names import CONVS, SIDES
-from osmn_recurrent import backbones, programs
+from osmn_recurrent import programs
 from osmn_recurrent.backbones.backbone import max_pool
-from osmn_recurrent.backbones.vgg16 import CONVS_PER_BLOCK, VGG16, Width
+from osmn_recurrent.backbones.vgg16 import CONVS_PER_BLOCK
 from osmn_recurrent.cli import convert_vgg16
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.presets import weights_of
 
-NARROW = Width((4, 5, 6, 7, 8), 11, 16, 8, 1, 0.001, 1.0)
-
 
 @pytest.fixture
 def narrow(monkeypatch):
     """Makes OSMN with VGG16's structure (7x7 fc6) and few channels."""
-    monkeypatch.setattr(backbones, "_REGISTERED", dict(backbones._REGISTERED))
-    backbones.register(VGG16("narrow", NARROW))
+    register_narrow(monkeypatch)
 
     def make(**options):
         model = OSMN("narrow", **options)
@@ -36,35 +34,6 @@ def narrow(monkeypatch):
         return model
 
     return make
-
-
-def layers(width=NARROW, seed=0):
-    """Random VGG16: `{layer: (kernel (h, w, in, out), bias)}`, fc8 included."""
-    rng = np.random.default_rng(seed)
-    found, before = {}, 3
-    for layer in CONVS:
-        channels = width.blocks[int(layer[4]) - 1]
-        found[layer] = (3, 3, before, channels)
-        before = channels
-    found["fc6"] = (7, 7, before, width.fc)
-    found["fc7"] = (1, 1, width.fc, width.fc)
-    found["fc8"] = (1, 1, width.fc, 10)
-    return {
-        layer: (
-            rng.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape).astype(np.float32),
-            rng.normal(0, 0.05, shape[3]).astype(np.float32),
-        )
-        for layer, shape in found.items()
-    }
-
-
-def slim_tensors(given):
-    """As slim's vgg_16.ckpt names them."""
-    found = {"global_step": np.int64(3), "vgg_16/mean_rgb": np.ones(3, np.float32)}
-    for layer, (kernel, bias) in given.items():
-        scope = f"vgg_16/{layer[:5]}/{layer}" if "conv" in layer else f"vgg_16/{layer}"
-        found |= {f"{scope}/weights": kernel, f"{scope}/biases": bias}
-    return found
 
 
 def torch_tensors(given):

@@ -15,7 +15,7 @@ def numpy_adam(start, gradients, rate):
         m = 0.9 * m + 0.1 * gradient
         v = 0.999 * v + 0.001 * gradient**2
         corrected = np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        value = value - rate * corrected * m / (np.sqrt(v) + 1e-7)
+        value = value - rate * corrected * m / (np.sqrt(v) + 1e-8)
     return value
 
 

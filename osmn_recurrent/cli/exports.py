@@ -38,6 +38,20 @@ def define(flag_values):
         **own,
     )
     flags.DEFINE_bool(
+        "matte",
+        False,
+        "Write OUT/CLIP_matte/FRAME.png: the largest probability of an object as 8-bit "
+        "grey. Cut-outs and --export then have its soft edges.",
+        **own,
+    )
+    flags.DEFINE_bool(
+        "refine_matte",
+        False,
+        "Fit the matte to the frame's edges by closed-form matting (pymatting; seconds "
+        "a frame), into OUT/CLIP_matte_refined.",
+        **own,
+    )
+    flags.DEFINE_bool(
         "cutouts",
         False,
         "Write OUT/CLIP_cutouts/FRAME.png: the objects without background (RGBA).",
@@ -75,7 +89,13 @@ def define(flag_values):
 
 
 def check(flag_values):
-    """Refuses names of --export that are none, before anything is loaded."""
+    """Refuses values that are none, before anything is loaded."""
+    if soft(flag_values) and flag_values.refine != "none":
+        raise InputError(
+            f"--refine={flag_values.refine} fits masks to edges and leaves "
+            "probabilities as they are, so --matte would show others; leave one of "
+            "them out."
+        )
     for name in flag_values.export:
         if name not in EXPORTS:
             raise InputError(
@@ -113,6 +133,26 @@ def make(flag_values, clip, out):
     if flag_values.sheet:
         found.append(overlays.ContactSheet(out / f"{name}_sheet.png", name, len(clip)))
     return found
+
+
+def soft(flag_values):
+    """Whether a matte is asked for."""
+    return flag_values.matte or flag_values.refine_matte
+
+
+def make_mattes(flag_values, clip, out):
+    """`inference.mattes.Mattes` that the flags ask for, or None.
+
+    Raises:
+        InputError: pymatting is missing.
+    """
+    from osmn_recurrent.inference import mattes
+
+    if not soft(flag_values):
+        return None
+    refine = mattes.ClosedForm() if flag_values.refine_matte else None
+    ending = "matte_refined" if flag_values.refine_matte else "matte"
+    return mattes.Mattes(out / f"{clip.name}_{ending}", clip.frame_names, refine)
 
 
 def _videos(wanted, clip, begin, flag_values):

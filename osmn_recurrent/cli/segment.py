@@ -145,13 +145,15 @@ def one_video(video, mask, network):
     if FLAGS.finetune_steps != shared.AUTO and FLAGS.finetune_steps:
         tuning.check_first_mask_alone(clip)
     followers = exports.make(FLAGS, clip, out)
+    mattes = exports.make_mattes(FLAGS, clip, out)
     with run_folder.hold(out / clip.name):
-        outcome = segment(clip, out, network, followers)
+        outcome = segment(clip, out, network, followers, mattes)
     print(_summary(clip, outcome))
-    return (outcome.folder, *(each.path for each in followers))
+    beside = [*([] if mattes is None else [mattes]), *followers]
+    return (outcome.folder, *(each.path for each in beside))
 
 
-def segment(clip, out, network, followers):
+def segment(clip, out, network, followers, mattes=None):
     """Segments a clip into a folder that is held, and writes what is asked for.
 
     Args:
@@ -159,6 +161,7 @@ def segment(clip, out, network, followers):
         out: folder for the results.
         network: `Network`.
         followers: of `exports.make`.
+        mattes: of `exports.make_mattes`.
 
     Returns:
         `inference.output.Outcome`.
@@ -166,11 +169,16 @@ def segment(clip, out, network, followers):
     from osmn_recurrent.inference import output
 
     folder = out / clip.name
-    output.check_places(clip, folder, followers)
+    output.check_places(clip, folder, [*followers, *([mattes] if mattes else [])])
     segmenter = network.segmenter(clip, out)
     try:
         return output.segment_clip(
-            segmenter, clip, folder, FLAGS.overwrite, followers=followers
+            segmenter,
+            clip,
+            folder,
+            FLAGS.overwrite,
+            followers=followers,
+            mattes=mattes,
         )
     except KeyboardInterrupt:
         paths = output.mask_files(clip, folder)

@@ -99,3 +99,49 @@ def with_rows(kept, rows, new):
     return tf.nest.map_structure(
         lambda old, own: tf.tensor_scatter_nd_update(old, rows, own), kept, new
     )
+
+
+def check_followed(object_id, objects):
+    """Raises `InputError` where an object is not one of those that are followed."""
+    if object_id not in objects:
+        raise InputError(
+            f"object {object_id} is not followed, expected one of {objects}."
+        )
+
+
+def check_any_object(first_mask, later_masks):
+    """Raises `InputError` where no mask of a video has an object.
+
+    Args:
+        first_mask: (H, W) ids, or None.
+        later_masks: `{frame index: (H, W) ids}`.
+    """
+    empty = first_mask is None or not np.any(first_mask)
+    if empty and not any(np.any(mask) for mask in later_masks.values()):
+        raise InputError(
+            "the first frame's mask is empty and there is no later one, expected "
+            "at least one object (pixels from 1 to 254)."
+        )
+
+
+def soft_masks(ids, objects, before, probabilities):
+    """Probabilities of all objects of a frame in which some may have been added.
+
+    Args:
+        ids: (H, W) uint8 of the frame.
+        objects: N ids in ascending order.
+        before: ids that the network was run for.
+        probabilities: (M, H, W) float32 tensor of these, or None where M is 0.
+
+    Returns:
+        (N, H, W) float32 in [0, 1], before any refinement. Objects that were added
+        have 1 where `ids` shows them and 0 elsewhere, and all others 0 there.
+    """
+    found = np.zeros((len(objects), *ids.shape), np.float32)
+    if before:
+        found[np.searchsorted(objects, before)] = np.asarray(probabilities)
+    for row, object_id in enumerate(objects):
+        if object_id not in before:
+            own = ids == object_id
+            found[:, own], found[row] = 0, own
+    return found

@@ -18,6 +18,7 @@ from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import threads
 from osmn_recurrent.inference.followers import Crew, Follower
+from osmn_recurrent.inference.mattes import Mattes
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.media.mask_files import read_mask, write_mask
 from osmn_recurrent.run_folder import RunFolder, hold
@@ -66,6 +67,7 @@ def segment_clip(
     overwrite: bool = False,
     later_masks: bool = True,
     followers: Iterable[Follower] = (),
+    mattes: Mattes | None = None,
 ) -> "Outcome":
     """Segments a clip and writes one palette PNG per frame.
 
@@ -89,6 +91,9 @@ def segment_clip(
         followers: `Follower`s, which write other results from the same frames and
             masks, each in a thread. One whose result is there is left out, unless
             masks are made anew.
+        mattes: `Mattes` that are written beside the masks, or None. Where masks
+            are there and mattes are not, the network goes through the frames
+            again, to the same masks.
 
     Returns:
         `Outcome`.
@@ -103,7 +108,8 @@ def segment_clip(
     """
     folder = pathlib.Path(folder)
     clip.check()
-    check_places(clip, folder, followers)
+    own = [*followers, *([] if mattes is None else [mattes])]
+    check_places(clip, folder, own)
     paths, run = mask_files(clip, folder), RunFolder(folder, "segment", RUN_FILE)
     settings = {
         **segmenter.settings(),
@@ -114,23 +120,29 @@ def segment_clip(
     kept = digests[:1] if len(set(digests)) == 1 else digests
     record: dict = {"frames_sha256": " ".join(kept)}
     record[OUTPUTS] = sorted(
-        {*run.recorded(OUTPUTS, ()), *(each.path.name for each in followers)}
+        {*run.recorded(OUTPUTS, ()), *(each.path.name for each in own)}
     )
     with hold(folder):
-        stored = run.claim({"settings": settings}, paths, overwrite)
+        soft = [] if mattes is None else mattes.files
+        if mattes is not None:
+            files.sweep(mattes.path)
+        stored = run.claim({"settings": settings}, [*paths, *soft], overwrite)
         done = count_done(paths)
         if stored and done:
             _refuse_other_frames(clip, run, stored, digests, done)
+        if mattes is not None:
+            done = min(done, count_done(mattes.files))
         if "finished" in stored and done == len(paths):
             outcome = {**stored["finished"], "computed": 0}
             followers = [each for each in followers if not each.is_there()]
             if followers:
                 run.write(**record, finished=stored["finished"])
-                _follow(clip, paths, followers)
+                _follow(clip, paths, followers, mattes)
         else:
             run.write(**record)
             with Crew(followers) as crew:
-                outcome = _write_masks(segmenter, clip, paths, later_masks, crew)
+                maker = _Maker(segmenter, clip, paths, later_masks, mattes, done)
+                outcome = maker.write_all(crew)
                 run.write(**record, finished=outcome)
     return Outcome(folder, **{**outcome, "objects": tuple(outcome["objects"])})
 
@@ -163,15 +175,16 @@ def check_places(clip, folder, followers=()):
         files.check_output(path, folder=path.is_dir())
 
 
-def _follow(clip, paths, followers):
-    """Shows followers a clip whose masks are all there."""
+def _follow(clip, paths, followers, mattes):
+    """Shows followers a clip whose masks, and mattes, are all there."""
     with (
         Crew(followers) as crew,
         contextlib.closing(threads.prefetch(clip.frames())) as frames,
     ):
         progress = tqdm(frames, total=len(paths), desc=clip.name, unit="frame")
-        for frame, path in zip(progress, paths, strict=True):
-            crew.put(frame, read_mask(path))
+        for index, frame in enumerate(progress):
+            alpha = None if mattes is None else mattes.read(index)
+            crew.put(frame, read_mask(paths[index]), alpha)
 
 
 def segment_stream(segmenter, frames, first_mask, folder, palette=None):
@@ -249,47 +262,75 @@ def _refuse_other_frames(clip, run, stored, digests, done):
         )
 
 
-def _write_masks(segmenter, clip, paths, later_masks, crew):
-    """Goes through the clip; fields of `Outcome` but the folder."""
-    done, palette, objects = count_done(paths), clip.palette(), set()
-    seconds = collections.deque(maxlen=TIMED)
-    try:
-        with (
-            contextlib.closing(threads.prefetch(clip.frames())) as frames,
-            threads.AsyncWriter() as writer,
-            tqdm(total=len(paths), desc=clip.name, unit="frame") as progress,
-        ):
-            before = time.perf_counter()
-            for index, frame in enumerate(frames):
-                mask = clip.mask(index) if later_masks or index == clip.first else None
-                started = time.perf_counter()
-                if index == 0:
-                    ids = segmenter.start(frame, mask)
-                elif index < done:
-                    ids = read_mask(paths[index])
-                    segmenter.replay(frame, ids, mask)
-                else:
-                    ids = segmenter.step(frame, mask)
-                stepped = time.perf_counter()
-                objects.update(segmenter.objects)
-                if index >= done:
-                    writer.put(write_mask, paths[index], ids, palette)
-                crew.put(frame, ids)
-                now = time.perf_counter()
-                if index >= max(done, clip.first + 1) + WARM_UP:
-                    seconds.append((now - before, stepped - started))
-                before = now
-                progress.update()
-    except InputError as error:
-        raise InputError(
-            f"{str(error).rstrip('.')}; the {count_done(paths)} masks before it "
-            f"are kept in {paths[0].parent}."
-        ) from None
-    medians = np.median(seconds, axis=0).tolist() if seconds else (None, None)
-    return {
-        "frames": len(paths),
-        "computed": len(paths) - done,
-        "objects": sorted(objects),
-        "seconds": medians[0],
-        "network_seconds": medians[1],
-    }
+class _Maker:
+    """Goes through a clip and writes masks, and mattes where they are wanted.
+
+    Args:
+        segmenter, clip, later_masks, mattes: of `segment_clip`.
+        paths: the masks' files.
+        done: how many frames need nothing written.
+    """
+
+    def __init__(self, segmenter, clip, paths, later_masks, mattes, done):
+        self.segmenter, self.clip, self.paths = segmenter, clip, paths
+        self.later_masks, self.mattes, self.done = later_masks, mattes, done
+
+    def write_all(self, crew):
+        """Fields of `Outcome` but the folder; `crew` sees every frame."""
+        clip, palette, objects = self.clip, self.clip.palette(), set()
+        seconds = collections.deque(maxlen=TIMED)
+        try:
+            with (
+                contextlib.closing(threads.prefetch(clip.frames())) as frames,
+                threads.AsyncWriter() as writer,
+                tqdm(total=len(self.paths), desc=clip.name, unit="frame") as progress,
+            ):
+                before = time.perf_counter()
+                for index, frame in enumerate(frames):
+                    started = time.perf_counter()
+                    ids, alpha = self._next(index, frame)
+                    stepped = time.perf_counter()
+                    objects.update(self.segmenter.objects)
+                    if index >= self.done:
+                        # The matte first: a frame with a mask has one.
+                        if alpha is not None:
+                            writer.put(self.mattes.write, index, alpha)
+                        writer.put(write_mask, self.paths[index], ids, palette)
+                    crew.put(frame, ids, alpha)
+                    now = time.perf_counter()
+                    if index >= max(self.done, clip.first + 1) + WARM_UP:
+                        seconds.append((now - before, stepped - started))
+                    before = now
+                    progress.update()
+        except InputError as error:
+            raise InputError(
+                f"{str(error).rstrip('.')}; the {count_done(self.paths)} masks before "
+                f"it are kept in {self.paths[0].parent}."
+            ) from None
+        medians = np.median(seconds, axis=0).tolist() if seconds else (None, None)
+        return {
+            "frames": len(self.paths),
+            "computed": len(self.paths) - self.done,
+            "objects": sorted(objects),
+            "seconds": medians[0],
+            "network_seconds": medians[1],
+        }
+
+    def _next(self, index, frame):
+        """`(ids, matte or None)` of the next frame."""
+        wanted = self.later_masks or index == self.clip.first
+        mask, soft = self.clip.mask(index) if wanted else None, None
+        if index == 0:
+            ids = self.segmenter.start(frame, mask)
+        elif index < self.done:
+            ids = read_mask(self.paths[index])
+            self.segmenter.replay(frame, ids, mask)
+        elif self.mattes is None:
+            ids = self.segmenter.step(frame, mask)
+        else:
+            ids, soft = self.segmenter.step(frame, mask, probabilities=True)
+        if self.mattes is None:
+            return ids, None
+        if index < self.done:
+            return ids, self.mattes.read(index)
+        return ids, self.mattes.make(frame, ids, soft)

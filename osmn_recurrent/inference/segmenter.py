@@ -12,9 +12,12 @@ from osmn_recurrent import guides, masks
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import ENLARGE, GUIDES_FROM
 from osmn_recurrent.inference.arrays import (
+    check_any_object,
+    check_followed,
     checked_frame,
     checked_mask,
     checked_next_frame,
+    soft_masks,
     with_rows,
 )
 from osmn_recurrent.inference.frame_function import (
@@ -193,8 +196,7 @@ class VideoSegmenter:
         """
         if self._probabilities is None:
             return None
-        found = self._probabilities.numpy()
-        return dict(zip(self.objects, found, strict=True))
+        return dict(zip(self.objects, self._probabilities.numpy(), strict=True))
 
     def segment(
         self,
@@ -220,12 +222,7 @@ class VideoSegmenter:
             InputError: as `start` and `step` do; also if no mask is given.
         """
         video, later_masks = copy.copy(self), later_masks or {}
-        empty = first_mask is None or not np.any(first_mask)
-        if empty and not any(np.any(mask) for mask in later_masks.values()):
-            raise InputError(
-                "the first frame's mask is empty and there is no later one, expected "
-                "at least one object (pixels from 1 to 254)."
-            )
+        check_any_object(first_mask, later_masks)
         for index, frame in enumerate(frames):
             if index == 0:
                 yield video.start(frame, first_mask)
@@ -257,7 +254,12 @@ class VideoSegmenter:
         self._own_masks = tf.zeros((0, *mask.shape), tf.bool)
         return self.add(frame, mask)
 
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def step(
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None = None,
+        probabilities: bool = False,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Segments the next frame.
 
         Args:
@@ -266,9 +268,11 @@ class VideoSegmenter:
                 None. Only ids that are not followed yet are taken from it,
                 and their pixels win over what was predicted there. The other
                 objects stay as predicted; `correct` replaces them too.
+            probabilities: whether to give the objects' probabilities too.
 
         Returns:
-            (H, W) uint8 ids; zeros while no object is followed.
+            (H, W) uint8 ids; zeros while no object is followed. With
+            `probabilities` `(ids, (N, H, W) float32)` as of `arrays.soft_masks`.
 
         Raises:
             InputError: arrays of another kind or size.
@@ -276,8 +280,12 @@ class VideoSegmenter:
         frame = self._next_frame(frame)
         if mask is not None:
             mask = checked_mask(mask, frame)
-        self._ids = self._run(frame)
-        return self._ids.numpy() if mask is None else self.add(frame, mask)
+        self._ids, before = self._run(frame), self.objects
+        soft = self._probabilities  # `add` forgets it
+        ids = self._ids.numpy() if mask is None else self.add(frame, mask)
+        if not probabilities:
+            return ids
+        return ids, soft_masks(ids, self.objects, before, soft)
 
     def replay(
         self, frame: np.ndarray, ids: np.ndarray, mask: np.ndarray | None = None
@@ -355,7 +363,7 @@ class VideoSegmenter:
         Raises:
             InputError: no such object, or an empty mask.
         """
-        self._check_followed(object_id)
+        check_followed(object_id, self.objects)
         if not np.any(mask):
             raise InputError(
                 f"the mask of the visual guide of object {object_id} is empty, "
@@ -378,16 +386,10 @@ class VideoSegmenter:
         Raises:
             InputError: no such object.
         """
-        self._check_followed(object_id)
+        check_followed(object_id, self.objects)
         self._keep([k for k, i in enumerate(self.objects) if i != object_id])
         gone = self._ids == np.uint8(object_id)
         self._ids = tf.where(gone, np.uint8(0), self._ids)
-
-    def _check_followed(self, object_id):
-        if object_id not in self.objects:
-            raise InputError(
-                f"object {object_id} is not followed, expected one of {self.objects}."
-            )
 
     def _forget_objects(self):
         self._objects = np.zeros(0, np.uint8)

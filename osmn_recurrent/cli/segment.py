@@ -42,8 +42,8 @@ shared.define(
 shared.define(
     FLAGS,
     "video",
-    note="Or camera:0 for the first camera (until Ctrl-C; masks alone are written), or "
-    "a pattern such as 'clips/*.mp4'.",
+    note="Or camera:0 for the first camera, rtsp://... or https://... (until Ctrl-C or "
+    "the end; masks alone are written), or a pattern such as 'clips/*.mp4'.",
     several=True,
 )
 shared.define(
@@ -65,8 +65,8 @@ def main():
     segment_many.check(FLAGS)
     exports.check(FLAGS)
     network = Network()
-    if FLAGS.video and FLAGS.video[0].startswith("camera:"):
-        return follow_camera(network)
+    if any(is_stream(video) for video in FLAGS.video):
+        return follow_stream(network)
     if segment_many.wanted(FLAGS):
         return segment_many.run(FLAGS, worker)
     written = one_video(FLAGS.video[0], FLAGS.mask, network)
@@ -248,19 +248,30 @@ def load_network(weights, name, backbone, options):
     return model
 
 
-def follow_camera(network):
-    """Segments what a camera sees, until Ctrl-C or its end."""
+def is_stream(video):
+    """Whether a --video is a camera or an address: what cannot be read twice."""
+    from osmn_recurrent.media.videos import is_address
+
+    return video.startswith("camera:") or is_address(video)
+
+
+def follow_stream(network):
+    """Segments what a camera or an address gives, until Ctrl-C or its end."""
     from tqdm import tqdm
 
     from osmn_recurrent.datasets.video_files import camera_frames
     from osmn_recurrent.inference import output
     from osmn_recurrent.media.mask_files import read_mask_with_palette
+    from osmn_recurrent.media.videos import address_frames
 
-    number = FLAGS.video[0].removeprefix("camera:")
-    if not number.isdigit() or len(FLAGS.mask) != 1 or len(FLAGS.video) != 1:
+    source = FLAGS.video[0]
+    number = source.removeprefix("camera:")
+    camera = number != source
+    if (camera and not number.isdigit()) or len(FLAGS.mask) * len(FLAGS.video) != 1:
         raise InputError(
             f"--video={' '.join(FLAGS.video)} --mask={' '.join(FLAGS.mask)}: expected "
-            "camera:0 (or another number) and one mask, of its first frame."
+            "camera:0 (or another number) or an address, and one mask, of its first "
+            "frame."
         )
     ids, palette = read_mask_with_palette(FLAGS.mask[0])
     if not masks.object_ids(ids):
@@ -270,10 +281,9 @@ def follow_camera(network):
         )
     files.check_output(FLAGS.out, folder=True)
     segmenter = network.segmenter()
-    folder = pathlib.Path(FLAGS.out) / f"camera{number}"
-    stream = output.segment_stream(
-        segmenter, camera_frames(int(number)), ids, folder, palette
-    )
+    folder = pathlib.Path(FLAGS.out) / (f"camera{number}" if camera else "stream")
+    frames = camera_frames(int(number)) if camera else address_frames(source)
+    stream = output.segment_stream(segmenter, frames, ids, folder, palette)
     with (
         contextlib.suppress(KeyboardInterrupt),  # how a camera is ended
         contextlib.closing(stream),

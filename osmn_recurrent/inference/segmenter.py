@@ -280,12 +280,10 @@ class VideoSegmenter:
         frame = self._next_frame(frame)
         if mask is not None:
             mask = checked_mask(mask, frame)
-        self._ids, before = self._run(frame), self.objects
-        soft = self._probabilities  # `add` forgets it
+        self._ids = self._run(frame)
+        run_for = self.objects, self._probabilities  # `add` forgets them
         ids = self._ids.numpy() if mask is None else self.add(frame, mask)
-        if not probabilities:
-            return ids
-        return ids, soft_masks(ids, self.objects, before, soft)
+        return (ids, soft_masks(ids, self.objects, *run_for)) if probabilities else ids
 
     def replay(
         self, frame: np.ndarray, ids: np.ndarray, mask: np.ndarray | None = None

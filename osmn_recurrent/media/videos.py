@@ -20,6 +20,14 @@ FASTEST = 1000.0
 _NO_VIDEOS = {"tty", "image2", "lrc", "subviewer", "subviewer1", "srt", "webvtt"}
 """Formats that FFmpeg makes of texts and single pictures."""
 
+_ADDRESSES = ("rtsp://", "rtsps://", "https://", "http://")
+
+_NETWORK = "rtsp,rtp,srtp,udp,tcp,tls,https,http,httpproxy,crypto,data"
+"""Protocols that an address may lead to: none that reads files."""
+
+PATIENCE = 10.0
+"""Seconds without an answer after which an address is given up."""
+
 _UPRIGHT = (False, False, False)
 
 
@@ -125,23 +133,74 @@ def open_video(path):
     return VideoFile(path, size, times, end, aspect, float(stamps[0] or 0.0))
 
 
+def is_address(video):
+    """Whether a `--video` is an address of the network."""
+    return str(video).lower().startswith(_ADDRESSES)
+
+
+def address_frames(address):
+    """Frames of an address, as they come.
+
+    Args:
+        address: URL of `_ADDRESSES`: a camera's stream, or a video file.
+
+    Yields:
+        (H, W, 3) uint8 RGB, upright.
+
+    Raises:
+        InputError: nothing answers there within `PATIENCE` seconds, or it gives no
+            video; later, frames of another size.
+    """
+    size, count, lost = None, 0, []
+    with _opened(address) as (container, stream):
+        for frame in _decoded(container, stream, lost):
+            size = size or (frame.height, frame.width)
+            if (frame.height, frame.width) != size:
+                raise InputError(
+                    f"{address} now gives frames of {frame.width}x{frame.height}, the "
+                    f"first was {size[1]}x{size[0]}; start again from here."
+                )
+            count += 1
+            yield _rgb(frame)
+    if not count:
+        raise InputError(
+            f"{address} gives no frame that can be decoded; check the address."
+        )
+    if None in lost:
+        warnings.warn(
+            f"{address} broke off after {count} frames.", InputNote, stacklevel=2
+        )
+
+
 @contextlib.contextmanager
 def _opened(path):
-    """`(container, video stream)` of a file."""
+    """`(container, video stream)` of a file or an address."""
     container = None
     try:
-        # An absolute path, since "name:" would be taken for a protocol.
-        container = av.open(
-            os.path.abspath(path), options={"protocol_whitelist": "file,crypto,data"}
-        )
+        if is_address(path):
+            container = av.open(
+                str(path),
+                options={"protocol_whitelist": _NETWORK},
+                timeout=PATIENCE,
+            )
+        else:  # an absolute path, since "name:" would be taken for a protocol
+            container = av.open(
+                os.path.abspath(path),
+                options={"protocol_whitelist": "file,crypto,data"},
+            )
         stream = container.streams.best("video")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if container is not None:
             container.close()
+        expected = (
+            "a file that FFmpeg decodes (mp4, avi, mov, webm ...), re-encode it or "
+            "give a folder of frames"
+        )
+        if is_address(path):
+            expected = "a stream or a video file, check the address and the network"
         raise InputError(
-            f"{path} cannot be opened as a video ({_reason(error)}); expected a file "
-            "that FFmpeg decodes (mp4, avi, mov, webm ...), re-encode it or give a "
-            "folder of frames."
+            f"{path} cannot be opened as a video ({_reason(error)}); expected "
+            f"{expected}."
         ) from None
     with container:
         kinds = set(container.format.name.split(","))

@@ -1,6 +1,10 @@
 """Video files through FFmpeg: OpenCV's frames, upright, with their times."""
 
+import functools
+import http.server
 import pathlib
+import re
+import threading
 import warnings
 
 import drawn_videos as make
@@ -9,7 +13,8 @@ import pytest
 
 import osmn_recurrent
 from osmn_recurrent.errors import InputError, InputNote
-from osmn_recurrent.media.videos import open_video
+from osmn_recurrent.media import videos
+from osmn_recurrent.media.videos import address_frames, is_address, open_video
 
 UNEVEN = [0, 37, 91, 203, 251, 700, 733, 1290]
 
@@ -167,3 +172,52 @@ def test_frames_of_two_sizes_are_refused(tmp_path):
     path.write_bytes(first.read_bytes() + second.read_bytes())
     with pytest.raises(InputError, match=r"frame 3 of .*both.mjpeg is 64x48.*96x64"):
         open_video(path)
+
+
+# Addresses.
+
+
+@pytest.fixture
+def server(tmp_path):
+    """`(folder, address of it)` of a web server on this machine."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
+        thread = threading.Thread(target=serving.serve_forever, daemon=True)
+        thread.start()
+        yield tmp_path, f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+        thread.join()
+
+
+def test_frames_of_an_address_are_those_of_the_file(server):
+    folder, address = server
+    path = make.write_cv(folder / "a.avi", [make.scene(t) for t in range(5)])
+    found = list(address_frames(f"{address}/a.avi"))
+    np.testing.assert_array_equal(found, list(open_video(path).frames()))
+
+
+def test_bad_addresses_are_one_sentence(server, monkeypatch):
+    folder, address = server
+    (folder / "text.mp4").write_text("no video")
+    (folder / "list.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/hostname\n"
+        "#EXT-X-ENDLIST\n"
+    )
+    monkeypatch.setattr(videos, "PATIENCE", 2.0)
+    for bad in (
+        f"{address}/none.mp4",
+        f"{address}/text.mp4",
+        f"{address}/list.m3u8",
+        "http://127.0.0.1:1/a.mp4",
+        "rtsp://127.0.0.1:1/a",
+        "https://127.0.0.1:1/a",
+    ):
+        with pytest.raises(InputError, match=re.escape(bad)) as error:
+            next(address_frames(bad))
+        assert "\n" not in str(error.value)
+    assert is_address("RTSP://camera/1") and not is_address("clips/http/a.mp4")

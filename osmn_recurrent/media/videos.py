@@ -168,7 +168,7 @@ def address_frames(address):
         )
     if None in lost:
         warnings.warn(
-            f"{address} broke off after {count} frames.", InputNote, stacklevel=2
+            f"{address} was interrupted after {count} frames.", InputNote, stacklevel=2
         )
 
 

@@ -164,6 +164,18 @@ _choice(
     "modulators' inputs, as ReConvNet's paper; or not.",
 )
 
+for _name, _default, _text_ in (
+    ("guide_margin", 0.1, "Sides of the visual guide's box move by this share"),
+    ("guide_rotation", 10.0, "Degrees by which the visual guide turns"),
+    ("guide_shift", 0.2, "The Gaussian moves by this share of its sigma"),
+    ("guide_spread", 0.4, "Its sigma grows or shrinks by this share"),
+    ("mask_shift", 0.2, "MaskTrack's guide moves by this share (its paper: 0.1)"),
+    ("mask_scale", 0.2, "MaskTrack's guide grows by this share (its paper: 0.05)"),
+):
+    _number(_name, _default, f"{_text_}; with --guide_augmentation=osmn (release).")
+_share("min_cover", 0.003, "Visual guides come from frames with so much object.")
+_share("min_fill", 0.2, "And whose object fills this share of its box (release).")
+
 # Loss and optimiser.
 shared.define(FLAGS, "loss", "balanced_cross_entropy")
 shared.define(FLAGS, "reduction", "sum")
@@ -287,11 +299,20 @@ def _sample_settings():
         clip_length=FLAGS.clip_length or None,
         stride=FLAGS.stride,
         guide_augmentation={
-            "osmn": augmentation.GuideAugmentation(),
+            "osmn": augmentation.GuideAugmentation(
+                margin=FLAGS.guide_margin,
+                rotation=FLAGS.guide_rotation,
+                shift=FLAGS.guide_shift,
+                spread=FLAGS.guide_spread,
+                mask_shift=FLAGS.mask_shift,
+                mask_scale=FLAGS.mask_scale,
+            ),
             "affine": augmentation.AffineAugmentation(),
             "none": augmentation.NO_AUGMENTATION,
         }[FLAGS.guide_augmentation],
         flip=FLAGS.flip,
+        min_cover=FLAGS.min_cover,
+        min_fill=FLAGS.min_fill,
         crop=FLAGS.crop,
         colour_jitter=FLAGS.colour_jitter,
         window=Window() if FLAGS.window else None,

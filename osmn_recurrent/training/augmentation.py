@@ -21,6 +21,10 @@ class GuideAugmentation:
         flip: probability of mirroring the visual guide.
         shift: the Gaussian's centre moves by U(-s, s) of its sigma.
         spread: the Gaussian's sigma is multiplied by U(1 / (1 + p), 1 + p).
+        mask_shift: MaskTrack's guide moves by U(-s, s) of its box; 0.2 as released
+            (OSMN's figures), 0.1 in MaskTrack's paper.
+        mask_scale: it grows by a factor from U(1 - s, 1 + s); 0.2 as in the release,
+            0.05 in MaskTrack's paper.
     """
 
     margin: float = 0.1
@@ -28,6 +32,8 @@ class GuideAugmentation:
     flip: float = 0.5
     shift: float = 0.2
     spread: float = 0.4
+    mask_shift: float = 0.2
+    mask_scale: float = 0.2
 
     def visual_guide(self, rng, frame_rgb, mask):
         """`guides.visual_guide` with a random box, angle and mirroring.
@@ -70,7 +76,7 @@ class GuideAugmentation:
         return [self.spatial_guide(rng, mask) for mask in masks]
 
 
-NO_AUGMENTATION = GuideAugmentation(0.0, 0.0, 0.0, 0.0, 0.0)
+NO_AUGMENTATION = GuideAugmentation(*[0.0] * 7)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +92,15 @@ class AffineAugmentation:
         same_along_clip: one transform of the spatial guides' masks holds for
             all frames of a sample, so that their motion stays as it was;
             else each frame draws its own, as OSMN's guides do.
+        mask_shift: see `GuideAugmentation`, as is `mask_scale`.
     """
 
     shift: float = 0.1
     scale: float = 0.2
     rotation: float = 10.0
     same_along_clip: bool = True
+    mask_shift: float = 0.2
+    mask_scale: float = 0.2
 
     def draw(self, rng):
         """`((x, y) shift in boxes, scale factor, degrees)` of a transform."""

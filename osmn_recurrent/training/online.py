@@ -24,6 +24,11 @@ from osmn_recurrent.training.first_frame import (
 )
 from osmn_recurrent.training.optimizers import GroupedAdam
 from osmn_recurrent.training.pseudo_clips import Motion
+from osmn_recurrent.training.settings import RELEASED_DECAY
+from osmn_recurrent.training.steps import decays
+
+RELEASED = {"freeze_batch_norm": False, "weight_decay": RELEASED_DECAY}
+"""What the release's online fine-tuning shares with its stage 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +49,12 @@ class FinetuneSettings:
         trainable: regular expression; only variables with a match in their
             path move (paths begin with the network's name, as in
             "osmn/modulator/fc8/kernel"). Default: all trainable ones.
+        freeze_batch_norm: the spatial modulator normalises with its moving averages and
+            keeps them. False, with which OSMN's fine-tuned figures were made: with the
+            statistics of each batch (of one frame), to which the averages move by a
+            hundredth a step (the release's script has no `--fix_bn`).
+        weight_decay: of all kernels that move, see `TrainSettings`; 0.0002 as in the
+            release, with its summed loss.
         transforms: `FirstFrameTransforms`.
         seed: fixes transformations and dropout.
     """
@@ -57,6 +68,8 @@ class FinetuneSettings:
     reduction: str = "sum"
     clip_norm: float | None = None
     trainable: str = ""
+    freeze_batch_norm: bool = True
+    weight_decay: float = 0.0
     transforms: FirstFrameTransforms = dataclasses.field(
         default_factory=FirstFrameTransforms
     )
@@ -67,8 +80,8 @@ class FinetuneSettings:
         """The published settings.
 
         - "osmn": 100 iterations (OSMN section 4.3) at the release's rate,
-          scales and disturbed guides (`osmn_online_finetune.py`); the frame
-          is not moved.
+          scales, disturbed guides, batch statistics and weight decay
+          (`osmn_online_finetune.py`); the frame is not moved.
         - "reconvnet": 300 iterations at 1e-6 for all parts on random
           transformations of the first frame (its section 3), here pseudo-clips
           of 4 frames, with its Lovasz loss; the paper gives neither ranges
@@ -112,9 +125,9 @@ class FinetuneSettings:
                 ),
             )
         if name in ("osvos_m", "masktrack_m"):
-            return cls(trainable="/modulator/")
+            return cls(trainable="/modulator/", **RELEASED)
         if name == "osmn":
-            return cls()
+            return cls(**RELEASED)
         raise ValueError(
             f"name must be one of {sorted(presets.MODELS)}. Received: {name!r}"
         )
@@ -156,8 +169,7 @@ def finetune_online(
 ) -> SegmentationModel:
     """A copy of a network, fine-tuned on the first frame of a video.
 
-    Shows a progress bar. Batch statistics stay as they are, as in the
-    release (`fix_bn`).
+    Shows a progress bar.
 
     Args:
         model: a built `SegmentationModel`; its weights are not touched.
@@ -253,7 +265,7 @@ class Tuner:
         self.settings = settings
         self.model = presets.with_dtype(model, model.dtype_policy)
         if self.model.modulator_sp is not None:
-            self.model.modulator_sp.freeze_statistics = True
+            self.model.modulator_sp.freeze_statistics = settings.freeze_batch_norm
         for variable in self.model.variables:
             if "seed_generator" in variable.path:  # dropout
                 variable.assign(np.array([settings.seed, 0], np.uint32))
@@ -325,12 +337,14 @@ class Tuner:
     def descend(self, tape, loss):
         """Applies the gradient of `loss` to the variables that move."""
         gradients = tape.gradient(loss, [v.value for v in self.variables])
-        pairs = zip(gradients, self.variables)
-        # Gammas that no layer uses have no gradient.
-        self.optimizer.apply(
-            [tf.zeros_like(v.value) if g is None else g for g, v in pairs],
-            self.variables,
-        )
+        decay, found = self.settings.weight_decay, []
+        for gradient, variable in zip(gradients, self.variables, strict=True):
+            # Gammas that no layer uses have no gradient.
+            given = tf.zeros_like(variable.value) if gradient is None else gradient
+            if decay and decays(variable):
+                given = given + decay * variable.value
+            found.append(given)
+        self.optimizer.apply(found, self.variables)
 
     def _compiled_step(self):
         def step(inputs, label):

@@ -17,6 +17,7 @@ from osmn_recurrent.training.first_frame import FirstFrameSamples, FirstFrameTra
 from osmn_recurrent.training.online import (
     FinetuneSettings,
     FinetuneWarning,
+    Tuner,
     finetune_online,
 )
 from osmn_recurrent.training.pseudo_clips import Motion
@@ -57,6 +58,32 @@ def test_full_networks_have_the_published_settings_and_compact_ones_their_own():
         assert own.trainable == published.trainable
 
 
+def test_osmn_is_tuned_as_the_release_does_it():
+    """`osmn_online_finetune.py`: no --fix_bn, and the total loss with its decay."""
+    settings = FinetuneSettings.for_model("osmn")
+    assert not settings.freeze_batch_norm and settings.weight_decay == 0.0002
+    assert FinetuneSettings.for_model("reconvnet").freeze_batch_norm
+    frame, mask = scene()
+    start = presets.build_model("osmn", "vgg16_compact")
+    found = {}
+    for frozen, decay in ((True, 0.0), (False, 0.0), (True, 1e4)):
+        changes = {"freeze_batch_norm": frozen, "weight_decay": decay}
+        own = quick("osmn", optimizer="sgd", learning_rate=1e-6, **changes)
+        tuner = Tuner(start, frame, mask, own)
+        tuner.first_frame_step(0)
+        found[frozen, decay] = {
+            v.path.split("/", 1)[1]: v.numpy() for v in presets.weights_of(tuner.model)
+        }
+    plain, moved, smaller = found.values()
+    for variable in presets.weights_of(start):
+        path, before = variable.path.split("/", 1)[1], variable.numpy()
+        if "moving_" in path:
+            assert (plain[path] == before).all() and (moved[path] != before).any()
+        wanted = 1e-2 * before if path.endswith("kernel") else 0.0 * before
+        np.testing.assert_allclose(plain[path] - smaller[path], wanted, atol=1e-5)
+    assert np.abs(plain["seg/conv1/conv1_1/kernel"]).max() > 0.1
+
+
 def values(model):
     return [v.numpy() for v in presets.weights_of(model)]
 
@@ -78,7 +105,8 @@ def test_the_original_is_untouched_and_the_copy_moves(name):
         for new, old in zip(presets.weights_of(tuned), values(model), strict=True)
         if not np.array_equal(new.numpy(), old)
     ]
-    assert moved and not any("moving_" in path for path in moved)
+    # The release's script for OSMN moves batch norm's averages.
+    assert moved and any("moving_" in path for path in moved) == (name == "osmn")
     if name.endswith("_m"):  # the segmentation network is frozen
         assert all("/modulator/" in path for path in moved)
     else:

@@ -94,7 +94,7 @@ def _checked(pattern, text):
     return pattern
 
 
-def start_from(model, sources, first_layer="normal"):
+def load_sources(model, sources, first_layer="normal"):
     """Fills a network from its sources, one after the other.
 
     Args:

@@ -26,10 +26,10 @@ STATE_FILES = ("state.npz", "run.json", "best.keras", "last.keras", "model.keras
 
 def start(model, sources):
     """Fills a network from `--init_from`, and says what stays new."""
-    from checkpoints_tools.start_weights import start_from
+    from checkpoints_tools.start_weights import load_sources
     from osmn_recurrent.models import presets
 
-    reports = start_from(model, sources, FLAGS.first_layer)
+    reports = load_sources(model, sources, FLAGS.first_layer)
     for source, report in zip(sources, reports, strict=True):
         part = f" ({source.pattern})" if source.pattern else ""
         print(f"started from {source.name}{part}: {len(report.loaded)} variables")

@@ -7,7 +7,7 @@ from vgg16_files import layers, register_narrow, slim_tensors
 
 from checkpoints_tools import export_osmn_checkpoint
 from checkpoints_tools.formats import open_weights
-from checkpoints_tools.start_weights import Source, start_from
+from checkpoints_tools.start_weights import Source, load_sources
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.presets import build_model, weights_of
@@ -26,7 +26,7 @@ def values(model):
 
 
 def start(model, *texts, **options):
-    return start_from(model, [Source.parse(str(text)) for text in texts], **options)
+    return load_sources(model, [Source.parse(str(text)) for text in texts], **options)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_every_object_is_followed_as_if_it_were_alone(name, objectwise, network,
             assert_decided(mine, objects, theirs)
     overlap = np.sum([masks[-1] for masks in own.values()], axis=0) > 1
     assert overlap.any()  # which no merged map could have said
-    # A broken-off run comes to the same masks, from the ones that are there.
+    # An interrupted run comes to the same masks, from the ones that are there.
     twin = copy.copy(segmenter)
     twin.start(frames[0], ids[0])
     for frame, known in zip(frames[1:3], merged[1:3], strict=True):

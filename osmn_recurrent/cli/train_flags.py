@@ -173,8 +173,8 @@ for _name, _default, _text_ in (
     ("mask_scale", 0.2, "MaskTrack's guide grows by this share (its paper: 0.05)"),
 ):
     _number(_name, _default, f"{_text_}; with --guide_augmentation=osmn (release).")
-_share("min_cover", 0.003, "Visual guides come from frames with so much object.")
-_share("min_fill", 0.2, "And whose object fills this share of its box (release).")
+_share("guide_cover", 0.003, "Visual guides come from frames with so much object.")
+_share("guide_fill", 0.2, "And whose object fills this share of its box (release).")
 
 # Loss and optimiser.
 shared.define(FLAGS, "loss", "balanced_cross_entropy")
@@ -311,8 +311,8 @@ def _sample_settings():
             "none": augmentation.NO_AUGMENTATION,
         }[FLAGS.guide_augmentation],
         flip=FLAGS.flip,
-        min_cover=FLAGS.min_cover,
-        min_fill=FLAGS.min_fill,
+        min_cover=FLAGS.guide_cover,
+        min_fill=FLAGS.guide_fill,
         crop=FLAGS.crop,
         colour_jitter=FLAGS.colour_jitter,
         window=Window() if FLAGS.window else None,

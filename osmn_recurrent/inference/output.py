@@ -108,7 +108,7 @@ def segment_clip(
     """
     folder = pathlib.Path(folder)
     clip.check()
-    own = [*followers, *([] if mattes is None else [mattes])]
+    own: list = [*followers, *([] if mattes is None else [mattes])]
     check_places(clip, folder, own)
     paths, run = mask_files(clip, folder), RunFolder(folder, "segment", RUN_FILE)
     settings = {

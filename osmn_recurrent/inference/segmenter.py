@@ -221,7 +221,8 @@ class VideoSegmenter:
         Raises:
             InputError: as `start` and `step` do; also if no mask is given.
         """
-        video, later_masks = copy.copy(self), later_masks or {}
+        video: Any = copy.copy(self)
+        later_masks = later_masks or {}
         check_any_object(first_mask, later_masks)
         for index, frame in enumerate(frames):
             if index == 0:

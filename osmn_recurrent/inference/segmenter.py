@@ -222,13 +222,11 @@ class VideoSegmenter:
             InputError: as `start` and `step` do; also if no mask is given.
         """
         video: Any = copy.copy(self)
-        later_masks = later_masks or {}
-        check_any_object(first_mask, later_masks)
+        given = dict(later_masks or {})
+        check_any_object(first_mask, given)
         for index, frame in enumerate(frames):
-            if index == 0:
-                yield video.start(frame, first_mask)
-            else:
-                yield video.step(frame, later_masks.get(index))
+            known = given.get(index)
+            yield video.step(frame, known) if index else video.start(frame, first_mask)
 
     def start(self, frame: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Begins a video; what was followed before is forgotten.

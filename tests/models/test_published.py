@@ -104,7 +104,7 @@ def test_a_segmenter_from_a_preset_has_its_working_size(presets, monkeypatch):
     assert segmenter.working_size == 32 and same(segmenter.model, model)
     segmenter = osr.VideoSegmenter.from_preset("packaged", working_size=(48, 64))
     assert segmenter.working_size == (48, 64)
-    with pytest.raises(InputError, match="no preset is called nothing; there are"):
+    with pytest.raises(InputError, match="nothing is neither a preset"):
         osr.VideoSegmenter.from_preset("nothing")
 
 

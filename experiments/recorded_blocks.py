@@ -9,7 +9,7 @@ import csv
 import json
 import pathlib
 
-from experiments import hardware, study_table, why_gammas_die
+from experiments import hardware, lite_table, study_table, why_gammas_die
 from osmn_recurrent.cli.demo import steering_rows
 from osmn_recurrent.reports.tables import markdown_table
 
@@ -77,36 +77,14 @@ def packaged():
 
 def lite():
     """Networks on EfficientNet-Lite0: J, and what the visual guide is worth."""
-    scores = {row["method"]: row for row in read_table("lite.csv")}
-    record = read_json("lite_swap_test.json")
-    rows = []
-    for row in record["rows"]:
-        name = row["network"]
-        (pictures,) = row["images"].values()
-        clips = row["clips"]
-        rows.append(
-            {
-                "network": name,
-                "J&F": scores[name]["J&F"],
-                "J": scores[name]["J"],
-                "F": scores[name]["F"],
-                "J, swapped guide": 100 * clips["other"],
-                "right pairs": _percent(pictures["both"]),
-                "right pairs, no Gaussian": _percent(pictures["none"]),
-            }
-        )
-    first = record["rows"][0]
-    low, high = (100 * value for value in first["clips"]["interval"])
-    pairs = next(iter(first["images"].values()))["none"]["pairs"]
-    clips = len(first["clips"]["per_clip"]["own"])
+    swaps = read_json("lite_swap_test.json")["rows"]
+    sequences = (RECORDS / "lite_sequences.csv").read_text(encoding="utf-8")
     return (
-        f"{markdown_table(rows)}\n\n{pairs} pairs, {clips} clips. "
-        f"{first['network']} with its own visual guide has "
-        f"{100 * first['clips']['difference']:.1f} more J than "
-        "with another object's (90% interval over clips "
-        f"{low:.1f} to {high:.1f}). Frames a second on two cores, 854x480 and 427x240: "
-        f"OSMN {_rates('osmn', 480):.0f} and {_rates('osmn', 240):.0f}, "
-        f"ReConvNet {_rates('reconvnet', 480):.0f} and {_rates('reconvnet', 240):.0f}."
+        f"{lite_table.table(read_table('lite.csv'), swaps)}\n\n"
+        f"{lite_table.in_words(swaps, sequences)} "
+        "Frames a second on two cores, 854x480 and 427x240: "
+        f"OSMN {_rate('osmn', 480):.0f} and {_rate('osmn', 240):.0f}, "
+        f"ReConvNet {_rate('reconvnet', 480):.0f} and {_rate('reconvnet', 240):.0f}."
     )
 
 
@@ -127,10 +105,6 @@ def _why(name):
         f"{markdown_table(rows, why_gammas_die.decimals(rows))}\n\n"
         f"{record['objects']} objects, one seed; {_machine(record)}."
     )
-
-
-def _percent(scores):
-    return f"{100 * scores['right_pairs']:.0f}%"
 
 
 def published():
@@ -379,7 +353,7 @@ def speed_backbones():
     )
 
 
-def _rates(model, rows):
+def _rate(model, rows):
     """Frames a second with so many rows and one object on EfficientNet-Lite0."""
     name = f"{model}_efficientnet_lite0{'' if rows == 480 else f'_{rows}p'}.json"
     record = read_json("speed_backbones", name)

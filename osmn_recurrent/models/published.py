@@ -78,6 +78,24 @@ def _of_the_study(model, title, sha256, region_similarity):
     )
 
 
+def _lite(model, title, sha256, region_similarity, **settings):
+    """A `Preset` of the package on EfficientNet-Lite0."""
+    return Preset(
+        model=model,
+        backbone="efficientnet_lite0",
+        what=f"{title} on EfficientNet-Lite0, see weights/CARD.md",
+        source="this package (experiments/flags/lite_*.flags)",
+        licence="research only, as its training pictures; the ImageNet trunk is "
+        "Apache-2.0 (EfficientNet-Lite)",
+        file=f"{model}_lite0.weights.h5",
+        packaged=True,
+        sha256=sha256,
+        settings=settings,
+        scores={"DAVIS-2016 val_lab J": region_similarity},
+        working_size=256,
+    )
+
+
 PRESETS = {
     "osmn_coco": Preset(
         model="osmn",
@@ -142,18 +160,18 @@ PRESETS = {
         convert="osmn convert vgg16 --checkpoint=PREFIX --model=osvos --into=seg "
         "--out={file}",
     ),
-    "osmn-lite0": Preset(
-        model="osmn",
-        backbone="efficientnet_lite0",
-        what="OSMN on EfficientNet-Lite0, see weights/CARD.md",
-        source="this package (experiments/flags/lite_osmn.flags)",
-        licence="research only, as its training pictures; the ImageNet trunk is "
-        "Apache-2.0 (EfficientNet-Lite)",
-        file="osmn_lite0.weights.h5",
-        packaged=True,
-        sha256="10eb59b84cb3d7ecaefdfa0c540bd2127b94fe5d723821c7db972f532b7135b3",
-        scores={"DAVIS-2016 val_lab J": 70.0},
-        working_size=256,
+    "osmn-lite0": _lite(
+        "osmn",
+        "OSMN",
+        "23812832a5f87b8905e197b6beb33bf918e5eb82f6bff9dee699d6eacccb41e1",
+        73.5,
+    ),
+    "reconvnet-lite0": _lite(
+        "reconvnet",
+        "ReConvNet",
+        "a12818aab4b819fd4344c7068f24ecbe80f480eaa990d5cf7d0336e1b0fb5b9a",
+        73.9,
+        coupling="residual",
     ),
     "osmn-compact": _of_the_study(
         "osmn",

@@ -1,8 +1,8 @@
 """The networks on EfficientNet-Lite0: means of seeds, and differences that count.
 
 Reads records: lite.csv and lite_sequences.csv (table.csv and sequences.csv of
-`osmn benchmark`) and lite_swap_test.json (`experiments.swap_test`), whose networks are
-called "NAME seed N".
+`osmn benchmark`), lite_tuned.csv (with --finetune_steps=60) and lite_swap_test.json
+(`experiments.swap_test`), whose networks are called "NAME seed N".
 """
 
 import collections
@@ -96,12 +96,14 @@ def in_words(swaps, sequences):
     other = paired_difference(
         own, guide_values(swaps, OSMN, "other"), coverage=COVERAGE
     )
-    none = paired_difference(
-        guide_values(swaps, BEFORE, "own"),
-        guide_values(swaps, WITHOUT, "own"),
-        coverage=COVERAGE,
-    )
-    memory = paired_difference(
+    without = guide_values(swaps, WITHOUT, "own")
+    (controls,) = {tuple(seeds) for seeds in without.values()}
+    before = {
+        clip: {seed: seeds[seed] for seed in controls}
+        for clip, seeds in guide_values(swaps, BEFORE, "own").items()
+    }
+    none = paired_difference(before, without, coverage=COVERAGE)
+    recurrence = paired_difference(
         sequence_values(sequences, RECONVNET),
         sequence_values(sequences, OSMN),
         coverage=COVERAGE,
@@ -112,9 +114,18 @@ def in_words(swaps, sequences):
         f"{pairs} pairs, {len(own)} clips, {seeds} seeds. With its own visual guide "
         f"{OSMN} has {_said(other, 100)} more J than with another object's, and with "
         f"visual modulator {_said(none, 100)} more than without, trained on the same "
-        f"samples (after stage 1). {RECONVNET} has {_said(memory, 1)} more J&F than "
-        f"{OSMN}, which was trained for as long, and is better on {memory.better} of "
-        f"{len(memory.sequences)} clips. In brackets: 90% intervals over clips."
+        f"samples (stage 1, seeds {', '.join(map(str, controls))}). {RECONVNET} has "
+        f"{_said(recurrence, 1)} more J&F than {OSMN}, which was trained for as long, "
+        f"and is better on {recurrence.better} of {len(recurrence.sequences)} clips. "
+        "In brackets: 90% intervals over clips."
+    )
+
+
+def tuned_in_words(row):
+    """What fine-tuning on the first mask reaches, of a row of lite_tuned.csv."""
+    return (
+        f"After 60 steps of fine-tuning on each first mask {OSMN} (seed 0) has J&F "
+        f"{row['J&F']:.1f}, J {row['J']:.1f} and F {row['F']:.1f}."
     )
 
 

@@ -82,6 +82,7 @@ def lite():
     return (
         f"{lite_table.table(read_table('lite.csv'), swaps)}\n\n"
         f"{lite_table.in_words(swaps, sequences)} "
+        f"{lite_table.tuned_in_words(read_table('lite_tuned.csv')[0])} "
         "Frames a second on two cores, 854x480 and 427x240: "
         f"OSMN {_rate('osmn', 480):.0f} and {_rate('osmn', 240):.0f}, "
         f"ReConvNet {_rate('reconvnet', 480):.0f} and {_rate('reconvnet', 240):.0f}."

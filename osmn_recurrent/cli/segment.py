@@ -36,7 +36,8 @@ shared.define(
     FLAGS,
     "weights",
     DEFAULT,
-    note="osmn-lite0, reconvnet-lite0, osmn-compact and reconvnet-compact come with the package; "
+    note="osmn-lite0, reconvnet-lite0, osmn-compact and reconvnet-compact come with "
+    "the package; "
     "TensorFlow 1 checkpoints go through osmn convert osmn.",
 )
 shared.define(

@@ -18,6 +18,8 @@ FOLDER = pathlib.Path(__file__).parents[2] / "experiments" / "flags"
 FILES = sorted(FOLDER.glob("*.flags"))
 OURS = {
     "lite_osmn",
+    "lite_osmn_clips",
+    "lite_reconvnet",
     "study_osmn_stage1",
     "study_osmn_stage2",
     "study_osmn_stage3",

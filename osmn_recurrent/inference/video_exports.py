@@ -29,7 +29,7 @@ def keyed(frame, alpha):
     """
     side = 2 * BORDER + 1
     near = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((side, side), np.uint8))
-    return np.dstack([frame * near[..., None], alpha])
+    return cv2.merge([*cv2.split(cv2.bitwise_and(frame, frame, mask=near)), alpha])
 
 
 class MatteVideo(Follower):

@@ -136,11 +136,16 @@ def one_video(video, mask, network):
         mask: as `open_clip` takes it.
         network: `Network`.
     """
+    from osmn_recurrent.datasets import projects
     from osmn_recurrent.datasets.video_files import note_idle_masks, open_clip
 
-    clip = open_clip(video, mask)
-    clip.check()
-    note_idle_masks(clip)
+    if projects.is_project(video) and not mask:
+        clip = projects.open_project_clip(video)
+        clip.check()
+    else:
+        clip = open_clip(video, mask)
+        clip.check()
+        note_idle_masks(clip)
     out = pathlib.Path(FLAGS.out)
     files.check_output(out, folder=True)
     if FLAGS.finetune_steps != shared.AUTO and FLAGS.finetune_steps:

@@ -59,11 +59,19 @@ def check(flag_values):
             f"--list says which videos and masks there are; leave --{given[0]} out."
         )
     missing = [n for n in ("video", "mask") if n not in given]
+    if missing == ["mask"] and all(map(_is_project, flag_values.video)):
+        missing = []  # the studio's: painted masks are in it
     if missing and not flag_values.list:
         raise InputError(
             f"{' and '.join(f'--{n}' for n in missing)} must be given; --help lists "
             "the flags."
         )
+
+
+def _is_project(video):
+    from osmn_recurrent.datasets import projects
+
+    return projects.is_project(video)
 
 
 def wanted(flag_values):

@@ -75,13 +75,14 @@ def steps_for(value, model, clip):
     Args:
         value: a number of steps, or "auto": those of the network's own settings
             (`Backbone.finetuning`) where they were measured to help, for clips of
-            `AUTO_FRAMES` or more with one mask.
+            `AUTO_FRAMES` or more with one mask, but for a project of the studio,
+            which gets the masks that it has there.
         model: the network.
         clip: the clip.
     """
     if value != AUTO:
         return value
-    if not model.backbone.finetune_by_default:
+    if clip.corrected or not model.backbone.finetune_by_default:
         return 0
     if len(clip) < AUTO_FRAMES or len(clip.mask_paths) > 1:
         return 0

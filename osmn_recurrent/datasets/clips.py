@@ -123,6 +123,9 @@ class Clip:
         binary: DAVIS 2016 rule: every non-zero pixel is object 1.
         layered: whether masks bring objects one after the other, so that several
             of 0 and 255 are several objects, see `MaskFiles`.
+        corrected: whether a later mask also replaces what was predicted for the
+            objects in it, as in a project of the studio.
+        dropped: `{frame index: ids}` of objects that are followed no longer.
     """
 
     name: str
@@ -130,6 +133,8 @@ class Clip:
     mask_paths: dict
     binary: bool = False
     layered: bool = False
+    corrected: bool = False
+    dropped: dict = dataclasses.field(default_factory=dict)
 
     def __len__(self):
         return len(self.frame_paths)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from osmn_recurrent import files
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.inference import threads
+from osmn_recurrent.inference import edits, threads
 from osmn_recurrent.inference.followers import Crew, Follower
 from osmn_recurrent.inference.mattes import Mattes
 from osmn_recurrent.inference.segmenter import VideoSegmenter
@@ -107,6 +107,11 @@ def segment_clip(
             written until then stay.
     """
     folder = pathlib.Path(folder)
+    if clip.corrected and mattes is not None:
+        raise InputError(
+            f"{clip.name} is a studio project, of which no mattes are made; leave the "
+            "matte out, or segment its video with masks of its own."
+        )
     clip.check()
     own: list = [*followers, *([] if mattes is None else [mattes])]
     check_places(clip, folder, own)
@@ -236,6 +241,8 @@ def _identity(clip, later_masks):
     given = sorted(clip.mask_paths) if later_masks else [clip.first]
     for index in given:
         digest.update(np.ascontiguousarray(clip.mask(index)))
+    if clip.corrected:
+        digest.update(json.dumps(sorted(clip.dropped.items())).encode())
     return {
         "name": clip.name,
         "frames": len(clip),
@@ -320,15 +327,19 @@ class _Maker:
         """`(ids, matte or None)` of the next frame."""
         wanted = self.later_masks or index == self.clip.first
         mask, soft = self.clip.mask(index) if wanted else None, None
+        new = None if self.clip.corrected else mask
         if index == 0:
             ids = self.segmenter.start(frame, mask)
         elif index < self.done:
             ids = read_mask(self.paths[index])
-            self.segmenter.replay(frame, ids, mask)
+            self.segmenter.replay(frame, ids, new)
         elif self.mattes is None:
-            ids = self.segmenter.step(frame, mask)
+            ids = self.segmenter.step(frame, new)
         else:
-            ids, soft = self.segmenter.step(frame, mask, probabilities=True)
+            ids, soft = self.segmenter.step(frame, new, probabilities=True)
+        if self.clip.corrected and index > 0:
+            dropped = self.clip.dropped.get(index, ())
+            ids = edits.apply(self.segmenter, frame, mask, dropped)
         if self.mattes is None:
             return ids, None
         if index < self.done:

@@ -1,0 +1,1 @@
+"""Painting, propagating and correcting, on the streaming interface alone."""

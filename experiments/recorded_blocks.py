@@ -108,6 +108,11 @@ def _why(name):
     )
 
 
+def guides_from():
+    """Several objects followed by the merged map, or each by its own mask."""
+    return markdown_table(read_table("guides_from.csv"))
+
+
 def published():
     """Scores of masks that the authors published, against OSMN's."""
     rows = [
@@ -388,6 +393,7 @@ BLOCKS = {
         why_compact,
         why_lite0,
         published,
+        guides_from,
         visual_guide,
         study,
         study_in_full,

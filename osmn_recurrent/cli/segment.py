@@ -66,7 +66,7 @@ def main():
     segment_many.check(FLAGS)
     exports.check(FLAGS)
     network = Network()
-    if any(is_stream(video) for video in FLAGS.video):
+    if any(is_stream(video) for video in FLAGS.video or ()):
         return follow_stream(network)
     if segment_many.wanted(FLAGS):
         return segment_many.run(FLAGS, worker)

@@ -52,7 +52,8 @@ class FinetuneSettings:
         freeze_batch_norm: the spatial modulator normalises with its moving averages and
             keeps them. False, with which OSMN's fine-tuned figures were made: with the
             statistics of each batch (of one frame), to which the averages move by a
-            hundredth a step (the release's script has no `--fix_bn`).
+            hundredth a step (the release's script has no `--fix_bn`). Kept as well where
+            `trainable` leaves the spatial modulator out.
         weight_decay: of all kernels that move, see `TrainSettings`; 0.0002 as in the
             release, with its summed loss.
         transforms: `FirstFrameTransforms`.
@@ -264,8 +265,14 @@ class Tuner:
     def __init__(self, model, frame, mask, settings):
         self.settings = settings
         self.model = presets.with_dtype(model, model.dtype_policy)
-        if self.model.modulator_sp is not None:
-            self.model.modulator_sp.freeze_statistics = settings.freeze_batch_norm
+        spatial = self.model.modulator_sp
+        if spatial is not None:
+            # Averages are no part that moves where none of its variables does.
+            moves = any(
+                re.search(settings.trainable, variable.path)
+                for variable in spatial.trainable_variables
+            )
+            spatial.freeze_statistics = settings.freeze_batch_norm or not moves
         for variable in self.model.variables:
             if "seed_generator" in variable.path:  # dropout
                 variable.assign(np.array([settings.seed, 0], np.uint32))

@@ -52,8 +52,8 @@ class FinetuneSettings:
         freeze_batch_norm: the spatial modulator normalises with its moving averages and
             keeps them. False, with which OSMN's fine-tuned figures were made: with the
             statistics of each batch (of one frame), to which the averages move by a
-            hundredth a step (the release's script has no `--fix_bn`). Kept as well where
-            `trainable` leaves the spatial modulator out.
+            hundredth a step (the release's script has no `--fix_bn`). Kept as well
+            where `trainable` leaves the spatial modulator out.
         weight_decay: of all kernels that move, see `TrainSettings`; 0.0002 as in the
             release, with its summed loss.
         transforms: `FirstFrameTransforms`.

@@ -317,7 +317,6 @@ def steering(cell, clips, out):
         modulator and for what is made of another cell's masks or network.
     """
     from experiments import swap_test
-    from osmn_recurrent.inference import modulation_health
     from osmn_recurrent.models import presets
 
     if cell.add_on:
@@ -325,13 +324,9 @@ def steering(cell, clips, out):
     model = presets.load_model(out / cell.name / "model.keras")
     if not model.use_visual_modulator:
         return {}
-    views = modulation_health.first_guides(clips)
-    spread = None
-    if len(views) > 1:
-        spread = modulation_health.modulation_spread(model, views).overall
     swapped = swap_test.clip_scores(model, clips, kinds=["other"])["other"]
     return {
-        "spread": spread,
+        "spread": swap_test.spread_of(model, clips),
         "J, another's guide": 100 * swap_test.mean_over_objects(swapped),
     }
 

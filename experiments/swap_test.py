@@ -24,7 +24,7 @@ from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.metrics import comparison, swap_test
+from osmn_recurrent.metrics import comparison
 from osmn_recurrent.metrics.davis import evaluate_masks
 
 FLAGS = flags.FlagValues()
@@ -84,6 +84,7 @@ def main():
         for given, pictures in sources.items():
             row["images"][given] = on_pictures(model, given, pictures())
         if clips:
+            row["spread"] = spread_of(model, clips)
             scores[name] = clip_scores(model, clips, size)
             row["clips"] = on_clips(**scores[name])
         rows.append(row)
@@ -231,27 +232,34 @@ def on_pictures(model, given, pictures):
         given: name of the pictures, for errors.
         pictures: iterable of `(picture, masks)`, see `open_sources`.
     """
-    from osmn_recurrent.inference.swapping import SPATIAL_GUIDES, Swapper
+    from osmn_recurrent.cli.pair_scores import score_pictures
 
-    swapper, found = Swapper(model), {kind: [] for kind in SPATIAL_GUIDES}
-    numbers = []
     shown = tqdm(pictures, "pictures", unit="picture", leave=False)
-    for number, (picture, masks) in enumerate(shown):
-        pairs = swap_test.pairs_of(masks, least_cover=FLAGS.min_cover)
-        numbers += [number] * len(pairs)
-        if pairs:
-            for kind, each in swapper.overlaps(picture, masks, pairs).items():
-                found[kind].append(each)
-    if not found["own"]:
+    scores = score_pictures(
+        model,
+        ((picture, masks, number) for number, (picture, masks) in enumerate(shown)),
+        least_cover=FLAGS.min_cover,
+        coverage=COVERAGE,
+    )
+    if not scores:
         raise InputError(
             f"{given}: no picture has two objects over {FLAGS.min_cover:.1%} of it "
             "that can be told apart; name another set, or lower --min_cover."
         )
-    scores = {
-        kind: swap_test.swap_scores(np.concatenate(values), numbers, COVERAGE)
-        for kind, values in found.items()
-    }
     return {kind: vars(each) for kind, each in scores.items()}
+
+
+def spread_of(model, clips):
+    """`modulation_spread` over the objects of the clips' first frames.
+
+    None for a network without visual modulator and for a single object.
+    """
+    from osmn_recurrent.inference import modulation_health
+
+    views = modulation_health.first_guides(clips)
+    if not model.use_visual_modulator or len(views) < 2:
+        return None
+    return modulation_health.modulation_spread(model, views).overall
 
 
 KINDS = ("own", "other")
@@ -281,7 +289,9 @@ def clip_scores(model, clips, size=None, kinds=KINDS):
         ground_truth = [clip.mask(t) for t in range(len(clip))]
         ways = {
             "own": segmenter.segment(clip.frames(), ground_truth[0]),
-            "other": segment_swapped(segmenter, clip, *first_object(other)),
+            "other": segment_swapped(
+                segmenter, clip, lambda i, c=other: first_object(c)
+            ),
         }
         for kind in kinds:
             scores = evaluate_masks(ground_truth, ways[kind])

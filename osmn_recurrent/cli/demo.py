@@ -277,6 +277,7 @@ def segment_all(networks, clips, folder):
 
     from osmn_recurrent.inference.output import mask_files, segment_clip
     from osmn_recurrent.inference.segmenter import VideoSegmenter
+    from osmn_recurrent.inference.swapping import segment_swapped
     from osmn_recurrent.media.mask_files import read_mask
 
     found = {COPY: {clip.name: [clip.mask(0)] * len(clip) for clip in clips}}
@@ -296,39 +297,30 @@ def segment_all(networks, clips, folder):
             swapped = SWAPPED[method]
             seconds[swapped] = None
             found[swapped] = {
-                clip.name: segment_exchanged(segmenter, clip, other)
+                clip.name: list(
+                    segment_swapped(segmenter, clip, next_object(clip, other))
+                )
                 for clip, other in zip(clips, [*clips[1:], clips[0]], strict=True)
             }
     return found, seconds
 
 
-def segment_exchanged(segmenter, clip, other):
-    """Follows a clip's objects, each shown as the next one.
+def next_object(clip, other):
+    """What shows each object of a clip as the next one, for `segment_swapped`.
 
     Args:
-        segmenter: `VideoSegmenter`.
         clip: `Clip`; its objects begin in the first frame.
         other: `Clip` whose first object is shown where `clip` has one object only.
-
-    Returns:
-        List of (H, W) uint8 ids, one map per frame.
     """
     from osmn_recurrent.inference.swapping import first_object
+    from osmn_recurrent.masks import object_ids
 
-    found = []
-    for t, picture in enumerate(clip.frames()):
-        if t:
-            found.append(segmenter.step(picture))
-            continue
-        ids = clip.mask(0)
-        found.append(segmenter.start(picture, ids))
-        objects = list(segmenter.objects)
-        for i, shown in zip(objects, [*objects[1:], objects[0]], strict=True):
-            if i == shown:
-                segmenter.look_at(i, *first_object(other))
-            else:
-                segmenter.look_at(i, picture, ids == shown)
-    return found
+    ids = clip.mask(0)
+    objects = object_ids(ids)
+    if len(objects) == 1:
+        return lambda i: first_object(other)
+    following = dict(zip(objects, [*objects[1:], objects[0]], strict=True))
+    return lambda i: (clip.frame(0), ids == following[i])
 
 
 def steering_of(model, clips):
@@ -339,34 +331,24 @@ def steering_of(model, clips):
         and, where frames have two objects, one dict of `SwapScores` for each kind of
         spatial guide in `SPATIAL_GUIDES`.
     """
-    import numpy as np
-
     from osmn_recurrent import masks
-    from osmn_recurrent.inference import modulation_health, swapping
-    from osmn_recurrent.metrics import swap_test
+    from osmn_recurrent.cli.pair_scores import score_pictures
+    from osmn_recurrent.inference import modulation_health
 
     found = {}
     guides = modulation_health.first_guides(clips)
     if len(guides) > 1:
         found["spread"] = modulation_health.modulation_spread(model, guides).overall
-    overlaps = {kind: [] for kind in swapping.SPATIAL_GUIDES}
-    pictures = []
-    for clip in clips:
-        swapper = swapping.Swapper(model, min(clip.size))
-        for t in range(SWAP_EVERY, len(clip) - 1, SWAP_EVERY):
-            ids = clip.mask(t)
-            objects = [ids == i for i in masks.object_ids(ids)]
-            pairs = swap_test.pairs_of(objects, least_cover=0.005)
-            if pairs:
-                pictures += [clip.name] * len(pairs)
-                each = swapper.overlaps(clip.frame(t), objects, pairs)
-                for kind, values in each.items():
-                    overlaps[kind].append(values)
-    for kind, values in overlaps.items():
-        if values:
-            scores = swap_test.swap_scores(np.concatenate(values), pictures)
-            found[kind] = dataclasses.asdict(scores)
-    return found
+
+    def pictures():
+        for clip in clips:
+            for t in range(SWAP_EVERY, len(clip) - 1, SWAP_EVERY):
+                ids = clip.mask(t)
+                objects = [ids == i for i in masks.object_ids(ids)]
+                yield clip.frame(t), objects, clip.name
+
+    scores = score_pictures(model, pictures(), min(clips[0].size), least_cover=0.005)
+    return found | {kind: dataclasses.asdict(each) for kind, each in scores.items()}
 
 
 def steering_rows(steering):

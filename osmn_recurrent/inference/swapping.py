@@ -89,15 +89,15 @@ def _similarity(found, true):
     return np.count_nonzero(found & true) / union if union else 1.0
 
 
-def segment_swapped(segmenter, clip, frame, mask):
-    """Follows the objects of a clip that are all shown as another one.
+def segment_swapped(segmenter, clip, shown):
+    """Follows the objects of a clip that are shown as other ones.
 
     Args:
         segmenter: `VideoSegmenter`.
         clip: `Clip`; its objects begin in the first frame.
-        frame: (h, w, 3) uint8 RGB, of any size, with the object that the visual
-            modulator sees instead.
-        mask: (h, w), non-zero where that is.
+        shown: function of an object's id that gives what the visual modulator sees in
+            its place: a frame (h, w, 3) uint8 RGB, of any size, and a mask (h, w),
+            non-zero where the other object is.
 
     Yields:
         (H, W) uint8 ids, one map per frame.
@@ -108,7 +108,7 @@ def segment_swapped(segmenter, clip, frame, mask):
             continue
         yield segmenter.start(picture, clip.mask(0))
         for i in segmenter.objects:
-            segmenter.look_at(i, frame, mask)
+            segmenter.look_at(i, *shown(i))
 
 
 def first_object(clip):

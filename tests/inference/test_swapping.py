@@ -212,7 +212,7 @@ def test_a_clip_is_followed_with_another_objects_guide(monkeypatch):
     clip = Scene()
     picture, mask = swapping.first_object(clip)
     np.testing.assert_array_equal(mask, clip.ids == 1)
-    found = list(swapping.segment_swapped(segmenter, clip, picture, mask))
+    found = list(swapping.segment_swapped(segmenter, clip, lambda i: (picture, mask)))
     assert [i for i, *_ in shown] == [1, 2]  # once, before the second frame
     np.testing.assert_array_equal(found[0], clip.ids)
     own = list(segmenter.segment(clip.frames(), clip.ids))

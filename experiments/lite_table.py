@@ -44,6 +44,7 @@ def table(scores, swaps):
             {
                 "network": name,
                 **{key: _mean(seeds, key) for key in ("J&F", "J", "F")},
+                "spread": _spread(swapped[name].values()),
                 "J of each seed": ", ".join(
                     f"{row['J']:.1f}" for row in seeds.values()
                 ),
@@ -53,11 +54,17 @@ def table(scores, swaps):
                 "right pairs, no Gaussian": _percent(pairs, "none"),
             }
         )
-    return markdown_table(rows)
+    return markdown_table(rows, {"spread": 3})
 
 
 def _mean(seeds, key):
     return float(np.mean([row[key] for row in seeds.values()]))
+
+
+def _spread(rows):
+    """Mean spread of the gammas; None for networks that have none."""
+    found = [row["spread"] for row in rows if row["spread"] is not None]
+    return float(np.mean(found)) if found else None
 
 
 def _percent(pairs, kind):
@@ -111,12 +118,13 @@ def in_words(swaps, sequences):
     pairs = next(iter(swaps[0]["images"].values()))["none"]["pairs"]
     seeds = len(by_network(swaps, "network")[OSMN])
     return (
-        f"{pairs} pairs, {len(own)} clips, {seeds} seeds. With its own visual guide "
-        f"{OSMN} has {_said(other, 100)} more J than with another object's, and with "
-        f"visual modulator {_said(none, 100)} more than without, trained on the same "
-        f"samples (stage 1, seeds {', '.join(map(str, controls))}). {RECONVNET} has "
-        f"{_said(recurrence, 1)} more J&F than {OSMN}, which was trained for as long, "
-        f"and is better on {recurrence.better} of {len(recurrence.sequences)} clips. "
+        f"Without fine-tuning; {pairs} pairs, {len(own)} clips, {seeds} seeds. "
+        f"With its own visual guide {OSMN} has {_said(other, 100)} more J than with "
+        f"another object's, and with visual modulator {_said(none, 100)} more than "
+        "without, trained on the same samples (stage 1, seed "
+        f"{', '.join(map(str, controls))}). {RECONVNET} has {_said(recurrence, 1)} "
+        f"more J&F than {OSMN}, which was trained for as long, and is better on "
+        f"{recurrence.better} of {len(recurrence.sequences)} clips. "
         "In brackets: 90% intervals over clips."
     )
 
@@ -126,6 +134,38 @@ def tuned_in_words(row):
     return (
         f"After 60 steps of fine-tuning on each first mask {OSMN} (seed 0) has J&F "
         f"{row['J&F']:.1f}, J {row['J']:.1f} and F {row['F']:.1f}."
+    )
+
+
+def choice_in_words(folder, objects, stop):
+    """How the packaged seed was chosen, and what fine-tuning was chosen by.
+
+    Args:
+        folder: of lite_results, whose validation.csv hold J&F on pieces of stop clips.
+        objects: rows of lite_objects.csv, "NETWORK seed N" and J&F on `val_objects`.
+        stop: two rows of `osmn benchmark` on `train_stop`: without and with 60 steps.
+    """
+    said = []
+    found = by_network(objects, "method")
+    for name, part in ((OSMN, "osmn"), (RECONVNET, "reconvnet")):
+        means = {}
+        for seed, row in found[name].items():
+            path = folder / part / f"seed{seed}" / "validation.csv"
+            *_, last = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+            means[seed] = (100 * float(last["J&F"]) + row["J&F"]) / 2
+        if max(means, key=means.get) != 0:
+            raise ValueError(f"seed 0 of {name} has not the highest mean: {means}")
+        said.append(f"{', '.join(f'{mean:.1f}' for mean in means.values())} ({name})")
+    tuned = found[f"{OSMN}, tuned"][0]
+    before, after = (f"{row['J&F']:.1f}" for row in stop)
+    return (
+        "Packaged is seed 0, which has the highest mean of J&F on pieces of the four "
+        "stop sequences and on two clips of several objects (`dogs-jump`, `bmx-trees`; "
+        f"the latter is among the ten as well): {' and '.join(said)}. On these two "
+        f"clips {OSMN} has J&F {found[OSMN][0]['J&F']:.1f}, {RECONVNET} "
+        f"{found[RECONVNET][0]['J&F']:.1f}, and {OSMN} {tuned['J&F']:.1f} after "
+        "fine-tuning. Its settings were chosen on the stop sequences, whole: J&F "
+        f"{before} without, {after} with 60 steps."
     )
 
 

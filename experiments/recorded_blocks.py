@@ -89,6 +89,35 @@ def lite():
     )
 
 
+def lite_pairs():
+    """The packaged networks on pairs of objects of other pictures."""
+    rows = [
+        {
+            "pictures": given,
+            "network": row["network"],
+            "spatial guide": {"both": "one Gaussian", "none": "none"}[kind],
+            "pairs": str(found[kind]["pairs"]),
+            "J named": 100 * found[kind]["named"],
+            "J other": 100 * found[kind]["other"],
+            "right pairs": f"{100 * found[kind]['right_pairs']:.0f}%",
+            "right singly": f"{100 * found[kind]['right_singles']:.0f}%",
+        }
+        for row in read_json("lite_swap_more.json")["rows"]
+        for given, found in row["images"].items()
+        for kind in ("both", "none")
+    ]
+    return markdown_table(rows)
+
+
+def lite_choice():
+    """How the packaged networks on EfficientNet-Lite0 were chosen."""
+    return lite_table.choice_in_words(
+        FOLDER / "lite_results",
+        read_table("lite_objects.csv"),
+        read_table("lite_stop.csv"),
+    )
+
+
 def why_compact():
     """Why gammas die: compact OSMN from nothing."""
     return _why("why_compact.json")
@@ -390,6 +419,8 @@ BLOCKS = {
         demo,
         packaged,
         lite,
+        lite_pairs,
+        lite_choice,
         why_compact,
         why_lite0,
         published,

@@ -15,7 +15,7 @@ WORDS = {
     r"\blooks\b(?!\s+(like|alike|for|up|into|at)\b)": "visual guides",
     r"\bstills\b|\bstill_\w+|\w+_stills?\b|\bstill = ": "images",
     r"own_guides?\b": "scheduled sampling",
-    r"\bstart_from|\binit_only": "transfer_weights, init_filter",
+    r"\bstart_from|\binit_only": "transfer_weights, SOURCE:PATTERN",
     r"\bWatchers?\b": "callback",
     r"\bBehind\(|\bahead\(|import (ahead|Behind)\b": "async writer, prefetch",
     r"\buseless\b": "reason_not_trainable",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from experiments import lite_table
+from experiments import lite_table, recorded_blocks
+from osmn_recurrent.models import published
 
 NAMES = (
     lite_table.OSMN,
@@ -17,6 +18,7 @@ def swap(name, own, other, right):
     kinds = {kind: {"pairs": 4, "right_pairs": right} for kind in ("both", "none")}
     return {
         "network": name,
+        "spread": 0.05 + (right - 0.5) / 100,
         "images": {"set": kinds},
         "clips": {
             "other": sum(other) / 2,
@@ -42,7 +44,10 @@ def test_a_row_is_the_mean_of_its_seeds():
         for seed in (0, 1)
     ]
     text = lite_table.table(scores, SWAPS)
-    assert "| OSMN-lite0 | 60.0 | 61.5 | 59.0 | 61.0, 62.0 | 40.0 | 75% | 75% |" in text
+    assert (
+        "| OSMN-lite0 | 60.0 | 61.5 | 59.0 | 0.053 | 61.0, 62.0 | 40.0 | 75% | 75% |"
+        in text
+    )
     assert len(text.splitlines()) == 2 + len(NAMES)
 
 
@@ -73,3 +78,33 @@ def test_values_of_sequences():
         "sequence,object,X seed 3 J,X seed 3 F,Y seed 3 J,Y seed 3 F\ns,1,10,20,0,0\n"
     )
     assert lite_table.sequence_values(text, "X") == {"s": {"3/1": pytest.approx(15.0)}}
+
+
+def test_presets_have_the_recorded_scores():
+    rows = {row["method"]: row["J"] for row in recorded_blocks.read_table("lite.csv")}
+    for name, row in (
+        ("osmn-lite0", lite_table.OSMN),
+        ("reconvnet-lite0", lite_table.RECONVNET),
+    ):
+        (score,) = published.PRESETS[name].scores.values()
+        assert score == pytest.approx(rows[f"{row} seed 0"], abs=0.05)
+
+
+def test_the_choice_in_words(tmp_path):
+    for part in ("osmn", "reconvnet"):
+        for seed, value in enumerate((0.8, 0.7)):
+            path = tmp_path / part / f"seed{seed}" / "validation.csv"
+            path.parent.mkdir(parents=True)
+            path.write_text(f"step,J&F\n1,0.9\n2,{value}\n")
+    objects = [
+        {"method": f"{name} seed {seed}", "J&F": 60.0}
+        for name in (*NAMES[:2], f"{lite_table.OSMN}, tuned")
+        for seed in (0, 1)
+    ]
+    stop = [{"J&F": 70.0}, {"J&F": 80.0}]
+    text = lite_table.choice_in_words(tmp_path, objects, stop)
+    assert "70.0, 65.0 (OSMN-lite0) and 70.0, 65.0 (ReConvNet-lite0)" in text
+    assert "70.0 without, 80.0 with 60 steps" in text
+    objects[1]["J&F"] = 90.0
+    with pytest.raises(ValueError, match="has not the highest mean"):
+        lite_table.choice_in_words(tmp_path, objects, stop)

@@ -45,7 +45,12 @@ def test_both_backends_train_alike(name, shapes, tmp_path):
         found.append(json.loads(result.read_text()))
     ours, other = found
     assert (ours["backend"], other["backend"]) == ("tensorflow", "jax")
-    assert len(ours["losses"]) == 20 and ours["losses"][0] > 1.02 * ours["loss"]
+    # Of the steps themselves: averages of batch norm are far behind after 20 steps, so
+    # that losses of `evaluate` do not tell.
+    first, last = (
+        np.mean(ours["losses"][part]) for part in (slice(5), slice(-5, None))
+    )
+    assert len(ours["losses"]) == 20 and first > 1.05 * last
     np.testing.assert_allclose(ours["losses"], other["losses"], atol=1e-3)
     assert ours["loss"] == pytest.approx(other["loss"], abs=1e-3)
     assert ours["J"] == pytest.approx(other["J"], abs=2e-2)

@@ -6,7 +6,7 @@ import keras
 
 from checkpoints_tools.release_names import name_of
 from osmn_recurrent.backbones import NAMES
-from osmn_recurrent.models.presets import MODELS, named_weights
+from osmn_recurrent.models.building import MODELS, named_weights
 
 VARIANTS = (
     ("osmn", {}),

@@ -8,7 +8,7 @@ import numpy as np
 
 from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import weights_of
+from osmn_recurrent.models.building import weights_of
 
 
 def export_half(model, path, overwrite=False):

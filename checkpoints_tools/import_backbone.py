@@ -24,7 +24,7 @@ from osmn_recurrent import backbones
 from osmn_recurrent.backbones import pretrained
 from osmn_recurrent.backbones.backbone import build_levels
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import named_weights
+from osmn_recurrent.models.building import named_weights
 
 PARTS = ("seg", "modulator")
 KNOWN = ("mobilenet", *pretrained.SOURCES)

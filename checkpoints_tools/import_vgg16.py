@@ -30,7 +30,7 @@ from checkpoints_tools.vgg16_names import (
 )
 from checkpoints_tools.weight_files import array_of
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import named_weights
+from osmn_recurrent.models.building import named_weights
 from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 PARTS = ("seg", "modulator")

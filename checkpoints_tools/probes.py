@@ -20,7 +20,7 @@ import numpy as np
 import osmn_recurrent as osr
 from checkpoints_tools.array_files import NpzFile
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.published import sha256_of
+from osmn_recurrent.models.presets import sha256_of
 
 PREPROCESSING = {
     "frame_as_image": ("frame",),

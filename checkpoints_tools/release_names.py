@@ -12,7 +12,7 @@ import numpy as np
 
 from osmn_recurrent.backbones.mobilenet import MobileNet
 from osmn_recurrent.backbones.vgg16 import VGG16
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.models.decoders import AtrousPyramidDecoder, HypercolumnDecoder
 from osmn_recurrent.models.enlargement import bilinear_kernel
 
@@ -100,7 +100,7 @@ def release_variables(model):
         our path to variable for those that the release does not have.
     """
     named, own = {}, {}
-    for path, variable in presets.named_weights(model).items():
+    for path, variable in building.named_weights(model).items():
         name = release_name(path)
         if name is None:
             own[path] = variable

@@ -8,7 +8,7 @@ import numpy as np
 from checkpoints_tools.weight_files import TensorInfo, WeightFile, reason
 from osmn_recurrent import files, provenance, text_files
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import named_weights
+from osmn_recurrent.models.building import named_weights
 from osmn_recurrent.models.segmentation_model import SegmentationModel
 
 TYPES = {

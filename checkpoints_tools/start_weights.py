@@ -21,8 +21,8 @@ from checkpoints_tools.release_names import PARTS, RECURRENT, SCOPE
 from checkpoints_tools.safetensors_files import SafetensorsFile
 from checkpoints_tools.tf_checkpoints import is_checkpoint
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import published
-from osmn_recurrent.models.presets import weights_of
+from osmn_recurrent.models import presets
+from osmn_recurrent.models.building import weights_of
 
 IMAGENET = "imagenet"
 
@@ -65,20 +65,20 @@ class Source:
             f"--init_from={text}: there is no {name}; expected a .keras, .weights.h5 "
             "or .safetensors file, the prefix of a TensorFlow checkpoint, a file of "
             "VGG16 or MobileNet, imagenet, or a preset "
-            f"({', '.join(published.PRESETS)}), and where only some of its variables "
+            f"({', '.join(presets.PRESETS)}), and where only some of its variables "
             "are wanted :PATTERN behind it."
         )
 
     def files(self):
         """Paths on the disk that are read; none of a preset or package."""
-        if self.name == IMAGENET or self.name in published.PRESETS:
+        if self.name == IMAGENET or self.name in presets.PRESETS:
             return []
         return open_weights(self.name).files
 
 
 def is_source(name):
     """Whether a text names something that weights can come from."""
-    if name == IMAGENET or name in published.PRESETS:
+    if name == IMAGENET or name in presets.PRESETS:
         return True
     return bool(name) and (pathlib.Path(name).exists() or is_checkpoint(name))
 
@@ -119,8 +119,8 @@ def load_sources(model, sources, first_layer="normal"):
 def _fill(model, source, first_layer, portion):
     if source.name == IMAGENET:
         return load_backbone(model, open_backbone(model.backbone.name), portion=portion)
-    if source.name in published.PRESETS:
-        file = open_weights(published.path_of(source.name))
+    if source.name in presets.PRESETS:
+        file = open_weights(presets.path_of(source.name))
         return _load_own(model, file, portion)
     file = open_weights(source.name)
     kind = kind_of(file)

@@ -7,7 +7,7 @@ import numpy as np
 
 from osmn_recurrent.archives import MOST_BYTES
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.published import sha256_of
+from osmn_recurrent.models.presets import sha256_of
 
 
 class TensorInfo(NamedTuple):

@@ -192,29 +192,29 @@ def train_cell(cell, clips, out):
     """Trains a cell's network, unless it is trained; it is in model.keras."""
     import keras
 
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
     from osmn_recurrent.training import trainer
 
     folder = out / cell.name
     if (folder / "model.keras").exists():
         return
     keras.utils.set_random_seed(FLAGS.seed)
-    model = presets.build_model(cell.network, FLAGS.backbone, **cell.options)
+    model = building.build_model(cell.network, FLAGS.backbone, **cell.options)
     if cell.start:
-        presets.transfer_weights(
-            model, presets.load_model(out / cell.start / "model.keras")
+        building.transfer_weights(
+            model, building.load_model(out / cell.start / "model.keras")
         )
     elif FLAGS.init_from:
-        share_weights(model, presets.load_model(FLAGS.init_from))
+        share_weights(model, building.load_model(FLAGS.init_from))
     trainer.train(model, clips, train_settings(cell), folder, cell.name)
 
 
 def share_weights(model, source):
     """Copies what both networks have; an ablated one lacks a part."""
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
-    given = presets.named_weights(source)
-    for path, variable in presets.named_weights(model).items():
+    given = building.named_weights(source)
+    for path, variable in building.named_weights(model).items():
         if path not in given or given[path].shape != variable.shape:
             raise InputError(
                 f"{FLAGS.init_from} has no fitting {path}; give the weights of an "
@@ -227,7 +227,7 @@ def segment_cell(cell, clips, out):
     """Writes a cell's masks of all clips, and resumes where it stopped."""
     from osmn_recurrent.inference import output
     from osmn_recurrent.inference.segmenter import VideoSegmenter
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
     masks = out / cell.name / "masks"
     if cell.add_on == "crf":
@@ -235,7 +235,7 @@ def segment_cell(cell, clips, out):
             refine_clip(clip, out / cell.base / "masks", masks)
         return
     owner = cell.base if cell.add_on else cell.name
-    model = presets.load_model(out / owner / "model.keras")
+    model = building.load_model(out / owner / "model.keras")
     segmenter = VideoSegmenter(model)
     for clip in clips:
         folder = masks / clip.name
@@ -317,11 +317,11 @@ def steering(cell, clips, out):
         modulator and for what is made of another cell's masks or network.
     """
     from experiments import swap_test
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
     if cell.add_on:
         return {}
-    model = presets.load_model(out / cell.name / "model.keras")
+    model = building.load_model(out / cell.name / "model.keras")
     if not model.use_visual_modulator:
         return {}
     swapped = swap_test.clip_scores(model, clips, kinds=["other"])["other"]
@@ -337,7 +337,7 @@ def write_table(cells, found, out):
     Returns:
         The table as text.
     """
-    from osmn_recurrent.reports.tables import markdown_table, text_table
+    from osmn_recurrent.reports.text_tables import markdown_table, text_table
 
     paper = {cell.name: cell.paper for cell in all_cells()}
     rows = []

@@ -94,7 +94,7 @@ def main():
 def draw_scores(out):
     """Draws Fig. 4."""
     from osmn_recurrent.metrics.statistics import over_time
-    from osmn_recurrent.reports import figures
+    from osmn_recurrent.reports import drawings
 
     published = dict(map(read_published, FLAGS.published))
     measured, place = {}, ""
@@ -124,7 +124,7 @@ def draw_scores(out):
         for group in (measured, published)
     ]
     text = f"{place}{len(names)} sequences, mean over objects"
-    report(figures.draw_over_time, out / "j_over_time.png", *curves, text)
+    report(drawings.draw_over_time, out / "j_over_time.png", *curves, text)
 
 
 def read_published(text):
@@ -160,7 +160,7 @@ def draw_network(out):
     """Draws what a network's weights show."""
     from osmn_recurrent.datasets.coco_categories import category_objects
     from osmn_recurrent.inference import inspection
-    from osmn_recurrent.reports import figures
+    from osmn_recurrent.reports import drawings
 
     coco = FLAGS.dataset == "coco"
     place = FLAGS.dataset, FLAGS.data_dir, FLAGS.split, FLAGS.resolution
@@ -180,7 +180,7 @@ def draw_network(out):
     name = type(model).__name__
     if getattr(model, "modulator_sp", None) is not None:
         report(
-            figures.draw_histograms,
+            drawings.draw_histograms,
             out / "spatial_scales.png",
             inspection.spatial_scales(model),
             "shift where the spatial guide is 1, less the shift where it is 0",
@@ -195,7 +195,7 @@ def draw_network(out):
         draw_modulation(model, name, shown, out)
     if clips and model.cells:
         report(
-            figures.draw_gates,
+            drawings.draw_gates,
             out / "convlstm_gates.png",
             inspection.gate_statistics(model, clip),
             f"{name} on {clip.name}: means over pixels and channels",
@@ -205,13 +205,13 @@ def draw_network(out):
 def draw_modulation(model, name, shown, out):
     """Draws what the visual modulator makes of objects."""
     from osmn_recurrent.inference import inspection
-    from osmn_recurrent.reports import figures
+    from osmn_recurrent.reports import drawings
 
     gammas = inspection.modulation_of(model, shown)
     kind = "categories" if FLAGS.dataset == "coco" else "objects"
     what = f"{len(shown.labels)} visual guides of {len(set(shown.labels))} {kind}"
     report(
-        figures.draw_embedding,
+        drawings.draw_embedding,
         out / "embedding.png",
         gammas,
         shown.pictures(),
@@ -220,7 +220,7 @@ def draw_modulation(model, name, shown, out):
     )
     layers = inspection.by_layer(model, gammas)
     report(
-        figures.draw_histograms,
+        drawings.draw_histograms,
         out / "gamma_spread.png",
         {layer: values.std(0) for layer, values in layers.items()},
         "standard deviation of a channel's gamma",
@@ -230,7 +230,7 @@ def draw_modulation(model, name, shown, out):
     recurrent = {k: v.ravel() for k, v in layers.items() if k.startswith("convlstm")}
     if recurrent:
         report(
-            figures.draw_histograms,
+            drawings.draw_histograms,
             out / "convlstm_gammas.png",
             recurrent,
             "gamma",

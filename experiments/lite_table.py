@@ -12,7 +12,7 @@ import re
 import numpy as np
 
 from osmn_recurrent.metrics.comparison import paired_difference
-from osmn_recurrent.reports.tables import markdown_table
+from osmn_recurrent.reports.text_tables import markdown_table
 
 OSMN, RECONVNET = "OSMN-lite0", "ReConvNet-lite0"
 BEFORE, WITHOUT = "OSMN-lite0, stage 1 alone", "stage 1, no visual modulator"

@@ -11,7 +11,7 @@ import pathlib
 
 from experiments import hardware, lite_table, study_table, why_gammas_die
 from osmn_recurrent.cli.demo import steering_rows
-from osmn_recurrent.reports.tables import markdown_table
+from osmn_recurrent.reports.text_tables import markdown_table
 
 FOLDER = pathlib.Path(__file__).parent
 STUDY, RECORDS = FOLDER / "study_results", FOLDER / "records"

@@ -167,13 +167,13 @@ def _network():
     import numpy as np
 
     from osmn_recurrent.cli.segment import load_network
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
     options = shared_flags.parse_model_options(FLAGS.model_option)
     if FLAGS.weights:
         return load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     keras.utils.set_random_seed(0)
-    model = presets.build_model(FLAGS.model or "osmn", FLAGS.backbone, **options)
+    model = building.build_model(FLAGS.model or "osmn", FLAGS.backbone, **options)
     # Zero kernels, which new modulators have, could be quicker than others.
     rng = np.random.default_rng(0)
     for layer in model.modulator.heads() if hasattr(model.modulator, "heads") else ():
@@ -239,7 +239,7 @@ def _endured(loops, count, precision):
 def report(result):
     """The text that the program prints: hardware, tables, profiles."""
     from experiments import hardware
-    from osmn_recurrent.reports import tables
+    from osmn_recurrent.reports import text_tables
 
     versions = ", ".join(f"{k} {v}" for k, v in result["versions"].items())
     load = ["unknown" if v is None else f"{v:.1f}" for v in result["load_average"]]
@@ -249,7 +249,7 @@ def report(result):
         f"{hardware.in_words(result['hardware'])}; {versions}",
         f"load average {load[0]} before, {load[1]} after (this program adds "
         f"about {result['hardware']['cores']})",
-        tables.text_table(
+        text_tables.text_table(
             [_line(row) for row in result["rows"]],
             {"s/frame": 3, "CPU s/frame": 3, "x released": 2, "x by CPU": 2},
         ),
@@ -261,7 +261,7 @@ def report(result):
             if share > 0.005
         ]
         title = f"{entry['objects']} object(s), {entry['precision']}"
-        parts.append(f"{title}:\n{tables.text_table(lines)}")
+        parts.append(f"{title}:\n{text_tables.text_table(lines)}")
     if "endurance" in result:
         long = result["endurance"]
         lines = [
@@ -270,10 +270,10 @@ def report(result):
         ]
         title = f"{long['frames']} frames, {long['objects']} object(s)"
         digits = {"beginning": 4, "end": 4}
-        parts.append(f"{title}:\n{tables.text_table(lines, digits)}")
+        parts.append(f"{title}:\n{text_tables.text_table(lines, digits)}")
     if "masks" in result:
         digits = {"smallest IoU": 5, "mean IoU": 5, "pixels changed, %": 3, "J": 2}
-        parts.append(tables.text_table(result["masks"], digits))
+        parts.append(text_tables.text_table(result["masks"], digits))
     return "\n\n".join(parts)
 
 

@@ -325,9 +325,9 @@ def profile(loop, count):
 
 def _part(path, kind):
     """The layer that an operation belongs to, or what it does."""
-    pieces = [re.sub(r"(_\d+)?$", "", piece, count=1) for piece in path.split("/")]
-    if len(pieces) == 1:
+    scopes = [re.sub(r"(_\d+)?$", "", scope, count=1) for scope in path.split("/")]
+    if len(scopes) == 1:
         return "pooling" if "Pool" in kind else "guide and merge"
-    if re.fullmatch(r"(conv|level)\d", pieces[0]):
-        return f"{pieces[0]} {'convolutions' if 'Conv' in kind else 'modulation'}"
-    return pieces[0]
+    if re.fullmatch(r"(conv|level)\d", scopes[0]):
+        return f"{scopes[0]} {'convolutions' if 'Conv' in kind else 'modulation'}"
+    return scopes[0]

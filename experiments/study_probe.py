@@ -74,8 +74,8 @@ class ProbingSegmenter(VideoSegmenter):
 
 def main():
     """Segments in all ways and scores; see the module's text."""
-    from osmn_recurrent.models import presets
-    from osmn_recurrent.reports import tables
+    from osmn_recurrent.models import building
+    from osmn_recurrent.reports import text_tables
 
     place = shared_flags.dataset_place(FLAGS)
     clips = registry.clips(*place, first_mask_only=False)
@@ -87,18 +87,18 @@ def main():
         name, colon, path = text.partition(":")
         if not colon:
             raise InputError(f"--weights={text} has no name, expected NAME:FILE.")
-        networks[name] = presets.load_model(path)
+        networks[name] = building.load_model(path)
     rows = []
     for name, model in networks.items():
         for way in ways_of(model):
             rows.append(probe(model, way, clips, sequences, out / name))
             rows[-1] = {"network": name, **rows[-1]}
-    table = tables.markdown_table(rows, {})
+    table = text_tables.markdown_table(rows, {})
     place = f"{FLAGS.dataset} {FLAGS.split}"
     title = f"{place}, percent; cleared: every {FLAGS.memory} frames."
     files.write_text(out / "probe.md", f"{title}\n\n{table}\n")
     files.write_json(out / "probe.json", rows)
-    print(tables.text_table(rows, {}))
+    print(text_tables.text_table(rows, {}))
     return programs.Done((out / "probe.md", out / "probe.json"))
 
 

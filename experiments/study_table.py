@@ -215,7 +215,7 @@ def write(out, tuned, clips):
         tuned: see `tuned_seconds`.
         clips: see `draw_failures`.
     """
-    from osmn_recurrent.reports import benchmark, figures, tables
+    from osmn_recurrent.reports import benchmark_rows, drawings, text_tables
 
     path = out / "benchmark" / "results.json"
     results = text_files.read_json(path, "a results.json of osmn benchmark")
@@ -229,14 +229,14 @@ def write(out, tuned, clips):
         "paired over sequences, with a bootstrap interval of "
         f"{100 * COVERAGE:g} %."
     )
-    markdown = tables.markdown_table(rows, benchmark.DECIMALS)
+    markdown = text_tables.markdown_table(rows, benchmark_rows.DECIMALS)
     files.write_text(out / "study.md", f"{title}\n\n{markdown}\n")
-    files.write_text(out / "study.csv", tables.csv_table(rows))
+    files.write_text(out / "study.csv", text_tables.csv_table(rows))
     files.write_json(out / "study.json", rows)
     place = f"{results['dataset']} {results['split']}, mean over seeds and sequences"
-    figures.draw_over_time(out / "j_over_time.png", curves_of(methods), {}, place)
+    drawings.draw_over_time(out / "j_over_time.png", curves_of(methods), {}, place)
     draw_failures(out, clips, methods)
-    print(tables.text_table(rows, benchmark.DECIMALS))
+    print(text_tables.text_table(rows, benchmark_rows.DECIMALS))
     print(f"\n{title}")
 
 

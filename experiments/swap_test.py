@@ -2,12 +2,12 @@
 
     python -m experiments.swap_test --weights=OSMN:osmn.keras \\
         --weights=control:no_modulator.keras --images=COCO:val2017 \\
-        --data_dir=DAVIS --dataset=davis2016 --split=val_lab --out=runs/swap
+        --data_dir=DAVIS --dataset=davis2016 --split=val_study --out=runs/swap
 
 On pictures with several objects (COCO's layout; JPEGImages, Annotations and
 ImageSets; drawn ones; first frames of clips) each pair of objects is segmented with
 both visual guides; on clips the objects are followed with their own visual guides and
-with that of the next clip's first object. metrics/swap_test.py says what the figures
+with that of the next clip's first object. metrics/swap_scores.py says what the figures
 mean. A second network that was trained on the same samples without visual modulator
 is what a good one is compared with; its pairs are 50% whatever it has learned. Prints
 tables, writes OUT/swap_test.json.
@@ -25,7 +25,7 @@ from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.metrics import comparison
-from osmn_recurrent.metrics.davis import evaluate_masks
+from osmn_recurrent.metrics.davis_scores import evaluate_masks
 
 FLAGS = flags.FlagValues()
 shared.define(
@@ -73,7 +73,7 @@ def main():
     files.refuse_to_overwrite(out / "swap_test.json", FLAGS.overwrite)
     files.check_output(out / "swap_test.json")
     weights = split_weights(FLAGS.weights)
-    from osmn_recurrent.reports import tables
+    from osmn_recurrent.reports import text_tables
 
     size = shared_flags.parse_working_size(FLAGS.working_size) or (256, 448)
     sources, clips = open_sources()
@@ -90,7 +90,7 @@ def main():
         rows.append(row)
     for table in (picture_table(rows), clip_table(scores)):
         if table:
-            print(f"\n{tables.text_table(table)}")
+            print(f"\n{text_tables.text_table(table)}")
     record = {
         "rows": rows,
         "networks compared": networks_compared(scores),
@@ -117,12 +117,12 @@ def split_weights(texts):
 
 def load_network(place):
     """The network in a .keras file, or that of a preset."""
-    from osmn_recurrent.models import presets, published
+    from osmn_recurrent.models import building, presets
 
-    if place not in published.PRESETS:
-        return presets.load_model(place)
-    preset = published.find(place)
-    return presets.build_model(
+    if place not in presets.PRESETS:
+        return building.load_model(place)
+    preset = presets.find(place)
+    return building.build_model(
         preset.model, preset.backbone, weights=place, **preset.settings
     )
 

@@ -51,7 +51,7 @@ def measure(case):
     import numpy as np
     import tensorflow as tf
 
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
     from osmn_recurrent.training import distribution, optimizers, steps
     from osmn_recurrent.training.samples import SampleSettings
     from osmn_recurrent.training.settings import TrainSettings
@@ -65,7 +65,7 @@ def measure(case):
         rematerialise=way == "rematerialise",
         truncation=int(value) if way == "truncation" else None,
     )
-    model = presets.build_model(
+    model = building.build_model(
         case["model"], case["backbone"], dtype=PRECISIONS[case["precision"]]
     )
     steps.prepare(model, settings, 1)
@@ -94,7 +94,7 @@ def measure(case):
 
 def main():
     """Measures; see the module's text."""
-    from osmn_recurrent.reports import tables
+    from osmn_recurrent.reports import text_tables
 
     path = pathlib.Path(FLAGS.out) / "training_speed.json"
     files.check_output(path)
@@ -115,7 +115,7 @@ def main():
     content = {"case": case, "rows": rows, "hardware": hardware.describe()}
     content["versions"] = provenance.versions()
     files.write_json(path, content)
-    print(tables.text_table(rows, {"s/step": 2, "peak GB": 1, "loss": 4}))
+    print(text_tables.text_table(rows, {"s/step": 2, "peak GB": 1, "loss": 4}))
     print(hardware.in_words(hardware.describe()))
     return programs.Done((path,))
 

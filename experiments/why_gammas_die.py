@@ -29,8 +29,8 @@ from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import moving_shapes, registry
 from osmn_recurrent.inference import modulation_health
 from osmn_recurrent.losses import balanced_cross_entropy
-from osmn_recurrent.models import presets
-from osmn_recurrent.reports import tables
+from osmn_recurrent.models import building
+from osmn_recurrent.reports import text_tables
 from osmn_recurrent.training import distribution, optimizers, pipeline, steps
 from osmn_recurrent.training.samples import ClipSamples, SampleSettings
 from osmn_recurrent.training.settings import TrainSettings
@@ -113,7 +113,7 @@ def main():
     )
     plot(found, places[1])
     rows = rows_of(found)
-    print(tables.text_table(rows, decimals(rows)))
+    print(text_tables.text_table(rows, decimals(rows)))
     return programs.Done(places)
 
 
@@ -156,7 +156,7 @@ def build(cause):
     """The network of a cause, and the groups of its rates."""
     keras.utils.set_random_seed(FLAGS.seed)
     weights = "imagenet" if backbones.find(FLAGS.backbone).pretrained else None
-    model = presets.build_model(
+    model = building.build_model(
         "osmn",
         FLAGS.backbone,
         weights,
@@ -176,7 +176,7 @@ def watch(cause, name, clips, views, batch):
     """Trains one network and looks at the objects between the steps.
 
     Returns:
-        List of dicts, one per look: "step" and what `measure` says.
+        List of dicts, one per reading: "step" and what `measure` says.
     """
     settings = TrainSettings(
         samples=SampleSettings(size=SIZE, scales=(1.0,)),

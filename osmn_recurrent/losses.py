@@ -35,7 +35,7 @@ def balanced_cross_entropy(
             of each image, averaged over images, so that the scale does not
             depend on batch and image size.
         positive_share: n_pos / n where the whole batch is not at hand (spread
-            over devices, or cut into pieces); for "sum" only. Losses of the
+            over devices, or divided into parts); for "sum" only. Losses of the
             parts then add up to that of the whole.
 
     Returns:

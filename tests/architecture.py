@@ -1,6 +1,7 @@
 """Reads a source tree and lists where it breaks the rules of the house."""
 
 import ast
+import collections
 import re
 
 # A module may import modules of its own room and of rooms with a smaller
@@ -29,6 +30,7 @@ KERAS_ONLY = (
     "osmn_recurrent.guides",
     "osmn_recurrent.losses",
 )
+VERBS = "osmn_recurrent.cli"
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "misc"}
 MOST_LINES, MOST_FUNCTION_LINES = 500, 80
 MACHINE_PATH = re.compile(r"\.\./shared|[\"' ]/(home|root|tmp|work|Users)/")
@@ -68,7 +70,22 @@ def faults_of_tree(root):
             edges[module] = {name for _, name in imports}
             faults += [f"{module}: {fault}" for fault in _imports(module, imports)]
             faults += [f"{module}: {fault}" for fault in _shape(path, tree, module)]
-    return faults + _circles(edges)
+    return faults + _twice(edges) + _circles(edges)
+
+
+def _twice(modules):
+    """Names that modules share; a script of `experiments` bears that of its verb."""
+    owners = collections.defaultdict(list)
+    for module in sorted(modules):
+        package, _, name = module.rpartition(".")
+        if name != package.rpartition(".")[2]:  # osmn_recurrent/studio/studio.py
+            owners[name].append(module)
+    return [
+        f"{name}: the name of {' and '.join(found)}"
+        for name, found in sorted(owners.items())
+        if len(found) > 1
+        and {m.rpartition(".")[0] for m in found} != {"experiments", VERBS}
+    ]
 
 
 def _imports(module, imports):

@@ -75,7 +75,7 @@ def random_weights(tmp_path_factory):
     """`{name: file}` of compact networks with random weights."""
     import keras
 
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
     folder = tmp_path_factory.mktemp("weights")
     found = {}
@@ -84,7 +84,7 @@ def random_weights(tmp_path_factory):
         ("reconvnet", {"coupling": "residual"}),
     ):
         keras.utils.set_random_seed(1)
-        model = presets.build_model(name, "vgg16_compact", **options)
+        model = building.build_model(name, "vgg16_compact", **options)
         found[f"{name}.weights.h5"] = folder / f"{name}.weights.h5"
         found[f"{name}.keras"] = folder / f"{name}.keras"
         for path in (folder / f"{name}.weights.h5", folder / f"{name}.keras"):

@@ -30,7 +30,7 @@ def test_the_house_rules_hold():
         ),
         (
             "osmn_recurrent/inference/segmenter.py",
-            "def late():\n    '''.'''\n    import osmn_recurrent.metrics.davis",
+            "def late():\n    '''.'''\n    import osmn_recurrent.metrics.davis_scores",
             "osmn_recurrent.inference.segmenter: 3: osmn_recurrent.inference imports "
             "osmn_recurrent.metrics",
         ),
@@ -84,9 +84,23 @@ def test_a_circle_is_found(tmp_path):
     ]
 
 
+def test_a_name_of_two_modules_is_found(tmp_path):
+    for path in ("osmn_recurrent/metrics", "osmn_recurrent/cli", "experiments"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "experiments/train.py").touch()
+    (tmp_path / "osmn_recurrent/cli/train.py").touch()
+    assert faults_of_tree(tmp_path) == []
+    (tmp_path / "osmn_recurrent/metrics/train.py").touch()
+    assert faults_of_tree(tmp_path) == [
+        "train: the name of experiments.train and osmn_recurrent.cli.train and "
+        "osmn_recurrent.metrics.train"
+    ]
+
+
 def test_importing_the_package_is_light():
     code = (
-        "import osmn_recurrent, checkpoints_tools, osmn_recurrent.metrics.davis, sys;"
+        "import osmn_recurrent, checkpoints_tools, sys;"
+        "import osmn_recurrent.metrics.davis_scores;"
         "assert not {'tensorflow', 'keras', 'jax'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -11,7 +11,7 @@ from osmn_recurrent.datasets import prepared, youtube_objects
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.media.mask_files import read_mask, read_mask_with_palette
 from osmn_recurrent.media.pictures import read_frame
-from osmn_recurrent.metrics import frames
+from osmn_recurrent.metrics import frame_scores
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -21,7 +21,7 @@ from osmn_recurrent.metrics import frames
         read_mask,
         read_mask_with_palette,
         read_frame,
-        frames.read_values,
+        frame_scores.read_values,
         youtube_objects.read_label,
         image_files.image_size,
         lambda path: read_frame("name", path.read_bytes()),

@@ -111,7 +111,7 @@ def test_the_python_of_readme_runs(tmp_path):
     prelude = (
         "import dataclasses\n"
         "from osmn_recurrent.training.online import FinetuneSettings\n"
-        "from osmn_recurrent.models.presets import build_model\n"
+        "from osmn_recurrent.models.building import build_model\n"
         "model = build_model('osmn', 'vgg16_compact')\n"
         "settings = FinetuneSettings.for_network(model)\n"
         "settings = dataclasses.replace(settings, iterations=1)\n"

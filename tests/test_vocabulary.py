@@ -10,9 +10,10 @@ FOLDERS = "osmn_recurrent checkpoints_tools experiments examples docs notebooks 
 SUFFIXES = {".py", ".md", ".flags", ".ipynb", ".js", ".css", ".toml", ".yml", ".json"}
 
 WORDS = {
-    r"laborator\w*|\blabs?\b": "small-scale study, study",
+    r"laborator\w*|(?<![a-z])labs?(?![a-z])": "small-scale study, study",
     r"yard_?sticks?": "baselines",
     r"\blooks\b(?!\s+(like|alike|for|up|into|at)\b)": "visual guides",
+    r"\w_looks?\b(?! (like|alike))|\blooks?_\w": "visual guide",
     r"\bstills\b|\bstill_\w+|\w+_stills?\b|\bstill = ": "images",
     r"own_guides?\b": "scheduled sampling",
     r"\bstart_from|\binit_only": "transfer_weights, SOURCE:PATTERN",
@@ -27,6 +28,8 @@ WORDS = {
     r"\bmend(s|ed|ing)?\b": "fix",
     r"\b(is|are) no (finite )?numbers?\b": "non-finite, not a number",
     r"\bcut(ting \w+ \w+)? at 0\b": "thresholded",
+    # A piece is one of a validation clip's, and nothing else.
+    r"\b(in|into|by) pieces (?!of|at\b|fell)|\bpieces = ": "parts, slices",
     r"\blet_pass\b|\.kept\b|\bkept=": "allowed_missing, unchanged",
 }
 """Words that were given up, as regular expressions, and what is said instead."""
@@ -63,6 +66,13 @@ TEXTS = dict(texts())
 
 
 @pytest.mark.parametrize("pattern", WORDS)
+def test_no_file_is_called_by_a_word(pattern):
+    # Only names: their folders are named by the same rule.
+    found = [p for p in TEXTS if re.search(pattern, pathlib.Path(p).stem, re.I)]
+    assert not found, f"say {WORDS[pattern]} instead: {found}"
+
+
+@pytest.mark.parametrize("pattern", WORDS)
 def test_a_word_is_not_used(pattern):
     found = []
     for place, text in TEXTS.items():
@@ -92,6 +102,9 @@ def test_everything_is_searched():
         "the experiments' laboratory",
         "--start_from=x",
         "report.kept",
+        "--split=val_lab",
+        "segmenter.look_at(1, frame, mask)",
+        "convolutions are made in pieces whose kernels",
     ],
 )
 def test_the_search_finds_what_it_should(line):

@@ -25,7 +25,7 @@ from osmn_recurrent.cli import segment, shared, tuning
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import NAMES
-from osmn_recurrent.models.published import PRESETS
+from osmn_recurrent.models.presets import PRESETS
 from osmn_recurrent.names import single
 
 FLAGS = flags.FlagValues()
@@ -214,11 +214,11 @@ def list_entries():
 
 
 def _network_name(weights, model):
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
     if model:
-        return presets.MODELS[model].__name__
-    return type(presets.load_model(weights)).__name__
+        return building.MODELS[model].__name__
+    return type(building.load_model(weights)).__name__
 
 
 def score_row(entry, clips, sequences, categories, out):
@@ -307,18 +307,19 @@ def compare(rows, baseline):
 
 def write_results(out, results):
     """Writes results.json and the tables, prints the table, gives the paths."""
-    from osmn_recurrent.reports import benchmark, tables
+    from osmn_recurrent.reports import benchmark_rows, text_tables
 
     files.write_json(out / "results.json", results)
-    rows = benchmark.table_rows(results)
-    title = benchmark.title(results)
-    markdown = tables.markdown_table(rows, benchmark.DECIMALS)
+    rows = benchmark_rows.table_rows(results)
+    title = benchmark_rows.title(results)
+    markdown = text_tables.markdown_table(rows, benchmark_rows.DECIMALS)
     files.write_text(out / "table.md", f"{title}\n\n{markdown}\n")
-    files.write_text(out / "table.csv", tables.csv_table(rows))
+    files.write_text(out / "table.csv", text_tables.csv_table(rows))
     files.write_text(
-        out / "sequences.csv", tables.csv_table(benchmark.sequence_rows(results))
+        out / "sequences.csv",
+        text_tables.csv_table(benchmark_rows.sequence_rows(results)),
     )
-    print(tables.text_table(rows, benchmark.DECIMALS))
+    print(text_tables.text_table(rows, benchmark_rows.DECIMALS))
     print(f"\n{title}")
     return tuple(out / name for name in RESULT_FILES)
 

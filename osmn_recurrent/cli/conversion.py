@@ -13,7 +13,7 @@ import numpy as np
 from osmn_recurrent import files, programs, provenance
 from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.published import sha256_of
+from osmn_recurrent.models.presets import sha256_of
 from osmn_recurrent.names import printable
 
 ENDINGS = (".weights.h5", ".keras")
@@ -140,12 +140,12 @@ def _probed(probe, model):
 
 def _network(values, settings):
     """The network that the flags name, or without them the file's settings."""
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
-    classes = {network.__name__: network for network in presets.MODELS.values()}
+    classes = {network.__name__: network for network in building.MODELS.values()}
     saved = classes.get(settings and settings.get("class_name"))
     if saved is None or any(values[n].present for n in ("model", "backbone", *VARIANT)):
-        return presets.build_model(values.model, values.backbone, **variant_of(values))
+        return building.build_model(values.model, values.backbone, **variant_of(values))
     try:
         model = saved.from_config(settings["config"])
     except (KeyError, TypeError, ValueError) as error:
@@ -159,7 +159,7 @@ def _network(values, settings):
 
 def _reload(model, path):
     """Loads a file into a network that was emptied: no second one in memory."""
-    from osmn_recurrent.models.presets import weights_of
+    from osmn_recurrent.models.building import weights_of
 
     for variable in weights_of(model):
         variable.assign(np.zeros(variable.shape, np.float32))
@@ -174,7 +174,7 @@ def fingerprint(model):
         `probes.outputs_of` inputs without a meaning.
     """
     from checkpoints_tools.probes import made_up_inputs, outputs_of
-    from osmn_recurrent.models.presets import named_weights
+    from osmn_recurrent.models.building import named_weights
 
     digest = hashlib.sha256()
     for path, variable in named_weights(model).items():

@@ -50,7 +50,7 @@ def main():
     from checkpoints_tools.half_files import export_half
     from checkpoints_tools.safetensors_files import export_safetensors
     from osmn_recurrent import files
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
     out = pathlib.Path(FLAGS.out)
     beside = (
@@ -62,9 +62,9 @@ def main():
         files.check_output(path)
     files.refuse_inputs(beside, [FLAGS.weights])
     if pathlib.Path(FLAGS.weights).suffix == ".keras":
-        model = presets.load_model(FLAGS.weights)
+        model = building.load_model(FLAGS.weights)
     else:
-        model = presets.build_model(
+        model = building.build_model(
             FLAGS.model,
             FLAGS.backbone,
             weights=FLAGS.weights,

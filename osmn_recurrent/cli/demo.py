@@ -94,7 +94,7 @@ def main():
 
 def run(out, settings, started):
     """All stages, in a folder that is claimed; `started` is a clock's value."""
-    from osmn_recurrent.reports import tables
+    from osmn_recurrent.reports import text_tables
 
     segment_example(out / "example")
     train, held_out = make_videos(out / "data", settings)
@@ -122,7 +122,7 @@ def run(out, settings, started):
         },
     )
     show(held_out, masks, scores, rows, out)
-    print(f"\n{tables.text_table(steering_rows(steering), DECIMALS)}")
+    print(f"\n{text_tables.text_table(steering_rows(steering), DECIMALS)}")
 
 
 def claim_folder(out, settings, overwrite):
@@ -152,7 +152,7 @@ def segment_example(folder):
     from osmn_recurrent.inference.output import mask_files, segment_clip
     from osmn_recurrent.inference.segmenter import VideoSegmenter
     from osmn_recurrent.media.mask_files import read_mask
-    from osmn_recurrent.models.published import DEFAULT
+    from osmn_recurrent.models.presets import DEFAULT
     from osmn_recurrent.reports import overlays
 
     clip = example_clip()
@@ -206,8 +206,8 @@ def train_networks(clips, out, settings):
     import keras
 
     from osmn_recurrent.inference.segmenter import VideoSegmenter
-    from osmn_recurrent.models import presets
-    from osmn_recurrent.models.published import DEFAULT
+    from osmn_recurrent.models import building
+    from osmn_recurrent.models.presets import DEFAULT
     from osmn_recurrent.training import trainer
     from osmn_recurrent.training.guide_shares import GuideShares
     from osmn_recurrent.training.samples import SampleSettings
@@ -247,21 +247,21 @@ def train_networks(clips, out, settings):
     keras.utils.set_random_seed(settings.seed)
     packaged = VideoSegmenter.from_preset(DEFAULT).model
     if not finished[OSMN].exists():
-        model = presets.build_model("osmn", packaged.backbone.name)
-        presets.transfer_weights(model, packaged)
+        model = building.build_model("osmn", packaged.backbone.name)
+        building.transfer_weights(model, packaged)
         trainer.train(model, clips, images, finished[OSMN].parent, "OSMN")
-    osmn = presets.load_model(finished[OSMN])
+    osmn = building.load_model(finished[OSMN])
     if not finished[RECONVNET].exists():
-        model = presets.build_model(
+        model = building.build_model(
             "reconvnet", packaged.backbone.name, coupling="residual"
         )
-        presets.transfer_weights(model, osmn)
+        building.transfer_weights(model, osmn)
         folder = finished[RECONVNET].parent
         trainer.train(model, clips, sequences, folder, "ReConvNet")
     return {
         PACKAGED: packaged,
         OSMN: osmn,
-        RECONVNET: presets.load_model(finished[RECONVNET]),
+        RECONVNET: building.load_model(finished[RECONVNET]),
     }
 
 
@@ -367,7 +367,7 @@ def steering_rows(steering):
 
 def score_all(clips, masks):
     """`{method: {(clip name, object id): ObjectScores}}`."""
-    from osmn_recurrent.metrics.davis import evaluate_masks
+    from osmn_recurrent.metrics.davis_scores import evaluate_masks
 
     scores = {method: {} for method in METHODS}
     for clip in clips:
@@ -405,7 +405,7 @@ DECIMALS = {"s/frame": 3, "spread": 3}
 
 def show(clips, masks, scores, rows, out):
     """Prints the table and writes the pictures, videos and the page."""
-    from osmn_recurrent.reports import html, overlays, tables
+    from osmn_recurrent.reports import html, overlays, text_tables
 
     sheet, pages = [], []
     for clip in clips:
@@ -445,7 +445,7 @@ def show(clips, masks, scores, rows, out):
         pages,
         DECIMALS,
     )
-    print(tables.text_table(rows, DECIMALS))
+    print(text_tables.text_table(rows, DECIMALS))
 
 
 def console():

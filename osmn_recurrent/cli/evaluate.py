@@ -127,7 +127,7 @@ def write_scores(out, scores, categories=None):
         InputError: no object has a frame that counts.
     """
     from osmn_recurrent import files
-    from osmn_recurrent.metrics import davis, score_report
+    from osmn_recurrent.metrics import davis_scores, score_report
 
     report = {
         "dataset": FLAGS.dataset,
@@ -136,7 +136,7 @@ def write_scores(out, scores, categories=None):
         **score_report.score_report(scores, categories),
     }
     if categories:
-        davis.write_table(
+        davis_scores.write_table(
             out / f"per-category_results-{FLAGS.split}.csv",
             ("Category", "J-Mean", "F-Mean"),
             [
@@ -144,7 +144,7 @@ def write_scores(out, scores, categories=None):
                 for name, row in report["categories"].items()
             ],
         )
-    davis.write_csv(out, FLAGS.split, score_report.counted_scores(scores))
+    davis_scores.write_csv(out, FLAGS.split, score_report.counted_scores(scores))
     files.write_json(out / "scores.json", report)
     return report
 

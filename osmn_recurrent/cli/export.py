@@ -3,7 +3,7 @@
     osmn export --weights=model.keras --out=runs/exported
 
 Of each format three functions: adapt (once per object), heat_map and step
-(per frame); osmn_recurrent/inference/exporting.py says what goes in and out. With
+(per frame); osmn_recurrent/inference/network_export.py says what goes in and out. With
 --whole two with all of it inside, begin and follow, from uint8 RGB frames to ids
 (osmn_recurrent/inference/whole_frames.py); examples/onnx_clip.py uses them.
 Every file is loaded again and its outputs compared with the Keras network's.
@@ -63,29 +63,29 @@ def main():
 
     from osmn_recurrent import run_folder
     from osmn_recurrent.cli.segment import load_network
-    from osmn_recurrent.inference import exporting
-    from osmn_recurrent.models import presets
-    from osmn_recurrent.reports import tables
+    from osmn_recurrent.inference import network_export
+    from osmn_recurrent.models import building
+    from osmn_recurrent.reports import text_tables
 
-    places = [p for kind in FLAGS.formats for p in exporting.places(out, kind)]
+    places = [p for kind in FLAGS.formats for p in network_export.places(out, kind)]
     for path in places:
         files.refuse_to_overwrite(path, FLAGS.overwrite)
     files.refuse_inputs(places, [FLAGS.weights], places)
     if "onnx" in FLAGS.formats:
-        exporting.onnx_packages()  # missing ones are told of before the work
+        network_export.onnx_packages()  # missing ones are told of before the work
     options = shared_flags.parse_model_options(FLAGS.model_option)
     whole = whole_of_flags()
     model = load_network(FLAGS.weights, FLAGS.model, FLAGS.backbone, options)
     if model.dtype_policy.name != "float32":
-        model = presets.with_dtype(model, "float32")
+        model = building.with_dtype(model, "float32")
     with run_folder.hold(out):
         rows = write(model, out, whole)
-    print(tables.text_table(rows))
+    print(text_tables.text_table(rows))
     return programs.Done((out,))
 
 
 def whole_of_flags():
-    """`whole` of `exporting.export`."""
+    """`whole` of `network_export.export`."""
     if not FLAGS.whole:
         if FLAGS.working_size is not None:
             raise InputError("--working_size needs --whole; give both or neither.")
@@ -101,13 +101,13 @@ def whole_of_flags():
 def write(model, out, whole=False):
     """Writes and checks all formats and export.json; gives the table's rows."""
     from osmn_recurrent import files, provenance
-    from osmn_recurrent.inference import exporting
+    from osmn_recurrent.inference import network_export
 
     setting = (FLAGS.objects, FLAGS.height, FLAGS.width)
     rows = []
     for kind in FLAGS.formats:
-        paths = exporting.export(model, out, kind, *setting, whole=whole)
-        found = exporting.check(model, paths, kind, *setting, whole=whole)
+        paths = network_export.export(model, out, kind, *setting, whole=whole)
+        found = network_export.check(model, paths, kind, *setting, whole=whole)
         for name, worst in found.items():
             rows.append(
                 {

@@ -207,11 +207,11 @@ def check_places(out, clips):
 
 def claim(out, clips, model, settings, working_size):
     """Refuses to mix results of different settings in one folder."""
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
     run = run_folder.RunFolder(out, "finetune")
     parts = {
-        "weights_sha256": presets.weights_digest(model),
+        "weights_sha256": building.weights_digest(model),
         "finetuning": dataclasses.asdict(settings),
         "adapt": FLAGS.adapt,
         "merge": FLAGS.merge,
@@ -300,7 +300,7 @@ def mean_j(clip, results):
 
 def table_of(rows):
     """The table of all clips, with means where there are several."""
-    from osmn_recurrent.reports.tables import text_table
+    from osmn_recurrent.reports.text_tables import text_table
 
     rows = list(rows)
     if len(rows) > 1:

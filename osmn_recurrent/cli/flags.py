@@ -5,7 +5,7 @@ import ast
 from osmn_recurrent.cli import shared
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import ENLARGE, GUIDES_FROM
-from osmn_recurrent.models.published import PRESETS
+from osmn_recurrent.models.presets import PRESETS
 
 
 def define_dataset(flag_values, name=None, required=True):

@@ -73,9 +73,9 @@ def modulator_report(path):
         Lines of text; none for a network without visual modulator.
     """
     from osmn_recurrent.inference import modulation_health
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
-    model = presets.load_model(path)
+    model = building.load_model(path)
     if not model.use_visual_modulator:
         return
     guides = modulation_health.drawn_guides()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from osmn_recurrent.metrics import swap_test
+from osmn_recurrent.metrics import swap_scores
 
 
 def score_pictures(model, pictures, shorter_side=256, least_cover=0.03, coverage=0.9):
@@ -13,7 +13,7 @@ def score_pictures(model, pictures, shorter_side=256, least_cover=0.03, coverage
         pictures: iterable of `(picture, objects, name)`: (H, W, 3) uint8 RGB, list of
             (H, W) bool, and what the interval draws as a whole, such as the clip.
         shorter_side: see `Swapper`.
-        least_cover: see `metrics.swap_test.pairs_of`.
+        least_cover: see `metrics.swap_scores.pairs_of`.
         coverage: of the intervals.
 
     Returns:
@@ -24,13 +24,13 @@ def score_pictures(model, pictures, shorter_side=256, least_cover=0.03, coverage
     swapper, drawn = Swapper(model, shorter_side), []
     found = {kind: [] for kind in SPATIAL_GUIDES}
     for picture, objects, name in pictures:
-        pairs = swap_test.pairs_of(objects, least_cover=least_cover)
+        pairs = swap_scores.pairs_of(objects, least_cover=least_cover)
         drawn += [name] * len(pairs)
         if pairs:
             for kind, each in swapper.overlaps(picture, objects, pairs).items():
                 found[kind].append(each)
     return {
-        kind: swap_test.swap_scores(np.concatenate(values), drawn, coverage)
+        kind: swap_scores.swap_scores(np.concatenate(values), drawn, coverage)
         for kind, values in found.items()
         if values
     }

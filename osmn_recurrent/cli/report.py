@@ -44,7 +44,7 @@ shared.define(FLAGS, "overwrite", False)
 def main():
     """Scores and writes the page; see the module's text."""
     from osmn_recurrent.metrics import result_folder
-    from osmn_recurrent.reports import html, tables
+    from osmn_recurrent.reports import html, text_tables
 
     out = pathlib.Path(FLAGS.out)
     files.refuse_to_overwrite(out, FLAGS.overwrite)
@@ -74,7 +74,7 @@ def main():
         "Click on a column to sort, on a row or a frame to see it."
     )
     html.write_page(out, title, text, rows, clips, width=FLAGS.picture_width)
-    print(tables.text_table(rows))
+    print(text_tables.text_table(rows))
     size = f"{out.stat().st_size / 1e6:.1f} MB"
     return programs.Done((f"{out} ({size}; open it in a browser)",))
 
@@ -122,7 +122,7 @@ def page_clip(sequence, pictures, folders, scores):
         InputError: a true mask whose frame is missing.
     """
     from osmn_recurrent.media.pictures import read_frame
-    from osmn_recurrent.metrics.frames import read_values
+    from osmn_recurrent.metrics.frame_scores import read_values
     from osmn_recurrent.reports import html
 
     names = tuple(name for name in sequence.frames if name in sequence.ground_truth)
@@ -157,7 +157,7 @@ def page_clip(sequence, pictures, folders, scores):
 
 def as_ids(values, sequence):
     """Ids to show: where masks are 0/255 or 0 and anything, object 1."""
-    from osmn_recurrent.metrics.frames import is_binary
+    from osmn_recurrent.metrics.frame_scores import is_binary
 
     if sequence.protocol.binary or is_binary(values):
         return (values > 0).astype("uint8")

@@ -25,7 +25,7 @@ from osmn_recurrent import files, masks, programs, run_folder
 from osmn_recurrent.cli import exports, segment_many, shared, tuning
 from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.published import DEFAULT
+from osmn_recurrent.models.presets import DEFAULT
 
 FLAGS = flags.FlagValues()
 shared_flags.define_model(FLAGS)
@@ -213,21 +213,21 @@ def load_network(weights, name, backbone, options):
     Raises:
         InputError: unusable weights, unknown or contradicting settings.
     """
-    from osmn_recurrent.models import presets, published
+    from osmn_recurrent.models import building, presets
 
-    if weights in published.PRESETS:
-        preset = published.PRESETS[weights]
+    if weights in presets.PRESETS:
+        preset = presets.PRESETS[weights]
         name, backbone = name or preset.model, backbone or preset.backbone
         options = {**preset.settings, **options}
-        weights = published.file_for(weights, name, backbone, options)
+        weights = presets.file_for(weights, name, backbone, options)
     weights = pathlib.Path(weights)
     if weights.suffix == ".keras" and weights.is_file():
-        model = presets.load_model(weights)
+        model = building.load_model(weights)
         wanted = dict(options)
         if backbone:
             wanted["backbone"] = backbone
         if name:
-            wanted["model"] = presets.MODELS[name].__name__
+            wanted["model"] = building.MODELS[name].__name__
         held = {"model": type(model).__name__, **model.get_config()}
         wrong = [k for k, v in wanted.items() if k not in held or held[k] != v]
         if wrong:
@@ -244,13 +244,13 @@ def load_network(weights, name, backbone, options):
             "(and --backbone), or a .keras file."
         )
     try:
-        model = presets.build_model(name, backbone, **options)
+        model = building.build_model(name, backbone, **options)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"--model_option: {' '.join(str(error).split()).rstrip('.')}; see "
-            f"the options of {presets.MODELS[name].__name__}."
+            f"the options of {building.MODELS[name].__name__}."
         ) from None
-    presets.load_weights(model, weights)
+    building.load_weights(model, weights)
     return model
 
 

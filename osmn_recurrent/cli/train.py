@@ -27,14 +27,14 @@ STATE_FILES = ("state.npz", "run.json", "best.keras", "last.keras", "model.keras
 def start(model, sources):
     """Fills a network from `--init_from`, and says what stays new."""
     from checkpoints_tools.start_weights import load_sources
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
     reports = load_sources(model, sources, FLAGS.first_layer)
     for source, report in zip(sources, reports, strict=True):
         part = f" ({source.pattern})" if source.pattern else ""
         print(f"started from {source.name}{part}: {len(report.loaded)} variables")
     given = sum(len(report.loaded) for report in reports)
-    print(f"new: {len(presets.weights_of(model)) - given} variables")
+    print(f"new: {len(building.weights_of(model)) - given} variables")
 
 
 def sources_from_flags():
@@ -158,7 +158,7 @@ def make_model(strategy, sources=()):
     """
     import keras
 
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
     from osmn_recurrent.models.precision import PRECISIONS
 
     keras.utils.set_random_seed(FLAGS.seed)
@@ -166,7 +166,7 @@ def make_model(strategy, sources=()):
     dtype = PRECISIONS[FLAGS.precision]
     try:
         with strategy.scope():
-            model = presets.build_model(
+            model = building.build_model(
                 FLAGS.model, FLAGS.backbone, dtype=dtype, **options
             )
             start(model, sources)

@@ -51,7 +51,7 @@ def make_segmenter(model, clip, out, options, steps=0):
         return RefiningSegmenter(model, REFINEMENTS[refine](), **options)
     if not steps:
         return VideoSegmenter(model, **options)
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
     from osmn_recurrent.training import online
 
     settings = online.FinetuneSettings.for_network(model)
@@ -62,7 +62,7 @@ def make_segmenter(model, clip, out, options, steps=0):
     models = {
         i: each
         if each.dtype_policy.name == policy
-        else presets.with_dtype(each, policy)
+        else building.with_dtype(each, policy)
         for i, each in models.items()
     }
     del options["precision"]
@@ -121,11 +121,11 @@ def tuned_networks(model, clip, settings, out):
     Returns:
         `({object id: network}, seconds)`, the seconds of all tuning.
     """
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
     from osmn_recurrent.training.online import finetune_online
 
     made_from = {
-        "weights_sha256": presets.weights_digest(model),
+        "weights_sha256": building.weights_digest(model),
         "finetuning": dataclasses.asdict(settings),
         "first_frame": digest_of(clip, clip.first + 1),
     }
@@ -139,7 +139,7 @@ def tuned_networks(model, clip, settings, out):
         if path.exists() and record.exists():
             stored = text_files.read_json(record, "the record of a tuned network")
         if not run_folder.differences(stored, made_from):
-            models[i] = presets.load_model(path)
+            models[i] = building.load_model(path)
         else:
             print(f"{clip.name}, object {i}:")
             start = time.perf_counter()

@@ -20,7 +20,7 @@ from osmn_recurrent.text_files import read_text
 
 LISTS = pathlib.Path(__file__).parent / "lists"
 """Lists that come with the package, <year>/<split>.txt: those of the small-scale
-study (val_lab, train_fit, train_stop) and of several objects (val_objects)."""
+study (val_study, train_fit, train_stop) and of several objects (val_objects)."""
 
 
 def sequence_names(data_dir, year, split):

@@ -15,7 +15,7 @@ from osmn_recurrent.inference.frame_function import (
 )
 from osmn_recurrent.inference.merging import MERGES
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.models.precision import precision_of
 
 
@@ -60,7 +60,7 @@ class ObjectwiseSegmenter(VideoSegmenter):
         """Those of `VideoSegmenter`; the digest is of all networks."""
         settings, digest = super().settings(), hashlib.sha256()
         for i, model in self.models.items():
-            digest.update(f"{i} {presets.weights_digest(model)}".encode())
+            digest.update(f"{i} {building.weights_digest(model)}".encode())
         return {
             **settings,
             "objects": list(self.models),

@@ -25,7 +25,7 @@ from osmn_recurrent.inference.frame_function import (
     make_memory_function,
 )
 from osmn_recurrent.inference.merging import MERGES
-from osmn_recurrent.models import presets, saved
+from osmn_recurrent.models import building, saved
 from osmn_recurrent.models.precision import PRECISIONS
 
 
@@ -97,7 +97,7 @@ class VideoSegmenter:
 
     def __init__(
         self,
-        model: presets.SegmentationModel,
+        model: building.SegmentationModel,
         precision: str = "float32",
         merge: str = "argmax",
         working_size: int | tuple[int, int] | None = None,
@@ -118,7 +118,7 @@ class VideoSegmenter:
                 f"of the networks. Received: {working_size}"
             )
         if model.dtype_policy.name != PRECISIONS[precision]:
-            model = presets.with_dtype(model, PRECISIONS[precision])
+            model = building.with_dtype(model, PRECISIONS[precision])
         self.model = model
         self.precision, self.merge = precision, merge
         self.working_size = working_size
@@ -151,7 +151,7 @@ class VideoSegmenter:
         Raises:
             InputError: an unknown source, or one that cannot be read.
         """
-        model, working_size = saved.from_preset(name, presets.SegmentationModel)
+        model, working_size = saved.from_preset(name, building.SegmentationModel)
         return cls(model, **{"working_size": working_size, **options})
 
     @property
@@ -180,7 +180,7 @@ class VideoSegmenter:
                 for k, v in config.items()
                 if k not in {"dtype", "name"}
             },
-            "weights_sha256": presets.weights_digest(self.model),
+            "weights_sha256": building.weights_digest(self.model),
             "precision": self.precision,
             "merge": self.merge,
             "working_size": size if size is None else np.array(size).tolist(),
@@ -346,11 +346,10 @@ class VideoSegmenter:
         mask = checked_mask(mask, frame)
         return self._paint(frame, mask, masks.object_ids(mask))
 
-    def look_at(self, object_id: int, frame: np.ndarray, mask: np.ndarray) -> None:
-        """Gives an object another visual guide; mask and state stay.
-
-        For a frame that shows it better than the one in which it was given, or to
-        see what a wrong visual guide does.
+    def replace_visual_guide(
+        self, object_id: int, frame: np.ndarray, mask: np.ndarray
+    ) -> None:
+        """Gives an object the visual guide of another view; mask and state stay.
 
         Args:
             object_id: of an object that is followed.

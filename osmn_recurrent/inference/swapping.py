@@ -40,7 +40,7 @@ class Swapper:
         Args:
             picture: (H, W, 3) uint8 RGB.
             objects: list of (H, W) bool, their masks.
-            pairs: of `metrics.swap_test.pairs_of`.
+            pairs: of `metrics.swap_scores.pairs_of`.
 
         Returns:
             `{kind of SPATIAL_GUIDES: (pairs, 2, 2) float64}`, see `swap_scores`.
@@ -108,7 +108,7 @@ def segment_swapped(segmenter, clip, shown):
             continue
         yield segmenter.start(picture, clip.mask(0))
         for i in segmenter.objects:
-            segmenter.look_at(i, *shown(i))
+            segmenter.replace_visual_guide(i, *shown(i))
 
 
 def first_object(clip):

@@ -146,10 +146,10 @@ def _labelme(name, ids):
 
 
 def _shapes(mask):
-    """A polygon per piece; its pixels where no polygon draws it, such as a ring."""
-    count, pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    """A polygon per component; its pixels where no polygon draws it, such as a ring."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     for number in range(1, count):
-        own = pieces == number
+        own = labels == number
         rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
         top, left, bottom, right = rows[0], columns[0], rows[-1], columns[-1]
         part = own[top : bottom + 1, left : right + 1]
@@ -168,7 +168,7 @@ def _shapes(mask):
 
 
 def _outline(part):
-    """(N, 2) x, y of the pixels around a piece; none if it has holes."""
+    """(N, 2) x, y of the pixels around a component; none if it has holes."""
     found, _ = cv2.findContours(
         part.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
     )

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.image_files import image_size
 from osmn_recurrent.media.pictures import picture_paths
-from osmn_recurrent.metrics.frames import (
+from osmn_recurrent.metrics.frame_scores import (
     is_binary,
     read_values,
     score_frame,

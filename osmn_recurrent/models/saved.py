@@ -13,7 +13,7 @@ import keras
 from osmn_recurrent import files, names, plugins
 from osmn_recurrent.archives import open_archive
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import CLASSES, published, stored_weights
+from osmn_recurrent.models import CLASSES, presets, stored_weights
 
 PLUGINS = "osmn_recurrent.models"
 """Entry points of installed packages whose import registers networks."""
@@ -104,7 +104,7 @@ def load_weights(model, path):
             f"{path}: no such weights file; give a .weights.h5 or .keras file "
             "(TensorFlow 1 checkpoints go through "
             "osmn convert osmn), or a preset: "
-            f"{', '.join(published.PRESETS)}."
+            f"{', '.join(presets.PRESETS)}."
         )
     if not path.name.endswith((".weights.h5", ".keras")):
         raise InputError(
@@ -158,7 +158,7 @@ def save_to_preset(model, folder, working_size=None):
     folder.mkdir(parents=True, exist_ok=True)
     with files.replace_when_done(folder / WEIGHTS) as temporary:
         model.save_weights(temporary)
-        digest = published.sha256_of(temporary)
+        digest = presets.sha256_of(temporary)
     whole = keras.saving.serialize_keras_object(model)
     config = {key: whole[key] for key in ("class_name", "registered_name", "config")}
     config |= {"weights_sha256": digest, "working_size": working_size}
@@ -179,7 +179,7 @@ def from_preset(source, base):
         InputError: an unknown source, or one that cannot be read.
     """
     source = str(source)
-    if source in published.PRESETS:
+    if source in presets.PRESETS:
         return _published(source, base)
     if source.startswith("hf://"):
         return _from_folder(_hugging_face(source), base)
@@ -191,13 +191,13 @@ def from_preset(source, base):
     if path.suffix == ".keras":
         return load_model(path, base), None
     raise InputError(
-        f"{source} is neither a preset ({', '.join(sorted(published.PRESETS))}) nor a "
+        f"{source} is neither a preset ({', '.join(sorted(presets.PRESETS))}) nor a "
         f"folder with {CONFIG}, a .keras file, an https:// address or an hf:// one."
     )
 
 
 def _published(name, base):
-    preset = published.find(name)
+    preset = presets.find(name)
     found = keras.saving.get_registered_object(
         f"osmn_recurrent>{CLASSES[preset.model]}"
     )
@@ -206,7 +206,7 @@ def _published(name, base):
             f"preset {name} is a {found.__name__}, expected a {base.__name__}; call "
             f"{found.__name__}.from_preset."
         )
-    path = published.file_for(name, preset.model, preset.backbone, preset.settings)
+    path = presets.file_for(name, preset.model, preset.backbone, preset.settings)
     options = dict(preset.settings)
     if preset.backbone:
         options["backbone"] = preset.backbone
@@ -234,7 +234,7 @@ def _from_folder(folder, base):
     weights = path.with_name(WEIGHTS)
     if not weights.is_file():
         raise InputError(f"{weights} is missing; copy the whole folder again.")
-    if published.sha256_of(weights) != digest:
+    if presets.sha256_of(weights) != digest:
         raise InputError(
             f"{weights} has not the SHA-256 that {path} names ({digest}); it is "
             "damaged or another network's, copy the folder again."
@@ -284,7 +284,7 @@ def _fetch(address, name, digest=None, folder=None, anew=False):
     With `anew` it is asked for again, and the kept one serves where that fails.
     """
     place = hashlib.sha256(address.encode()).hexdigest()[:16]
-    folder = folder or published.folder() / "downloads" / place
+    folder = folder or presets.folder() / "downloads" / place
     kept = folder / name
     if anew and kept.is_file():
         with contextlib.suppress(InputError):

@@ -168,11 +168,11 @@ class SegmentationModel(keras.Model):
     def run(
         self, inputs: dict[str, Any], state: Any = None, training: bool = False
     ) -> tuple[Any, Any]:
-        """`call` that starts from a state, for clips cut into pieces.
+        """`call` that starts from a state, for clips that come in parts.
 
         Args:
             inputs: as of `call`.
-            state: of `initial_state` or the piece before; None: the initial
+            state: of `initial_state` or the part before; None: the initial
                 one.
             training: whether dropout and batch statistics are active.
 
@@ -229,11 +229,11 @@ class SegmentationModel(keras.Model):
         """A network with its weights.
 
         Args:
-            source: name of a preset (`published.presets`); a folder of
+            source: name of a preset (`presets.presets`); a folder of
                 `save_to_preset`; a `.keras` file; "https://HOST/NAME.keras#sha256=..."
                 with the file's SHA-256; or "hf://USER/REPOSITORY", with @REVISION to
                 pin it, a repository at Hugging Face that holds such a folder.
-                Downloads are kept beside converted weights (`published.folder`).
+                Downloads are kept beside converted weights (`presets.folder`).
 
         Returns:
             A built network of this class or a subclass.

@@ -20,7 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from osmn_recurrent import files, masks
-from osmn_recurrent.reports.tables import cells
+from osmn_recurrent.reports.text_tables import cells
 
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
 """Line colours that colour-blind readers can tell apart (Paul Tol)."""

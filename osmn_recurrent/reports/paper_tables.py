@@ -2,7 +2,7 @@
 
 import re
 
-from osmn_recurrent.reports import tables
+from osmn_recurrent.reports import text_tables
 from osmn_recurrent.reports.published import SPEED
 
 PUBLISHED, MISSING = "paper", "not measured"
@@ -100,8 +100,8 @@ def as_markdown(table, lines):
         [
             f"## {table.title}",
             f"{table.source}. {table.note}".strip(),
-            tables.markdown_table(lines, decimals(table)),
-            tables.markdown_table(recipes),
+            text_tables.markdown_table(lines, decimals(table)),
+            text_tables.markdown_table(recipes),
         ]
     )
 
@@ -114,12 +114,12 @@ def as_csv(table, lines):
         row = rows[line["method"] + str([line[mark] for mark in table.marks])]
         recipe = {"needs": row.needs, "command": "; ".join(command(table, row))}
         full.append(line | recipe)
-    return tables.csv_table(full)
+    return text_tables.csv_table(full)
 
 
 def as_latex(table, lines):
     """The table as LaTeX (str); it needs the package booktabs."""
-    header, body = tables.cells(lines, decimals(table))
+    header, body = text_tables.cells(lines, decimals(table))
     texts = 2 + len(table.marks)
     rows, before = [], None
     for line in body:

@@ -1,4 +1,4 @@
-"""One piece of long work at a time, in a thread: progress, time left, stop."""
+"""One long task at a time, in a thread: progress, time left, stop."""
 
 import threading
 import time

@@ -15,7 +15,7 @@ from osmn_recurrent import losses
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.arrays import checked_frame, checked_mask
 from osmn_recurrent.masks import object_ids
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.models.segmentation_model import SegmentationModel
 from osmn_recurrent.training import pipeline
 from osmn_recurrent.training.first_frame import (
@@ -130,7 +130,7 @@ class FinetuneSettings:
         if name == "osmn":
             return cls(**RELEASED)
         raise ValueError(
-            f"name must be one of {sorted(presets.MODELS)}. Received: {name!r}"
+            f"name must be one of {sorted(building.MODELS)}. Received: {name!r}"
         )
 
     @classmethod
@@ -155,7 +155,7 @@ class FinetuneSettings:
 
 def name_of(model):
     """The name under which `build_model` makes this kind of network."""
-    return next(n for n, kind in presets.MODELS.items() if kind is type(model))
+    return next(n for n, kind in building.MODELS.items() if kind is type(model))
 
 
 class FinetuneWarning(UserWarning):
@@ -264,7 +264,7 @@ class Tuner:
 
     def __init__(self, model, frame, mask, settings):
         self.settings = settings
-        self.model = presets.with_dtype(model, model.dtype_policy)
+        self.model = building.with_dtype(model, model.dtype_policy)
         spatial = self.model.modulator_sp
         if spatial is not None:
             # Averages are no part that moves where none of its variables does.

@@ -68,7 +68,7 @@ class Motion:
         """A pseudo-clip of one frame and its mask.
 
         The picture is reflected at its borders, and so is the mask: a
-        mirrored piece of the object counts as object (or see `outside`).
+        mirrored part of the object counts as object (or see `outside`).
         Rotation and scaling are about the centre of the object's box.
 
         Args:

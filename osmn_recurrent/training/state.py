@@ -8,7 +8,7 @@ import numpy as np
 
 from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 
 class TrainState:
@@ -29,7 +29,7 @@ class TrainState:
         self.path = pathlib.Path(path)
         # Keras numbers generators and optimisers per process; a continuation
         # must not depend on what else was made before.
-        weights = {v.path: v for v in presets.weights_of(model)}
+        weights = {v.path: v for v in building.weights_of(model)}
         others = [v for v in model.variables if v.path not in weights]
         self._variables = {
             **{f"model/{path}": variable for path, variable in weights.items()},

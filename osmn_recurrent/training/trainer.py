@@ -17,7 +17,7 @@ import tensorflow as tf
 from osmn_recurrent import files, run_folder
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.models.segmentation_model import SegmentationModel
 from osmn_recurrent.training import (
     distribution,
@@ -194,7 +194,7 @@ class _Training:
         distribution.sum_over_workers(self.strategy, [0.0])
         if self.best_step:
             with self.strategy.scope():
-                presets.load_weights(self.model, path)
+                building.load_weights(self.model, path)
         self.model.rematerialise(False)
         return path
 
@@ -315,7 +315,7 @@ class _Training:
     def _store(self, name):
         # A copy: the file is for use, without this training's marks.
         with files.replace_when_done(self.workdir / name) as temporary:
-            presets.with_dtype(self.model, self.model.dtype_policy).save(temporary)
+            building.with_dtype(self.model, self.model.dtype_policy).save(temporary)
 
     def _finish(self, path):
         self._store("last.keras")

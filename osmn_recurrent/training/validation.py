@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from osmn_recurrent.inference import modulation_health
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.metrics.davis import evaluate_masks
+from osmn_recurrent.metrics.davis_scores import evaluate_masks
 from osmn_recurrent.models.precision import precision_of
 from osmn_recurrent.training import distribution, pipeline, steps
 from osmn_recurrent.training.samples import ClipSamples

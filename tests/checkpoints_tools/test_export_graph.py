@@ -12,7 +12,7 @@ from checkpoints_tools.release_names import release_variables
 from osmn_recurrent import programs
 from osmn_recurrent.cli import convert_export
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import build_model, weights_of
+from osmn_recurrent.models.building import build_model, weights_of
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from checkpoints_tools.release_names import name_of
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from checkpoints_tools.weight_files import array_of
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import build_model, weights_of
+from osmn_recurrent.models.building import build_model, weights_of
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 
 from checkpoints_tools.half_files import export_half
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import build_model, weights_of
+from osmn_recurrent.models.building import build_model, weights_of
 
 
 def test_half_precision_rounds_once_and_is_the_same_file_again(tmp_path):

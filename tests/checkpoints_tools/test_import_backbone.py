@@ -18,7 +18,7 @@ from osmn_recurrent import backbones, programs
 from osmn_recurrent.backbones import pretrained
 from osmn_recurrent.cli import convert_backbone
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import build_model, weights_of
+from osmn_recurrent.models.building import build_model, weights_of
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from checkpoints_tools.tf_checkpoints import write_checkpoint
 from osmn_recurrent import programs
 from osmn_recurrent.cli import convert_osmn
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import build_model, weights_of
+from osmn_recurrent.models.building import build_model, weights_of
 
 
 def randomised(name, seed=0, **options):

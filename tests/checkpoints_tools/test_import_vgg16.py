@@ -18,9 +18,9 @@ from osmn_recurrent.backbones.backbone import max_pool
 from osmn_recurrent.backbones.vgg16 import CONVS_PER_BLOCK
 from osmn_recurrent.cli import convert_vgg16
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
+from osmn_recurrent.models.building import weights_of
 from osmn_recurrent.models.osmn import OSMN
-from osmn_recurrent.models.presets import weights_of
 
 
 @pytest.fixture
@@ -307,10 +307,10 @@ def test_each_fault_is_named_and_only_its_pattern_lets_it_pass(
 def test_compact_networks_and_masktrack_do_not_take_it_silently(narrow, tmp_path):
     write_keras(tmp_path / "v.h5", layers())
     with pytest.raises(InputError, match="shape differs: seg/conv1/conv1_1/kernel"):
-        load_vgg16(presets.build_model("osmn", "vgg16_compact"), tmp_path / "v.h5")
+        load_vgg16(building.build_model("osmn", "vgg16_compact"), tmp_path / "v.h5")
     with pytest.raises(InputError, match=r"conv1_1/bias is \(4,\) .*, \(16,\) in"):
         load_vgg16(
-            presets.build_model("masktrack", "vgg16_compact"),
+            building.build_model("masktrack", "vgg16_compact"),
             tmp_path / "v.h5",
             ("seg",),
         )
@@ -353,11 +353,11 @@ def test_the_program_writes_start_weights_and_a_report(narrow, tmp_path, monkeyp
     """Also: the settings in Keras' own file do not count as the network's."""
     given = layers()
     write_keras(tmp_path / "v.keras", given)
-    monkeypatch.setattr(presets, "build_model", lambda *_, **__: narrow())
+    monkeypatch.setattr(building, "build_model", lambda *_, **__: narrow())
     out = tmp_path / "start.keras"
     arguments = [f"--checkpoint={tmp_path}/v.keras", f"--out={out}", "--swap_rgb"]
     assert run_program(arguments) == 0
-    model = presets.load_model(out)
+    model = building.load_model(out)
     for part in ("seg", "modulator"):
         found = loaded(model, part)
         np.testing.assert_array_equal(

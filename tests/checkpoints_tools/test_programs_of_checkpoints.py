@@ -14,7 +14,7 @@ from checkpoints_tools import (
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from osmn_recurrent import guides, programs
 from osmn_recurrent.cli import convert_export, convert_osmn, inspect
-from osmn_recurrent.models.presets import build_model, load_model, weights_of
+from osmn_recurrent.models.building import build_model, load_model, weights_of
 
 
 def run(program, *arguments):

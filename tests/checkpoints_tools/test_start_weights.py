@@ -10,7 +10,7 @@ from checkpoints_tools.formats import open_weights
 from checkpoints_tools.start_weights import Source, load_sources
 from checkpoints_tools.tf_checkpoints import write_checkpoint
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.presets import build_model, weights_of
+from osmn_recurrent.models.building import build_model, weights_of
 
 
 @pytest.fixture

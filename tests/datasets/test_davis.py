@@ -151,17 +151,17 @@ def test_a_mask_of_no_frame_is_refused(davis):
 
 def test_real_2016_lists_of_both_kinds_agree(test_data, tmp_path):
     root = test_data / "data" / "davis2016"
-    plain = sequence_names(root, 2016, "val_lab")
+    plain = sequence_names(root, 2016, "val_study")
     (tmp_path / "ImageSets").mkdir()
     (tmp_path / "ImageSets" / "480p").symlink_to(root / "ImageSets" / "480p")
-    assert sequence_names(tmp_path, 2016, "val_lab") == plain
+    assert sequence_names(tmp_path, 2016, "val_study") == plain
     assert len(plain) == 10 and plain[0] == "blackswan"
 
 
 @pytest.mark.parametrize(
     "folder, year, split, resolution, clips, frames",
     [
-        ("davis2016", 2016, "val_lab", "480p", 10, 725),
+        ("davis2016", 2016, "val_study", "480p", 10, 725),
         ("davis2016_train_240p", 2016, "train", "240p", 30, 2079),
         ("davis2016_train_240p", 2016, "train_fit", "240p", 26, None),
         ("davis2016_train_240p", 2016, "train_stop", "240p", 4, None),
@@ -224,7 +224,7 @@ def test_splits_that_lead_out_are_refused(davis):
 
 
 def test_lists_that_come_with_the_package(davis, test_data):
-    lists = {2016: ("val_lab", "train_fit", "train_stop"), 2017: ("val_objects",)}
+    lists = {2016: ("val_study", "train_fit", "train_stop"), 2017: ("val_objects",)}
     counts = [len(sequence_names(davis, y, s)) for y in lists for s in lists[y]]
     assert counts == [10, 26, 4, 2]
     # The folder's own list wins.
@@ -232,7 +232,7 @@ def test_lists_that_come_with_the_package(davis, test_data):
     assert sequence_names(davis, 2017, "val_objects") == ("pigs",)
     data = test_data / "data"
     for folder, year, split in (
-        ("davis2016", 2016, "val_lab"),
+        ("davis2016", 2016, "val_study"),
         ("davis2016_train_240p", 2016, "train_fit"),
         ("davis2016_train_240p", 2016, "train_stop"),
         ("davis2017_240p", 2017, "val_objects"),

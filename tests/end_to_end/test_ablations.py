@@ -7,7 +7,7 @@ import pytest
 from experiments import ablations
 from osmn_recurrent import programs
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
-from osmn_recurrent.models.presets import load_model
+from osmn_recurrent.models.building import load_model
 
 SMALL = (
     "--height=48 --width=64 --osmn_steps=2 --reconvnet_steps=2 --batch_size=1 "

@@ -10,7 +10,7 @@ from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
 from osmn_recurrent import programs
 from osmn_recurrent.cli import evaluate as program
-from osmn_recurrent.metrics import davis
+from osmn_recurrent.metrics import davis_scores
 
 CLIPS = {
     "one": moving_boxes(9, (1,), seed=1),
@@ -60,7 +60,9 @@ def expected_scores():
     return {
         f"{name}_{i}": each
         for name, clip in CLIPS.items()
-        for i, each in davis.evaluate_masks(clip, np.roll(clip, 1, axis=1)).items()
+        for i, each in davis_scores.evaluate_masks(
+            clip, np.roll(clip, 1, axis=1)
+        ).items()
     }
 
 
@@ -78,7 +80,7 @@ def test_official_files_and_every_frame(evaluate, two_clips, out):
     assert code == 0
     assert "scoring" in errors  # the progress bar
     expected = expected_scores()
-    figures = davis.summarise(expected)
+    figures = davis_scores.summarise(expected)
     assert f"{figures['J&F-Mean']:.3f}" in printed
     (row,) = rows_of(folder / CSV_FILES[0])
     assert row == {name: f"{value:.3f}" for name, value in figures.items()}
@@ -146,7 +148,7 @@ def test_a_sequence_without_scored_frames_is_left_out_and_named(evaluate, two_cl
     assert code == 0
     assert "not in the averages, no frame of it counts: short" in printed
     report = json.loads((two_clips / "results" / "scores.json").read_text())
-    assert report["global"] == davis.summarise(expected_scores())
+    assert report["global"] == davis_scores.summarise(expected_scores())
     assert report["sequences"]["short"]["1"]["J-Mean"] is None
     assert len(rows_of(two_clips / "results" / CSV_FILES[1])) == 3
 
@@ -185,7 +187,7 @@ def test_youtube_objects_per_video_and_per_category(evaluate, tmp_path):
         guess = np.roll(clip, shift, axis=2)
         write_clip(tmp_path / "data" / "Labels" / name, clip)
         write_clip(tmp_path / "results" / name, guess)
-        scores = davis.evaluate_masks(clip, guess, objects=(1,), skip=(1, 0))
+        scores = davis_scores.evaluate_masks(clip, guess, objects=(1,), skip=(1, 0))
         expected[name] = float(np.mean(scores[1].j))
     code, printed, _ = evaluate(dataset="youtube_objects")
     assert code == 0

@@ -11,7 +11,7 @@ import pytest
 
 from osmn_recurrent import programs
 from osmn_recurrent.cli import train_flags
-from osmn_recurrent.models.presets import build_model, weights_of
+from osmn_recurrent.models.building import build_model, weights_of
 from osmn_recurrent.training import steps
 
 FOLDER = pathlib.Path(__file__).parents[2] / "experiments" / "flags"

@@ -10,7 +10,7 @@ from result_folders import moving_boxes, write_clip, write_davis, write_grey
 
 from osmn_recurrent import programs
 from osmn_recurrent.cli import report as program
-from osmn_recurrent.metrics import davis
+from osmn_recurrent.metrics import davis_scores
 
 CLIP = moving_boxes(6, (1, 2), shape=(48, 64))
 
@@ -51,7 +51,8 @@ def report(tmp_path, capsys):
 def test_two_folders_on_one_page(report, tmp_path):
     code, printed, _ = report(compare=f"exact:{tmp_path / 'exact'}")
     assert code == 0
-    figures = davis.summarise(davis.evaluate_masks(CLIP, np.roll(CLIP, 1, axis=2)))
+    scores = davis_scores.evaluate_masks(CLIP, np.roll(CLIP, 1, axis=2))
+    figures = davis_scores.summarise(scores)
     (line,) = [each for each in printed.splitlines() if each.startswith("shifted")]
     assert f"{100 * figures['J&F-Mean']:.1f}" in line
     text = (tmp_path / "page.html").read_text()

@@ -12,7 +12,7 @@ from result_folders import moving_boxes, write_clip, write_davis, write_grey
 from osmn_recurrent import programs
 from osmn_recurrent.cli import benchmark as program
 from osmn_recurrent.media.mask_files import read_mask
-from osmn_recurrent.metrics import davis
+from osmn_recurrent.metrics import davis_scores
 
 CLIPS = {
     "one": moving_boxes(6, (1, 2), shape=(64, 96)),
@@ -61,9 +61,9 @@ def in_memory(predicted):
     scores = {
         f"{name}_{i}": each
         for name, clip in CLIPS.items()
-        for i, each in davis.evaluate_masks(clip, predicted[name]).items()
+        for i, each in davis_scores.evaluate_masks(clip, predicted[name]).items()
     }
-    return davis.summarise(scores), scores
+    return davis_scores.summarise(scores), scores
 
 
 def test_networks_and_masks_in_one_table(benchmark, random_weights, tmp_path):

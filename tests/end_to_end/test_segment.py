@@ -24,7 +24,7 @@ from osmn_recurrent.media.mask_files import (
     read_mask_with_palette,
     write_mask,
 )
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 
 def results(folder):
@@ -208,7 +208,7 @@ def test_interrupted(segment_program, boxes, random_weights, monkeypatch, capsys
 def test_flags_know_all_names():
     """Lists in flags are literal (no TensorFlow for --help); they agree."""
     flags = program.FLAGS
-    assert flags["model"].parser.enum_values == list(presets.MODELS)
+    assert flags["model"].parser.enum_values == list(building.MODELS)
     assert flags["backbone"].parser.enum_values == list(backbones.NAMES)
     assert flags["merge"].parser.enum_values == list(merging.MERGES)
     assert flags["precision"].parser.enum_values == list(segmenter.PRECISIONS)
@@ -404,7 +404,7 @@ def test_refined_masks_are_those_of_the_refining_loop(
     clip = open_clip(
         boxes / "JPEGImages" / "boxes", boxes / "Annotations" / "boxes" / "00000.png"
     )
-    loop = RefiningSegmenter(presets.load_model(weights), GuidedFilter())
+    loop = RefiningSegmenter(building.load_model(weights), GuidedFilter())
     expected = list(loop.segment(clip.frames(), clip.mask(0)))
     for name, ids in zip(clip.frame_names, expected, strict=True):
         path = boxes / "out" / "boxes" / f"{name}.png"

@@ -19,7 +19,7 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.metrics import result_folder
 from osmn_recurrent.metrics.statistics import summarise
-from osmn_recurrent.models.presets import build_model
+from osmn_recurrent.models.building import build_model
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "models"))
 from random_networks import randomise
@@ -71,8 +71,8 @@ def test_flow_carries_each_mask_along():
 def test_baselines_on_real_video(test_data, tmp_path):
     """Against figures that others measured on the same ten sequences."""
     root = test_data / "data" / "davis2016"
-    clips = davis_clips(root, 2016, "val_lab")
-    sequences = registry.sequences("davis2016", root, "val_lab")
+    clips = davis_clips(root, 2016, "val_study")
+    sequences = registry.sequences("davis2016", root, "val_study")
     for name, expected in {"copy": 37.2, "flow": 44.8}.items():
         study_baselines.write(name, clips, tmp_path / name)
         scores = result_folder.evaluate_folder(tmp_path / name, sequences)

@@ -11,7 +11,7 @@ from experiments import swap_test
 from osmn_recurrent import programs
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.media import mask_files
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def place(tmp_path_factory):
         ("steered", {"visual_modulator": "channelwise"}),
         ("control", {"use_visual_modulator": False}),
     ):
-        model = presets.build_model("osmn", "vgg16_compact", **options)
+        model = building.build_model("osmn", "vgg16_compact", **options)
         model.save(folder / f"{name}.keras")
     return folder
 

@@ -10,7 +10,7 @@ from result_folders import moving_boxes, write_clip, write_davis
 from experiments import tables as program
 from osmn_recurrent import programs
 from osmn_recurrent.cli import benchmark
-from osmn_recurrent.metrics import davis
+from osmn_recurrent.metrics import davis_scores
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_measured_masks_appear_in_the_tables(call, tmp_path):
     assert code == 0
     assert "osmn2: 7 rows of the paper, 1 measured" in printed
     assert "in no table, no row of a paper is called so: mine" in printed
-    figures = davis.summarise(davis.evaluate_masks(clip, guess))
+    figures = davis_scores.summarise(davis_scores.evaluate_masks(clip, guess))
     with open(out / "osmn2.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "OSMN"]
     assert [row["from"] for row in rows] == [

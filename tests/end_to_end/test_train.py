@@ -13,7 +13,7 @@ import pytest
 from osmn_recurrent import programs
 from osmn_recurrent.cli import train
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
-from osmn_recurrent.models.presets import load_model, weights_of
+from osmn_recurrent.models.building import load_model, weights_of
 
 SMALL = (
     "--backbone=vgg16_compact --height=64 --width=96 --scales=1.0 --steps=2 "

@@ -22,7 +22,7 @@ from checkpoints_tools.weight_files import array_of
 from osmn_recurrent import programs
 from osmn_recurrent.cli import convert_osmn
 from osmn_recurrent.media.mask_files import read_mask
-from osmn_recurrent.models.presets import build_model
+from osmn_recurrent.models.building import build_model
 
 SMALL = "osmn_novisual_64x96_seed7"
 """The case without a visual modulator, a tenth of the others' size."""
@@ -119,7 +119,7 @@ import re, sys, time
 import keras, tensorflow
 from checkpoints_tools import load_osmn_checkpoint
 from osmn_recurrent.cli import convert_osmn
-from osmn_recurrent.models.presets import build_model
+from osmn_recurrent.models.building import build_model
 wall, processor = time.perf_counter(), time.process_time()
 model = build_model("osmn")
 report = load_osmn_checkpoint(model, sys.argv[1])

@@ -15,7 +15,7 @@ from checkpoints_tools import load_osmn_checkpoint
 from checkpoints_tools.export_tf1 import write_checkpoint
 from checkpoints_tools.release_names import FIXED, fixed_kernels, release_variables
 from osmn_recurrent.losses import balanced_cross_entropy
-from osmn_recurrent.models.presets import build_model
+from osmn_recurrent.models.building import build_model
 
 SLOTS = (
     "osmn/seg/upscore-fuse/weights",

@@ -10,7 +10,7 @@ import tensorflow as tf
 from recipe import batch, variables_of, weight
 
 from checkpoints_tools.release_names import release_variables
-from osmn_recurrent.models.presets import build_model
+from osmn_recurrent.models.building import build_model
 from osmn_recurrent.training import distribution, optimizers, steps
 from osmn_recurrent.training.settings import TrainSettings
 

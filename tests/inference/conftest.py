@@ -9,7 +9,7 @@ from osmn_recurrent import guides, masks
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.media.mask_files import write_mask
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 SIZE = (64, 96)
 FIRST_BOXES = {1: (8, 10), 5: (34, 50), 200: (40, 8)}
@@ -24,7 +24,7 @@ def random_network(name, frame, mask, seed=3, **options):
     above 0.5.
     """
     keras.utils.set_random_seed(seed)
-    model = presets.build_model(name, "vgg16_compact", **options)
+    model = building.build_model(name, "vgg16_compact", **options)
     rng = np.random.default_rng(seed)
     if model.modulator is not None:
         for layer in (model.modulator.fc8, model.modulator.fc8_convlstm):

@@ -11,7 +11,7 @@ from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import inspection
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 
 class DrawnClip:
@@ -39,7 +39,7 @@ class DrawnClip:
 def reconvnet():
     """A compact ReConvNet with random weights everywhere, the same in every run."""
     keras.utils.set_random_seed(0)
-    model = presets.build_model("reconvnet", "vgg16_compact", coupling="residual")
+    model = building.build_model("reconvnet", "vgg16_compact", coupling="residual")
     rng = np.random.default_rng(0)
     for variable in (*model.modulator.variables, *model.modulator_sp.variables):
         noise = rng.normal(0, 0.05, variable.shape)
@@ -80,7 +80,7 @@ def test_gammas_lie_where_the_layout_says(reconvnet):
 
 def test_spatial_scales_of_other_trunks():
     for backbone in ("mobilenet_compact", "efficientnet_lite0"):
-        model, rng = presets.build_model("osmn", backbone), np.random.default_rng(0)
+        model, rng = building.build_model("osmn", backbone), np.random.default_rng(0)
         for variable in model.modulator_sp.weights:
             variable.assign(rng.uniform(0.2, 1.0, variable.shape))
         found = inspection.spatial_scales(model)
@@ -125,7 +125,7 @@ def test_the_watched_network_does_what_the_segmenter_does(reconvnet):
 
 
 def test_gates_of_known_biases():
-    model = presets.build_model("reconvnet", "vgg16_compact")
+    model = building.build_model("reconvnet", "vgg16_compact")
     for cell in model.cells:
         cell.kernel.assign(np.zeros(cell.kernel.shape))
         cell.recurrent_kernel.assign(np.zeros(cell.recurrent_kernel.shape))
@@ -143,7 +143,7 @@ def test_gates_of_known_biases():
 
 
 def test_networks_without_the_part_are_refused():
-    osvos = presets.build_model("osvos", "vgg16_compact")
+    osvos = building.build_model("osvos", "vgg16_compact")
     seen = inspection.guides_of_clips([DrawnClip()], per_object=1)
     with pytest.raises(InputError, match="no visual modulator"):
         inspection.modulation_of(osvos, seen)

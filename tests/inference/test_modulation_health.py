@@ -8,7 +8,7 @@ from conftest import draw
 from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import modulation_health, segmenter
-from osmn_recurrent.models import presets, published
+from osmn_recurrent.models import building, presets
 
 
 class DrawnClip:
@@ -59,7 +59,7 @@ def test_spread_is_the_mean_deviation_over_objects(name, views, network):
 
 def test_units_that_answer_alike_are_dead(views):
     keras.utils.set_random_seed(0)
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     before = modulation_health.dead_units(model, views)
     assert list(before) == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"]
     assert before["conv1"] == 0 and before["fc7"] < 0.5
@@ -76,7 +76,7 @@ def test_units_that_answer_alike_are_dead(views):
 
 def test_a_dead_block_kills_what_follows(views):
     keras.utils.set_random_seed(0)
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     rng = np.random.default_rng(0)
     fc8 = model.modulator.fc8
     fc8.kernel.assign(rng.normal(0, 0.3, fc8.kernel.shape))
@@ -92,20 +92,22 @@ def test_a_dead_block_kills_what_follows(views):
 
 
 def test_a_channelwise_modulator_has_no_trunk_to_die(views):
-    model = presets.build_model("osmn", "vgg16_compact", visual_modulator="channelwise")
+    model = building.build_model(
+        "osmn", "vgg16_compact", visual_modulator="channelwise"
+    )
     found = modulation_health.modulation_spread(model, views)
     assert found.dead == {} and found.overall > 0
 
 
 def test_the_default_network_tells_objects_apart():
-    model = segmenter.VideoSegmenter.from_preset(published.DEFAULT).model
+    model = segmenter.VideoSegmenter.from_preset(presets.DEFAULT).model
     drawn = modulation_health.drawn_guides(scenes=2)
     assert modulation_health.modulation_spread(model, drawn).overall > 0.02
 
 
 def test_the_compact_networks_of_the_study_are_dead():
     """As their cards say; turn it round when they are replaced."""
-    model = presets.build_model("osmn", "vgg16_compact", weights="osmn-compact")
+    model = building.build_model("osmn", "vgg16_compact", weights="osmn-compact")
     drawn = modulation_health.drawn_guides(scenes=2)
     assert len({view.tobytes() for view in drawn}) == 4
     found = modulation_health.modulation_spread(model, drawn)
@@ -113,10 +115,10 @@ def test_the_compact_networks_of_the_study_are_dead():
 
 
 def test_what_has_no_spread_is_refused(views):
-    osvos = presets.build_model("osvos", "vgg16_compact")
+    osvos = building.build_model("osvos", "vgg16_compact")
     with pytest.raises(InputError, match="no visual modulator"):
         modulation_health.modulation_spread(osvos, views)
-    osmn = presets.build_model("osmn", "vgg16_compact")
+    osmn = building.build_model("osmn", "vgg16_compact")
     with pytest.raises(InputError, match="two objects or more"):
         modulation_health.modulation_spread(osmn, views[:1])
 
@@ -124,7 +126,7 @@ def test_what_has_no_spread_is_refused(views):
 @pytest.mark.parametrize("backbone", ["mobilenet", "efficientnet_lite0"])
 def test_modulators_of_all_kinds_say_what_answers(backbone, views):
     keras.utils.set_random_seed(0)
-    model = presets.build_model("osmn", backbone, visual_modulator="release")
+    model = building.build_model("osmn", backbone, visual_modulator="release")
     found = modulation_health.modulation_spread(model, views[:2])
     assert found.overall == 0.0  # kernels of zeros
     names = [level.name for level in model.backbone.levels]

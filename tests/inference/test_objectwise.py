@@ -6,7 +6,7 @@ from reenactment import assert_decided, reenact
 
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 
 @pytest.mark.parametrize("name", ["osmn", "reconvnet"])
@@ -37,7 +37,7 @@ def test_one_network_for_all_is_the_video_segmenter(network, segmenters, scene, 
 def test_every_object_has_its_own_network(network, scene):
     """A network that sees nothing loses its object, and only that."""
     frames, ids = scene
-    blind = presets.with_dtype(network("osmn"), "float32")
+    blind = building.with_dtype(network("osmn"), "float32")
     blind.seg.decoder.fusion.bias.assign([-1000.0])
     segmenter = ObjectwiseSegmenter({1: network("osmn"), 5: blind})
     both = np.where(ids[0] == 200, 0, ids[0])

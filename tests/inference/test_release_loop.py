@@ -10,7 +10,7 @@ from reenactment import assert_decided, reenact
 from experiments import agreement, release_loop
 from osmn_recurrent import guides
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 
 def test_heat_map_is_the_spatial_guide():
@@ -70,5 +70,5 @@ def test_who_has_a_release(network):
     others = [("osmn", {"alignment": "exact"}), ("reconvnet", {}), ("osvos", {})]
     for name, options in others:
         assert not release_loop.fits(
-            presets.build_model(name, "vgg16_compact", **options)
+            building.build_model(name, "vgg16_compact", **options)
         )

@@ -10,7 +10,7 @@ from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.frame_function import make_probabilities
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 NETWORKS = [
     ("osmn", {}),
@@ -111,7 +111,7 @@ def test_object_that_appears_later(segmenters, scene, name):
     follow(segmenter, frames[2:], newcomers)
 
 
-def test_correct_replaces_masks_and_looks(segmenters, scene):
+def test_correct_replaces_masks_and_visual_guides(segmenters, scene):
     frames, ids = scene
     segmenter = segmenters("osmn")
     segmenter.start(frames[0], np.where(ids[0] == 5, 1, 0))
@@ -198,7 +198,7 @@ def one_step(model, frame, guide, visual_guide, size=None):
 def test_working_size(network, segmenters, scene):
     """The network sees small frames; masks are thresholded at full size."""
     frames, ids = scene
-    model, given = presets.with_dtype(network("osmn"), "float32"), ids[0] == 1
+    model, given = building.with_dtype(network("osmn"), "float32"), ids[0] == 1
     # Nearest neighbour at half size takes the odd rows and columns.
     inputs = (
         frames[1],
@@ -242,7 +242,7 @@ def test_precision(segmenters, scene, precision):
 
 def test_later_changes_of_the_weights_count(scene):
     frames, ids = scene
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     segmenter = VideoSegmenter(model)
     before = segmenter.settings()
     for bias, expected in ((100.0, 1), (-100.0, 0)):

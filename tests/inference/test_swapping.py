@@ -11,8 +11,8 @@ from osmn_recurrent.guides import GAUSSIAN
 from osmn_recurrent.inference import swapping
 from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.metrics import swap_test
-from osmn_recurrent.models import presets
+from osmn_recurrent.metrics import swap_scores
+from osmn_recurrent.models import building
 from osmn_recurrent.training.adaptation import AdaptingSegmenter
 
 COLOURS = ((200.0, 30.0, 30.0), (30.0, 30.0, 200.0))
@@ -69,12 +69,12 @@ class Stub:
 )
 def test_shares_of_networks_of_known_behaviour(kind, right, singles):
     picture, masks = scene()
-    pairs = swap_test.pairs_of(masks)
+    pairs = swap_scores.pairs_of(masks)
     assert pairs == [(0, 1)]
     found = swapping.Swapper(Stub(kind), 64).overlaps(picture, masks, pairs)
     assert set(found) == set(swapping.SPATIAL_GUIDES)
     for spatial in swapping.SPATIAL_GUIDES:
-        scores = swap_test.swap_scores(found[spatial])
+        scores = swap_scores.swap_scores(found[spatial])
         assert scores.right_pairs == right
         assert scores.right_singles == pytest.approx(singles)
         assert scores.interval is None  # of one picture
@@ -85,7 +85,7 @@ def test_shares_of_networks_of_known_behaviour(kind, right, singles):
 def test_scores_against_a_slow_twin():
     rng = np.random.default_rng(0)
     overlaps = rng.uniform(size=(50, 2, 2)).round(1)
-    scores = swap_test.swap_scores(overlaps)
+    scores = swap_scores.swap_scores(overlaps)
     right = singles = 0.0
     for (a, b), (c, d) in overlaps:
         named, other = a + d, b + c
@@ -96,7 +96,7 @@ def test_scores_against_a_slow_twin():
     assert scores.right_singles == pytest.approx(singles / 100)
     assert scores.named == pytest.approx(overlaps[:, [0, 1], [0, 1]].mean())
     with pytest.raises(ValueError, match=r"shape \(pairs, 2, 2\)"):
-        swap_test.swap_scores(np.zeros((0, 2, 2)))
+        swap_scores.swap_scores(np.zeros((0, 2, 2)))
 
 
 def test_the_interval_draws_pictures():
@@ -112,11 +112,11 @@ def test_the_interval_draws_pictures():
     for _ in range(4000):
         drawn = rng.integers(0, len(groups), len(groups))
         means.append(np.concatenate([groups[k] for k in drawn]).mean())
-    scores = swap_test.swap_scores(overlaps, pictures, coverage=0.9)
+    scores = swap_scores.swap_scores(overlaps, pictures, coverage=0.9)
     np.testing.assert_allclose(
         scores.interval, np.quantile(means, [0.05, 0.95]), atol=0.02
     )
-    alone = swap_test.swap_scores(overlaps).interval
+    alone = swap_scores.swap_scores(overlaps).interval
     assert alone[0] < scores.right_pairs < alone[1]
 
 
@@ -132,12 +132,12 @@ def test_the_interval_draws_pictures():
 )
 def test_networks_of_all_kinds_are_asked(name, options):
     """New ones: their visual modulators, if any, change nothing yet."""
-    model = presets.build_model(name, "vgg16_compact", **options)
+    model = building.build_model(name, "vgg16_compact", **options)
     picture, masks = scene()
     found = swapping.Swapper(model, 64).overlaps(picture, masks, [(0, 1)])
     for kind in swapping.SPATIAL_GUIDES:
         assert found[kind].shape == (1, 2, 2)
-        assert swap_test.swap_scores(found[kind]).right_pairs == 0.5
+        assert swap_scores.swap_scores(found[kind]).right_pairs == 0.5
 
 
 def test_which_pairs_count():
@@ -145,9 +145,9 @@ def test_which_pairs_count():
     for i in range(5):
         masks[i][:, 2 * i : 2 * i + 2] = True
     masks[5][0, 0] = True  # 1% of the picture
-    assert swap_test.pairs_of(masks) == list(itertools.combinations(range(4), 2))
+    assert swap_scores.pairs_of(masks) == list(itertools.combinations(range(4), 2))
     masks[1][:, 0] = True  # half of object 0
-    assert (0, 1) not in swap_test.pairs_of(masks)
+    assert (0, 1) not in swap_scores.pairs_of(masks)
 
 
 def modulations(segmenter):
@@ -159,7 +159,7 @@ def modulations(segmenter):
 
 @pytest.mark.parametrize("kind", [None, ObjectwiseSegmenter, AdaptingSegmenter])
 def test_another_visual_guide_of_a_followed_object(kind):
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     kernel = model.modulator.fc8.kernel
     kernel.assign(np.random.default_rng(0).normal(0, 0.01, kernel.shape))
     picture, masks = scene()
@@ -169,7 +169,7 @@ def test_another_visual_guide_of_a_followed_object(kind):
         segmenter = kind({1: model, 2: model})
     segmenter.start(picture, ids)
     before = modulations(segmenter)
-    segmenter.look_at(2, picture, masks[0])
+    segmenter.replace_visual_guide(2, picture, masks[0])
     after = modulations(segmenter)
     if kind is AdaptingSegmenter:  # what its later steps learn from
         learners = segmenter._learners
@@ -179,9 +179,9 @@ def test_another_visual_guide_of_a_followed_object(kind):
     np.testing.assert_array_equal(after[0], before[0])
     np.testing.assert_allclose(after[1], before[0], rtol=1e-4, atol=1e-5)
     with pytest.raises(InputError, match="object 3 is not followed"):
-        segmenter.look_at(3, picture, masks[0])
+        segmenter.replace_visual_guide(3, picture, masks[0])
     with pytest.raises(InputError, match="visual guide of object 2 is empty"):
-        segmenter.look_at(2, picture, np.zeros_like(masks[0]))
+        segmenter.replace_visual_guide(2, picture, np.zeros_like(masks[0]))
 
 
 class Scene:
@@ -206,9 +206,11 @@ class Scene:
 
 
 def test_a_clip_is_followed_with_another_objects_guide(monkeypatch):
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     segmenter, shown = VideoSegmenter(model), []
-    monkeypatch.setattr(segmenter, "look_at", lambda *given: shown.append(given))
+    monkeypatch.setattr(
+        segmenter, "replace_visual_guide", lambda *given: shown.append(given)
+    )
     clip = Scene()
     picture, mask = swapping.first_object(clip)
     np.testing.assert_array_equal(mask, clip.ids == 1)

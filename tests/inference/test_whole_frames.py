@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from osmn_recurrent import guides
-from osmn_recurrent.inference import exporting, whole_frames
+from osmn_recurrent.inference import network_export, whole_frames
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "onnx_clip.py"
@@ -71,9 +71,9 @@ def test_the_example_follows_a_clip_by_onnx(network, scene, tmp_path):
     frames, first = scene[0], three(scene[1][0])
     model = network("reconvnet")
     setting = (3, *first.shape)
-    paths = exporting.export(model, tmp_path, "onnx", *setting, whole=True)
+    paths = network_export.export(model, tmp_path, "onnx", *setting, whole=True)
     assert set(paths) == {"begin", "follow"}
-    exporting.check(model, paths, "onnx", *setting, whole=True)
+    network_export.check(model, paths, "onnx", *setting, whole=True)
     np.save(tmp_path / "frames.npy", frames)
     np.save(tmp_path / "first.npy", first)
     names = [tmp_path, *(tmp_path / n for n in ("frames.npy", "first.npy", "ids.npy"))]
@@ -97,15 +97,15 @@ def test_the_example_follows_a_clip_by_onnx(network, scene, tmp_path):
 @pytest.mark.parametrize("kind", ["saved_model", "litert", "litert_int8"])
 def test_other_formats(network, tmp_path, kind):
     model = network("osmn")
-    paths = exporting.export(model, tmp_path, kind, 1, 48, 64, whole=(32, 48))
-    found = exporting.check(model, paths, kind, 1, 48, 64, whole=(32, 48))
+    paths = network_export.export(model, tmp_path, kind, 1, 48, 64, whole=(32, 48))
+    found = network_export.check(model, paths, kind, 1, 48, 64, whole=(32, 48))
     assert set(found) == {"begin", "follow"}
 
 
 def test_weights_of_eight_bits_are_a_quarter(network, tmp_path):
     model, sizes = network("osmn"), []
     for kind in ("litert", "litert_int8"):
-        paths = exporting.export(model, tmp_path, kind, 1, 48, 64)
-        assert exporting.check(model, paths, kind, 1, 48, 64)
+        paths = network_export.export(model, tmp_path, kind, 1, 48, 64)
+        assert network_export.check(model, paths, kind, 1, 48, 64)
         sizes.append(sum(path.stat().st_size for path in paths.values()))
     assert sizes[1] < 0.35 * sizes[0]

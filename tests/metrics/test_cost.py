@@ -15,7 +15,7 @@ import resource, sys
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.metrics import result_folder
 data, masks = sys.argv[1:]
-sequences = registry.sequences("davis2016", data, "val_lab")
+sequences = registry.sequences("davis2016", data, "val_study")
 result_folder.evaluate_folder(masks, sequences, 2)
 own, worker = (
     resource.getrusage(who).ru_maxrss
@@ -48,7 +48,7 @@ def test_two_processes_stay_below_500_megabytes(published):
 @pytest.mark.slow
 def test_reading_masks_is_the_largest_part(published):
     data, folder = published
-    sequences = registry.sequences("davis2016", data, "val_lab")
+    sequences = registry.sequences("davis2016", data, "val_study")
     profile = cProfile.Profile()
     profile.runcall(evaluate_folder, folder, sequences, 1)
     times = {

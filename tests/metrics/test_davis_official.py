@@ -6,7 +6,7 @@ import pytest
 
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.media.mask_files import read_mask
-from osmn_recurrent.metrics import davis
+from osmn_recurrent.metrics import davis_scores
 from osmn_recurrent.metrics.result_folder import evaluate_folder
 
 METHODS = ("osvos", "osvos-s", "onavos", "plm", "sfl", "stm")
@@ -33,12 +33,12 @@ def test_several_objects_in_memory(test_data):
     for sequence in (data / "ImageSets/2017/val.txt").read_text().split():
         true = sorted((data / "Annotations/480p" / sequence).glob("*.png"))
         ours = sorted((data / "predicted" / sequence).glob("*.png"))
-        found = davis.evaluate_masks(map(read_mask, true), map(read_mask, ours))
+        found = davis_scores.evaluate_masks(map(read_mask, true), map(read_mask, ours))
         scores |= {f"{sequence}_{i}": each for i, each in found.items()}
     assert set(scores) == set(official["objects"])
     for name, each in scores.items():
         assert_figures(each.summary(), official["objects"][name])
-    assert_figures(davis.summarise(scores), official["global"])
+    assert_figures(davis_scores.summarise(scores), official["global"])
 
 
 def test_several_objects_from_a_result_folder(test_data):
@@ -53,7 +53,7 @@ def test_several_objects_from_a_result_folder(test_data):
     assert set(scores) == set(official["objects"])
     for name, each in scores.items():
         assert_figures(each.summary(), official["objects"][name])
-    assert_figures(davis.summarise(scores), official["global"])
+    assert_figures(davis_scores.summarise(scores), official["global"])
 
 
 def check_published(test_data, method):
@@ -64,13 +64,15 @@ def check_published(test_data, method):
     """
     published = test_data / "data" / "published_masks_davis2016"
     official = official_scores(published)[method]
-    sequences = registry.sequences("davis2016", test_data / "data/davis2016", "val_lab")
+    sequences = registry.sequences(
+        "davis2016", test_data / "data/davis2016", "val_study"
+    )
     found = evaluate_folder(published / method, sequences, 2)
     assert set(found) == set(official["sequences"])
     scores = {name: objects[1] for name, objects in found.items()}
     for name, each in scores.items():
         assert_figures(each.summary(), official["sequences"][name])
-    assert_figures(davis.summarise(scores), official["global"])
+    assert_figures(davis_scores.summarise(scores), official["global"])
     if SITE.get(method, method):
         site = test_data / "data/official_per_frame_davis2016"
         frames = json.loads((site / f"{SITE.get(method, method)}.json").read_text())

@@ -11,7 +11,7 @@ from PIL import Image
 
 from osmn_recurrent import masks
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.metrics.frames import read_values
+from osmn_recurrent.metrics.frame_scores import read_values
 from osmn_recurrent.metrics.png import read_plain_png
 
 NONE, LEFT, UP, AVERAGE, PAETH = range(5)

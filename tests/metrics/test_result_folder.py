@@ -13,7 +13,7 @@ from result_folders import moving_boxes, write_clip, write_davis, write_grey
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.media.mask_files import write_mask
-from osmn_recurrent.metrics import davis
+from osmn_recurrent.metrics import davis_scores
 from osmn_recurrent.metrics.result_folder import (
     ResultFolderError,
     check_folder,
@@ -55,7 +55,7 @@ def assert_same_as_in_memory(found):
     """Every frame of every object as `evaluate_masks` has it."""
     assert list(found) == list(CLIPS)
     for name, clip in CLIPS.items():
-        expected = davis.evaluate_masks(clip, np.roll(clip, 1, axis=2))
+        expected = davis_scores.evaluate_masks(clip, np.roll(clip, 1, axis=2))
         assert set(found[name]) == set(expected)
         for i, each in expected.items():
             np.testing.assert_array_equal(found[name][i].j, each.j)
@@ -198,7 +198,7 @@ def test_zero_and_255_are_one_object(tmp_path):
         write_mask(tmp_path / "as_ids" / "one" / grey.name, np.roll(ids, 1))
     write_davis(tmp_path / "grey", {}, split="none")
     (tmp_path / "grey/ImageSets/2017/val.txt").write_text("one\n")
-    expected = davis.evaluate_masks(clip, [np.roll(ids, 1) for ids in clip])[1]
+    expected = davis_scores.evaluate_masks(clip, [np.roll(ids, 1) for ids in clip])[1]
     for ground_truth in ("ids", "grey"):
         sequences = registry.sequences("davis2017", tmp_path / ground_truth, "val")
         for predicted in ("as_ids", "as_grey"):

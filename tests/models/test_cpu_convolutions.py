@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from osmn_recurrent.backbones import cpu_convolutions
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_slices_give_the_whole_convolution(dilation, monkeypatch):
 @pytest.mark.parametrize("name", ["osmn", "reconvnet", "masktrack"])
 def test_a_network_in_slices_gives_the_same(name, monkeypatch):
     keras.utils.set_random_seed(0)
-    model = presets.build_model(name, "vgg16_compact")
+    model = building.build_model(name, "vgg16_compact")
     rng = np.random.default_rng(1)
     image = rng.normal(0, 50, (1, 48, 64, 3)).astype(np.float32)
     guide = rng.uniform(size=(2, 48, 64, 1)).astype(np.float32)

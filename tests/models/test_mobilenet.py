@@ -9,10 +9,10 @@ from random_networks import random_inputs, randomise
 from checkpoints_tools import export_osmn_checkpoint
 from osmn_recurrent import backbones
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models.building import build_model
 from osmn_recurrent.models.decoders import make_decoder
 from osmn_recurrent.models.enlargement import resize_as_tf1
 from osmn_recurrent.models.modulation import SpatialModulator
-from osmn_recurrent.models.presets import build_model
 from osmn_recurrent.training.steps import decays
 
 

@@ -13,7 +13,7 @@ from random_networks import random_inputs, randomise
 
 from osmn_recurrent import backbones
 from osmn_recurrent.models import NAMES
-from osmn_recurrent.models.presets import (
+from osmn_recurrent.models.building import (
     MODELS,
     build_model,
     transfer_weights,
@@ -309,7 +309,7 @@ JAX_PROGRAM = """
 import json, sys
 import numpy as np
 folder = sys.argv[1]
-from osmn_recurrent.models.presets import build_model
+from osmn_recurrent.models.building import build_model
 from keras import backend, ops
 assert backend.backend() == "jax"
 inputs = dict(np.load(f"{folder}/inputs.npz"))

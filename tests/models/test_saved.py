@@ -12,7 +12,7 @@ import pytest
 
 import osmn_recurrent as osr
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import presets, published, saved
+from osmn_recurrent.models import building, presets, saved
 
 
 @keras.saving.register_keras_serializable(package="test_saved")
@@ -44,13 +44,13 @@ def server(tmp_path, monkeypatch):
         threading.Thread(target=running.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{running.server_port}"
         monkeypatch.setattr(saved, "HUGGING_FACE", address)
-        monkeypatch.setenv(published.FOLDER_VARIABLE, str(tmp_path / "kept"))
+        monkeypatch.setenv(presets.FOLDER_VARIABLE, str(tmp_path / "kept"))
         yield folder, address
         running.shutdown()
 
 
 def same(model, other):
-    pairs = zip(presets.weights_of(model), presets.weights_of(other), strict=True)
+    pairs = zip(building.weights_of(model), building.weights_of(other), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
     assert type(model) is type(other) and model.get_config() == other.get_config()
 
@@ -100,7 +100,7 @@ def test_published_presets_by_class():
     with pytest.raises(InputError, match="osmn-compakt is neither a preset .* nor a"):
         osr.OSMN.from_preset("osmn-compakt")
     assert osr.presets()["osmn-compact"].working_size == 160
-    assert set(osr.presets()) == set(published.PRESETS)
+    assert set(osr.presets()) == set(presets.PRESETS)
 
 
 def test_addresses_need_their_digest(network, server):
@@ -125,7 +125,7 @@ def test_hugging_face_repositories(network, server):
     network.save_to_preset(place / "main")
     network.save_to_preset(place / "v1")
     same(osr.OSMN.from_preset("hf://me/net"), network)
-    kept = published.folder() / "downloads"
+    kept = presets.folder() / "downloads"
     assert len(list(kept.glob("*/config.json"))) == 1
     same(osr.OSMN.from_preset("hf://me/net@v1"), network)
     (place / "main" / "model.weights.h5").write_bytes(b"other")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,8 @@ def saved(tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("saved"), {}
     for name in ("osmn", "reconvnet", "osvos", "masktrack"):
         found[name] = folder / f"{name}.weights.h5"
-        presets.build_model(name, "vgg16_compact").save_weights(found[name])
-    presets.build_model("osmn", "vgg16_compact").save(folder / "osmn.keras")
+        building.build_model(name, "vgg16_compact").save_weights(found[name])
+    building.build_model("osmn", "vgg16_compact").save(folder / "osmn.keras")
     found["keras"] = folder / "osmn.keras"
     return found
 
@@ -29,13 +29,13 @@ def saved(tmp_path_factory):
     [("osmn", "osvos"), ("reconvnet", "osmn"), ("reconvnet", "osvos")],
 )
 def test_a_larger_networks_file_is_refused(saved, file, network):
-    model = presets.build_model(network, "vgg16_compact")
-    before = presets.weights_digest(model)
+    model = building.build_model(network, "vgg16_compact")
+    before = building.weights_digest(model)
     with pytest.raises(InputError, match="so it is another network's; choose"):
-        presets.load_weights(model, saved[file])
-    assert presets.weights_digest(model) == before
+        building.load_weights(model, saved[file])
+    assert building.weights_digest(model) == before
     for name in ("osmn", "reconvnet", "osvos", "masktrack"):
-        own = presets.build_model(name, "vgg16_compact", weights=saved[name])
+        own = building.build_model(name, "vgg16_compact", weights=saved[name])
         assert own.name
 
 
@@ -57,9 +57,9 @@ def test_a_keras_file_with_too_much_text_is_refused(saved, tmp_path):
     text = (b" " * 2**20 for _ in range(80))
     path = rewritten(saved["keras"], tmp_path / "a.keras", config__json=text)
     for load in (
-        presets.load_model,
-        lambda path: presets.load_weights(
-            presets.build_model("osmn", "vgg16_compact"), path
+        building.load_model,
+        lambda path: building.load_weights(
+            building.build_model("osmn", "vgg16_compact"), path
         ),
     ):
         with pytest.raises(InputError, match="config.json has 83,886,080 bytes, more"):
@@ -79,11 +79,11 @@ def test_arrays_that_would_fill_the_memory_are_refused(saved, tmp_path):
     content = h5_bytes(big=(1000, 1000, 1000))
     (tmp_path / "a.weights.h5").write_bytes(content)
     rewritten(saved["keras"], tmp_path / "a.keras", model__weights__h5=[content])
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     for load in (
-        lambda: presets.load_weights(model, tmp_path / "a.weights.h5"),
-        lambda: presets.load_weights(model, tmp_path / "a.keras"),
-        lambda: presets.load_model(tmp_path / "a.keras"),
+        lambda: building.load_weights(model, tmp_path / "a.weights.h5"),
+        lambda: building.load_weights(model, tmp_path / "a.keras"),
+        lambda: building.load_model(tmp_path / "a.keras"),
     ):
         with pytest.raises(InputError, match="unpacks to 4000000000, as a file does"):
             load()
@@ -95,16 +95,16 @@ def test_links_out_of_a_file_are_refused(saved, tmp_path):
     with h5py.File(path, "a") as file:
         file["layers/other"] = h5py.ExternalLink("/etc/passwd", "/")
     with pytest.raises(InputError, match="layers/other is a link to another place"):
-        presets.build_model("osmn", "vgg16_compact", weights=path)
+        building.build_model("osmn", "vgg16_compact", weights=path)
     rewritten(saved["keras"], tmp_path / "b.keras", **{"../x__json": [b"{}"]})
     with pytest.raises(InputError, match="names '../x.json', which leads out"):
-        presets.load_model(tmp_path / "b.keras")
+        building.load_model(tmp_path / "b.keras")
 
 
 def test_whole_files_are_read(saved):
-    model = presets.load_model(saved["keras"])
+    model = building.load_model(saved["keras"])
     assert type(model).__name__ == "OSMN"
-    presets.load_weights(model, saved["keras"])
-    assert np.isfinite(presets.weights_of(model)[0].numpy()).all()
+    building.load_weights(model, saved["keras"])
+    assert np.isfinite(building.weights_of(model)[0].numpy()).all()
     with zipfile.ZipFile(saved["keras"]) as archive:
         assert json.loads(archive.read("config.json"))["class_name"] == "OSMN"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from osmn_recurrent.inference.inspection import GateStatistics
-from osmn_recurrent.reports import figures
+from osmn_recurrent.reports import drawings
 from osmn_recurrent.reports.embedding import classical_scaling
 
 
@@ -42,13 +42,13 @@ def test_equal_vectors_lie_in_one_point():
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that are saved, in order."""
-    found, save = [], figures.save
+    found, save = [], drawings.save
 
     def remember(figure, path):
         found.append(figure)
         save(figure, path)
 
-    monkeypatch.setattr(figures, "save", remember)
+    monkeypatch.setattr(drawings, "save", remember)
     return found
 
 
@@ -62,7 +62,7 @@ def picture(path):
 def test_curves_over_time(drawn, tmp_path):
     ours = {"a": np.linspace(0.9, 0.1, 11), "b": np.full(11, 0.8)}
     published = {"a": np.linspace(0.9, 0.2, 11), "c": np.full(11, 0.3)}
-    figures.draw_over_time(tmp_path / "f.png", ours, published, "ten clips")
+    drawings.draw_over_time(tmp_path / "f.png", ours, published, "ten clips")
     picture(tmp_path / "f.png")
     lines = drawn[0].axes[0].lines
     labels = [line.get_label() for line in lines]
@@ -82,7 +82,7 @@ def test_curves_over_time(drawn, tmp_path):
 def test_every_value_is_in_its_histogram(drawn, tmp_path):
     rng = np.random.default_rng(0)
     layers = {f"conv{k}": rng.normal(k, 1, 100 * k) for k in range(1, 5)}
-    figures.draw_histograms(
+    drawings.draw_histograms(
         tmp_path / "f.png", layers, "x", "t", lambda x: f"{len(x)} values"
     )
     picture(tmp_path / "f.png")
@@ -98,7 +98,7 @@ def test_thumbnails_lie_where_the_embedding_says(drawn, tmp_path):
     vectors = rng.normal(size=(6, 20))
     pictures = rng.integers(0, 256, (6, 224, 224, 3), dtype=np.uint8)
     labels = ("a", "a", "b", "b", "c", "c")
-    figures.draw_embedding(tmp_path / "f.png", vectors, pictures, labels, "text")
+    drawings.draw_embedding(tmp_path / "f.png", vectors, pictures, labels, "text")
     picture(tmp_path / "f.png")
     boxes = [x for x in drawn[0].axes[0].artists if hasattr(x, "xybox")]
     np.testing.assert_allclose([x.xy for x in boxes], classical_scaling(vectors)[0])
@@ -109,7 +109,7 @@ def test_thumbnails_lie_where_the_embedding_says(drawn, tmp_path):
 def test_gates_over_the_frames(drawn, tmp_path):
     rows = np.random.default_rng(0).random((5, 7))
     layers = {"convlstm3": GateStatistics(*rows), "convlstm4": GateStatistics(*rows)}
-    figures.draw_gates(tmp_path / "f.png", layers, "text")
+    drawings.draw_gates(tmp_path / "f.png", layers, "text")
     picture(tmp_path / "f.png")
     for panel in drawn[0].axes:
         found = [line.get_ydata() for line in panel.lines]

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments import lite_table, recorded_blocks
-from osmn_recurrent.models import published
+from osmn_recurrent.models import presets
 
 NAMES = (
     lite_table.OSMN,
@@ -86,7 +86,7 @@ def test_presets_have_the_recorded_scores():
         ("osmn-lite0", lite_table.OSMN),
         ("reconvnet-lite0", lite_table.RECONVNET),
     ):
-        (score,) = published.PRESETS[name].scores.values()
+        (score,) = presets.PRESETS[name].scores.values()
         assert score == pytest.approx(rows[f"{row} seed 0"], abs=0.05)
 
 

@@ -12,7 +12,7 @@ from browser import Browser, find_browser
 from PIL import Image
 
 from osmn_recurrent import masks
-from osmn_recurrent.metrics import davis
+from osmn_recurrent.metrics import davis_scores
 from osmn_recurrent.metrics.statistics import summarise
 from osmn_recurrent.reports import html as page
 
@@ -31,10 +31,11 @@ def page_clip(name, objects, seed, shift):
     predicted = {"A": np.roll(ids, 1, 2), "B": np.roll(ids, shift, 2)}
     scores = {}
     for method, found in predicted.items():
-        scored = davis.evaluate_masks(ids, found, objects)
+        scored = davis_scores.evaluate_masks(ids, found, objects)
         names = tuple(f"{t:05d}" for t in range(1, LENGTH - 1))
         scores[method] = {
-            i: davis.ObjectScores(each.j, each.f, names) for i, each in scored.items()
+            i: davis_scores.ObjectScores(each.j, each.f, names)
+            for i, each in scored.items()
         }
     return page.PageClip(
         name,

@@ -6,7 +6,7 @@ import pytest
 
 from osmn_recurrent import masks
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.reports import overlays, tables
+from osmn_recurrent.reports import overlays, text_tables
 
 
 def scene(size=(48, 64)):
@@ -94,13 +94,13 @@ ROWS = [
 
 
 def test_tables_as_text_and_markdown():
-    assert tables.text_table(ROWS, {"J": 2, "s/frame": 3}).splitlines() == [
+    assert text_tables.text_table(ROWS, {"J": 2, "s/frame": 3}).splitlines() == [
         "method       J  s/frame   n",
         "------  ------  -------  --",
         "a         1.25        -   3",
         "longer  100.00    0.123  12",
     ]
-    assert tables.markdown_table(ROWS).splitlines() == [
+    assert text_tables.markdown_table(ROWS).splitlines() == [
         "| method | J | s/frame | n |",
         "| :-- | --: | --: | --: |",
         "| a | 1.2 | - | 3 |",
@@ -109,7 +109,7 @@ def test_tables_as_text_and_markdown():
 
 
 def test_tables_as_csv():
-    assert tables.csv_table(ROWS).splitlines() == [
+    assert text_tables.csv_table(ROWS).splitlines() == [
         "method,J,s/frame,n",
         "a,1.25,,3",
         "longer,100.0,0.1234,12",
@@ -118,5 +118,5 @@ def test_tables_as_csv():
 
 def test_names_that_would_steer_a_terminal_or_part_a_row():
     rows = [{"a\x1b[2J": "x|y\x1b[31m"}]
-    assert "\x1b" not in tables.text_table(rows)
-    assert tables.markdown_table(rows).splitlines()[-1] == "| x\\|y\\x1b[31m |"
+    assert "\x1b" not in text_tables.text_table(rows)
+    assert text_tables.markdown_table(rows).splitlines()[-1] == "| x\\|y\\x1b[31m |"

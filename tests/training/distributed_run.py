@@ -19,7 +19,7 @@ def main(name, data, workdir, steps):
     import keras
 
     from osmn_recurrent.datasets.davis import davis_clips
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
     from osmn_recurrent.training import distribution, trainer
     from osmn_recurrent.training.samples import SampleSettings
 
@@ -38,7 +38,7 @@ def main(name, data, workdir, steps):
     )
     keras.utils.set_random_seed(1)
     with strategy.scope():
-        model = presets.build_model("reconvnet", "vgg16_compact", coupling="residual")
+        model = building.build_model("reconvnet", "vgg16_compact", coupling="residual")
     model.modulator.dropout6.rate = model.modulator.dropout7.rate = 0.0
     clips = davis_clips(data, 2017, "train")
     validation = davis_clips(data, 2017, "val")

@@ -13,7 +13,7 @@ import keras
 from osmn_recurrent import losses
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.metrics.keras_metrics import RegionSimilarity
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.training.sample_batches import SampleBatches
 from osmn_recurrent.training.samples import ClipSamples, SampleSettings
 
@@ -36,7 +36,7 @@ class Losses(keras.callbacks.Callback):
 
 def make_model(name):
     """Compact network without dropout, whose draws differ between backends."""
-    model = presets.build_model(name, "vgg16_compact")
+    model = building.build_model(name, "vgg16_compact")
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0

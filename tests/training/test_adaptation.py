@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.training.adaptation import (
     AdaptationSettings,
     AdaptingSegmenter,
@@ -52,7 +52,7 @@ def test_the_loop(name):
     frames = rng.integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
     mask = np.zeros((48, 64), np.uint8)
     mask[10:40, 20:50] = 4
-    model = presets.build_model(name, "vgg16_compact")
+    model = building.build_model(name, "vgg16_compact")
     model.seg.decoder.fusion.bias.assign([4.0])  # everything is sure foreground
     before = [v.numpy() for v in model.variables]
     adaptation = AdaptationSettings(
@@ -93,7 +93,7 @@ def test_a_lost_object_teaches_by_the_first_frame_alone():
     frames = rng.integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
     mask = np.zeros((48, 64), np.uint8)
     mask[20:24, 20:24] = 4  # the erosion leaves nothing of it
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     model.seg.decoder.fusion.bias.assign([-4.0])
     segmenter = AdaptingSegmenter(
         {4: model},

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from osmn_recurrent.colours import MEAN_BGR
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.training.callbacks import (
     CsvLog,
     MeanLoss,
@@ -43,7 +43,7 @@ def validated(**more):
 @pytest.mark.parametrize(("name", "frames"), [("osmn", None), ("reconvnet", 2)])
 def test_a_strip_shows_frame_guide_truth_and_prediction(tmp_path, name, frames):
     keras.utils.set_random_seed(0)
-    model = presets.build_model(name, "vgg16_compact")
+    model = building.build_model(name, "vgg16_compact")
     log = TensorBoardLog(tmp_path, model, [sample(frames)])
     strip = log.strip(sample(frames)).astype(int)
     assert strip.shape == (16, 96, 3)
@@ -58,7 +58,7 @@ def test_a_strip_shows_frame_guide_truth_and_prediction(tmp_path, name, frames):
 
 
 def test_events_hold_scalars_and_pictures(tmp_path):
-    model = presets.build_model("osvos", "vgg16_compact")
+    model = building.build_model("osvos", "vgg16_compact")
     log = TensorBoardLog(tmp_path, model, [sample(), sample()])
     log.on_train_batch_end(98, {"loss": 3.0})
     log.on_train_batch_end(99, row(2.5, 7.0))

@@ -12,7 +12,7 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.guides import GAUSSIAN
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.metrics.region import region_similarity
-from osmn_recurrent.models import NAMES, presets
+from osmn_recurrent.models import NAMES, building
 from osmn_recurrent.training.first_frame import FirstFrameSamples, FirstFrameTransforms
 from osmn_recurrent.training.online import (
     FinetuneSettings,
@@ -48,11 +48,11 @@ def quick(name, **changes):
 
 def test_full_networks_have_the_published_settings_and_compact_ones_their_own():
     for name in NAMES:
-        full = presets.MODELS[name](backbone="vgg16")
+        full = building.MODELS[name](backbone="vgg16")
         published = FinetuneSettings.for_model(name)
         assert FinetuneSettings.for_network(full) == published
         own = FinetuneSettings.for_network(
-            presets.MODELS[name](backbone="vgg16_compact")
+            building.MODELS[name](backbone="vgg16_compact")
         )
         assert (own.loss, own.transforms.clip_length) == ("lovasz_hinge", 3)
         assert own.trainable == published.trainable
@@ -64,7 +64,7 @@ def test_osmn_is_tuned_as_the_release_does_it():
     assert not settings.freeze_batch_norm and settings.weight_decay == 0.0002
     assert FinetuneSettings.for_model("reconvnet").freeze_batch_norm
     frame, mask = scene()
-    start = presets.build_model("osmn", "vgg16_compact")
+    start = building.build_model("osmn", "vgg16_compact")
     found = {}
     for frozen, decay in ((True, 0.0), (False, 0.0), (True, 1e4)):
         changes = {"freeze_batch_norm": frozen, "weight_decay": decay}
@@ -72,10 +72,10 @@ def test_osmn_is_tuned_as_the_release_does_it():
         tuner = Tuner(start, frame, mask, own)
         tuner.first_frame_step(0)
         found[frozen, decay] = {
-            v.path.split("/", 1)[1]: v.numpy() for v in presets.weights_of(tuner.model)
+            v.path.split("/", 1)[1]: v.numpy() for v in building.weights_of(tuner.model)
         }
     plain, moved, smaller = found.values()
-    for variable in presets.weights_of(start):
+    for variable in building.weights_of(start):
         path, before = variable.path.split("/", 1)[1], variable.numpy()
         if "moving_" in path:
             assert (plain[path] == before).all() and (moved[path] != before).any()
@@ -85,7 +85,7 @@ def test_osmn_is_tuned_as_the_release_does_it():
 
 
 def values(model):
-    return [v.numpy() for v in presets.weights_of(model)]
+    return [v.numpy() for v in building.weights_of(model)]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def values(model):
     ["osmn", *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES if n != "osmn")],
 )
 def test_the_original_is_untouched_and_the_copy_moves(name):
-    model = randomise(presets.build_model(name, "vgg16_compact"))
+    model = randomise(building.build_model(name, "vgg16_compact"))
     before = [v.numpy() for v in model.variables]
     frame, mask = scene()
     settings = quick(name, learning_rate=1e-3, reduction="image_mean")
@@ -102,7 +102,7 @@ def test_the_original_is_untouched_and_the_copy_moves(name):
         assert np.array_equal(variable.numpy(), value), variable.path
     moved = [
         new.path
-        for new, old in zip(presets.weights_of(tuned), values(model), strict=True)
+        for new, old in zip(building.weights_of(tuned), values(model), strict=True)
         if not np.array_equal(new.numpy(), old)
     ]
     # The release's script for OSMN moves batch norm's averages.
@@ -117,7 +117,7 @@ def test_the_original_is_untouched_and_the_copy_moves(name):
 def test_the_seed_decides():
     """Dropout and transformations are the seed's, the order of sums is not."""
     model, settings = (
-        randomise(presets.build_model("osmn", "vgg16_compact")),
+        randomise(building.build_model("osmn", "vgg16_compact")),
         quick("osmn"),
     )
     one, same, other = (
@@ -131,10 +131,10 @@ def test_the_seed_decides():
 
 
 def test_only_the_chosen_parts_move():
-    model = randomise(presets.build_model("osmn", "vgg16_compact"))
+    model = randomise(building.build_model("osmn", "vgg16_compact"))
     settings = quick("osmn", trainable=r"/fc8/|upscore-fuse", learning_rate=1e-3)
     tuned = finetune_online(model, *scene(), settings)
-    for new, old in zip(presets.weights_of(tuned), values(model), strict=True):
+    for new, old in zip(building.weights_of(tuned), values(model), strict=True):
         chosen = "/fc8/" in new.path or "upscore-fuse" in new.path
         assert np.array_equal(new.numpy(), old) != chosen, new.path
     with pytest.raises(InputError, match="no variable of osmn matches 'convlstm'"):
@@ -144,7 +144,7 @@ def test_only_the_chosen_parts_move():
 @pytest.mark.slow
 def test_it_learns_the_object():
     """A new network, which knows nothing, finds the object afterwards."""
-    model, (frame, mask) = presets.build_model("osmn", "vgg16_compact"), scene()
+    model, (frame, mask) = building.build_model("osmn", "vgg16_compact"), scene()
     transforms = FirstFrameTransforms(scales=(1.0,), flip=0.5, motion=Motion())
     settings = FinetuneSettings(
         iterations=60,
@@ -163,7 +163,7 @@ def test_it_learns_the_object():
 
 
 def test_first_mask_that_teaches_nothing():
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     frame, mask = scene()
     with pytest.raises(InputError, match="holds 0 objects, expected exactly one"):
         finetune_online(model, frame, ~mask & mask)
@@ -184,7 +184,7 @@ def test_first_mask_that_teaches_nothing():
 
 def test_an_object_of_one_pixel_is_tuned_on():
     """At small scales it would vanish; then the frame itself is taken."""
-    model, (frame, _) = presets.build_model("osmn", "vgg16_compact"), scene()
+    model, (frame, _) = building.build_model("osmn", "vgg16_compact"), scene()
     mask = np.zeros(frame.shape[:2], bool)
     mask[5, 5] = True
     transforms = FirstFrameTransforms(scales=(0.5,))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from osmn_recurrent.models.presets import build_model
+from osmn_recurrent.models.building import build_model
 from osmn_recurrent.training.optimizers import GroupedAdam, recurrent_groups
 
 

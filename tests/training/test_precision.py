@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.training import distribution, optimizers, steps
 from osmn_recurrent.training.samples import SampleSettings
 from osmn_recurrent.training.settings import TrainSettings
@@ -36,7 +36,7 @@ def batch():
 def started(policy):
     """`(step, network, optimizer)` of one training."""
     keras.utils.set_random_seed(0)
-    model = presets.build_model(
+    model = building.build_model(
         "reconvnet", "vgg16_compact", coupling="residual", dtype=policy
     )
     model.modulator.dropout6.rate = model.modulator.dropout7.rate = 0.0

@@ -12,7 +12,7 @@ from osmn_recurrent import guides
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.training import pipeline, steps, trainer
 from osmn_recurrent.training.augmentation import (
     NO_AUGMENTATION,
@@ -145,7 +145,7 @@ def test_training_lowers_the_loss_and_stores_the_network(name, clips, tmp_path):
     keras.utils.set_random_seed(0)
     # Started from nothing, sequential coupling does not learn in so few steps.
     options = {"coupling": "residual"} if name == "reconvnet" else {}
-    model = presets.build_model(name, "vgg16_compact", **options)
+    model = building.build_model(name, "vgg16_compact", **options)
     settings = trainer.TrainSettings(
         samples=dataclasses.replace(
             PLAIN, clip_length=2 if name == "reconvnet" else None
@@ -163,7 +163,7 @@ def test_training_lowers_the_loss_and_stores_the_network(name, clips, tmp_path):
     before = float(loss(batch[1], model(batch[0]), share))
     path = trainer.train(model, clips, settings, tmp_path)
     assert float(loss(batch[1], model(batch[0]), share)) < 0.8 * before
-    stored = presets.load_model(path)
+    stored = building.load_model(path)
     np.testing.assert_array_equal(stored(batch[0]), model(batch[0]))
     run = json.loads((tmp_path / "run.json").read_text())
     assert run["settings"]["steps"] == 24
@@ -179,7 +179,7 @@ def test_two_trainings_with_one_seed_are_the_same(clips, tmp_path):
     weights = []
     for run in ("a", "b"):
         keras.utils.set_random_seed(3)
-        model = presets.build_model("osmn", "vgg16_compact")
+        model = building.build_model("osmn", "vgg16_compact")
         trainer.train(model, clips, settings, tmp_path / run)
         weights.append([v.numpy() for v in model.trainable_variables])
     for ours, theirs in zip(*weights, strict=True):
@@ -187,7 +187,7 @@ def test_two_trainings_with_one_seed_are_the_same(clips, tmp_path):
 
 
 def test_frozen_batch_statistics_stay_and_their_scale_is_trained(clips, tmp_path):
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     norm = model.modulator_sp.norms[0]
     before = [v.numpy() for v in norm.variables]
     settings = trainer.TrainSettings(samples=PLAIN, steps=1, learning_rate=1e-3)
@@ -205,7 +205,7 @@ def test_frozen_batch_statistics_stay_and_their_scale_is_trained(clips, tmp_path
 
 
 def test_a_loss_that_is_no_number_ends_the_training(clips, tmp_path):
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     model.seg.decoder.fusion.bias.assign([np.nan])
     settings = trainer.TrainSettings(samples=PLAIN, steps=3, batch_size=1)
     with pytest.raises(InputError, match="loss of step 1 is nan"):

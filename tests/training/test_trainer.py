@@ -1,4 +1,4 @@
-"""The trainer: resuming, parts and pieces, stopping, errors; small networks."""
+"""The trainer: resuming, parts of a batch, stopping, errors; small networks."""
 
 import csv
 import dataclasses
@@ -20,7 +20,7 @@ from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.guides import GAUSSIAN
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.training import distribution, optimizers, steps, trainer
 from osmn_recurrent.training.callbacks import SpreadWarning
 from osmn_recurrent.training.samples import ClipSamples, SampleSettings
@@ -56,7 +56,7 @@ def clips(tmp_path_factory):
 
 def make_model(name="reconvnet", seed=0, **options):
     keras.utils.set_random_seed(seed)
-    return presets.build_model(name, "vgg16_compact", **options)
+    return building.build_model(name, "vgg16_compact", **options)
 
 
 def state_of(folder):
@@ -119,9 +119,9 @@ def test_best_model_is_the_best_validated(whole_run, clips):
     assert [int(row["step"]) for row in rows] == [3, 6]
     assert run["finished"] and run["result"]["best_step"] == int(best["step"])
     assert not (whole_run / "best.keras").exists()
-    last = presets.load_model(whole_run / "last.keras")
+    last = building.load_model(whole_run / "last.keras")
     state = state_of(whole_run)
-    for variable in presets.weights_of(last):
+    for variable in building.weights_of(last):
         np.testing.assert_array_equal(variable, state[f"model/{variable.path}"])
 
 

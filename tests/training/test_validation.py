@@ -9,8 +9,8 @@ import pytest
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.inference.segmenter import VideoSegmenter
-from osmn_recurrent.metrics.davis import evaluate_masks
-from osmn_recurrent.models import presets
+from osmn_recurrent.metrics.davis_scores import evaluate_masks
+from osmn_recurrent.models import building
 from osmn_recurrent.training import distribution
 from osmn_recurrent.training.samples import SampleSettings
 from osmn_recurrent.training.settings import TrainSettings
@@ -22,7 +22,7 @@ def test_validation_is_propagation_at_its_size(size, tmp_path):
     write_moving_shapes(tmp_path, train=1, val=1, frames=5, size=(48, 64))
     (clip,) = davis_clips(tmp_path, 2017, "val")
     keras.utils.set_random_seed(3)
-    model = presets.build_model("osmn", "vgg16_compact")
+    model = building.build_model("osmn", "vgg16_compact")
     settings = TrainSettings(
         samples=SampleSettings(size=(48, 64), scales=(1.0,)),
         reduction="image_mean",

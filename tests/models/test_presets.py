@@ -13,20 +13,20 @@ from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import segment
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.metrics.davis import evaluate_masks
-from osmn_recurrent.models import NAMES, published
-from osmn_recurrent.models.presets import build_model, weights_of
+from osmn_recurrent.metrics.davis_scores import evaluate_masks
+from osmn_recurrent.models import NAMES, presets
+from osmn_recurrent.models.building import build_model, weights_of
 
 
 @pytest.fixture
-def presets(monkeypatch, tmp_path):
+def converted(monkeypatch, tmp_path):
     """Two presets of one compact OSVOS: converted by the user, and packaged."""
     model = build_model("osvos", "vgg16_compact")
     rng = np.random.default_rng(3)
     for variable in weights_of(model):
         variable.assign(rng.normal(size=variable.shape))
     home = tmp_path / "home"
-    own = published.Preset(
+    own = presets.Preset(
         model="osvos",
         backbone="vgg16_compact",
         what="a test",
@@ -43,12 +43,12 @@ def presets(monkeypatch, tmp_path):
     (tmp_path / "package").mkdir()
     model.save_weights(tmp_path / "package" / "p.weights.h5")
     packaged = dataclasses.replace(
-        packaged, sha256=published.sha256_of(tmp_path / "package" / "p.weights.h5")
+        packaged, sha256=presets.sha256_of(tmp_path / "package" / "p.weights.h5")
     )
-    monkeypatch.setenv(published.FOLDER_VARIABLE, str(home))
-    monkeypatch.setattr(published, "PACKAGED", tmp_path / "package")
-    monkeypatch.setitem(published.PRESETS, "own", own)
-    monkeypatch.setitem(published.PRESETS, "packaged", packaged)
+    monkeypatch.setenv(presets.FOLDER_VARIABLE, str(home))
+    monkeypatch.setattr(presets, "PACKAGED", tmp_path / "package")
+    monkeypatch.setitem(presets.PRESETS, "own", own)
+    monkeypatch.setitem(presets.PRESETS, "packaged", packaged)
     return model, home
 
 
@@ -58,8 +58,8 @@ def same(model, other):
     return all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs)
 
 
-def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(presets):
-    model, home = presets
+def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(converted):
+    model, home = converted
     with pytest.raises(InputError) as caught:
         osr.build_model("osvos", "vgg16_compact", weights="own", alignment="exact")
     text = str(caught.value)
@@ -72,9 +72,9 @@ def test_a_missing_file_says_where_to_get_it_and_where_to_put_it(presets):
     assert same(found, model)
 
 
-def test_a_preset_s_working_size_is_the_default(presets, monkeypatch):
-    sized = dataclasses.replace(published.PRESETS["packaged"], working_size=160)
-    monkeypatch.setitem(published.PRESETS, "sized", sized)
+def test_a_preset_s_working_size_is_the_default(converted, monkeypatch):
+    sized = dataclasses.replace(presets.PRESETS["packaged"], working_size=160)
+    monkeypatch.setitem(presets.PRESETS, "sized", sized)
     given = types.SimpleNamespace(working_size=None)
     assert shared_flags.working_size(given, "sized") == 160
     assert shared_flags.working_size(given, "own") is None
@@ -83,8 +83,8 @@ def test_a_preset_s_working_size_is_the_default(presets, monkeypatch):
     assert shared_flags.working_size(given, "sized") == (48, 64)
 
 
-def test_packaged_weights_and_their_hash(presets, tmp_path):
-    model, _ = presets
+def test_packaged_weights_and_their_hash(converted, tmp_path):
+    model, _ = converted
     found = osr.build_model("osvos", "vgg16_compact", weights="packaged")
     assert same(found, model)
     path = tmp_path / "package" / "p.weights.h5"
@@ -96,10 +96,10 @@ def test_packaged_weights_and_their_hash(presets, tmp_path):
         osr.build_model("osvos", "vgg16_compact", weights="packaged")
 
 
-def test_a_segmenter_from_a_preset_has_its_working_size(presets, monkeypatch):
-    model, _ = presets
-    preset = dataclasses.replace(published.PRESETS["packaged"], working_size=32)
-    monkeypatch.setitem(published.PRESETS, "packaged", preset)
+def test_a_segmenter_from_a_preset_has_its_working_size(converted, monkeypatch):
+    model, _ = converted
+    preset = dataclasses.replace(presets.PRESETS["packaged"], working_size=32)
+    monkeypatch.setitem(presets.PRESETS, "packaged", preset)
     segmenter = osr.VideoSegmenter.from_preset("packaged")
     assert segmenter.working_size == 32 and same(segmenter.model, model)
     segmenter = osr.VideoSegmenter.from_preset("packaged", working_size=(48, 64))
@@ -108,8 +108,8 @@ def test_a_segmenter_from_a_preset_has_its_working_size(presets, monkeypatch):
         osr.VideoSegmenter.from_preset("nothing")
 
 
-def test_the_segmentation_program_knows_presets(presets):
-    model, home = presets
+def test_the_segmentation_program_knows_presets(converted):
+    model, home = converted
     found = segment.load_network("packaged", None, None, {})
     assert same(found, model)
     home.mkdir()
@@ -132,17 +132,17 @@ def test_the_segmentation_program_knows_presets(presets):
         ("osvos", "vgg16_compact", {}, "the network has alignment=None;"),
     ],
 )
-def test_a_preset_of_another_network(presets, name, size, options, wrong):
+def test_a_preset_of_another_network(converted, name, size, options, wrong):
     with pytest.raises(InputError, match=wrong):
         build_model(name, size, weights="own", **options)
 
 
-def test_a_name_that_is_neither_file_nor_preset(presets):
+def test_a_name_that_is_neither_file_nor_preset(converted):
     with pytest.raises(InputError, match="nothing: no such weights file.*osmn_davis"):
         build_model("osvos", "vgg16_compact", weights="nothing")
 
 
-OWN = [name for name, preset in published.PRESETS.items() if preset.packaged]
+OWN = [name for name, preset in presets.PRESETS.items() if preset.packaged]
 
 
 def test_what_comes_with_the_package_is_small_and_described():
@@ -152,18 +152,18 @@ def test_what_comes_with_the_package_is_small_and_described():
         "osmn-compact",
         "reconvnet-compact",
     }
-    paths = [published.PACKAGED / published.PRESETS[name].file for name in OWN]
+    paths = [presets.PACKAGED / presets.PRESETS[name].file for name in OWN]
     assert sum(path.stat().st_size for path in paths) < 60e6
-    card = (published.PACKAGED / "CARD.md").read_text()
+    card = (presets.PACKAGED / "CARD.md").read_text()
     for name in OWN:
-        assert published.PRESETS[name].sha256 in card
+        assert presets.PRESETS[name].sha256 in card
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_packaged_networks_follow_real_objects(test_data, name):
     """A car, a swan and two camels that they never saw, for 25 frames."""
     root = test_data / "data" / "davis2016"
-    clips = {clip.name: clip for clip in davis_clips(root, 2016, "val_lab")}
+    clips = {clip.name: clip for clip in davis_clips(root, 2016, "val_study")}
     segmenter = osr.VideoSegmenter.from_preset(name)
     for clip in (clips["blackswan"], clips["car-shadow"], clips["camel"]):
         ground_truth = [clip.mask(t) for t in range(0, 25)]
@@ -173,23 +173,23 @@ def test_packaged_networks_follow_real_objects(test_data, name):
         assert figures["J-Mean"] > 0.6, clip.name
 
 
-@pytest.mark.parametrize("name", published.PRESETS)
+@pytest.mark.parametrize("name", presets.PRESETS)
 def test_the_table_is_complete(name):
-    preset = published.PRESETS[name]
+    preset = presets.PRESETS[name]
     assert preset.model in NAMES
     assert preset.backbone in (None, *backbones.NAMES)
     assert preset.source and preset.licence and preset.what
     assert preset.file.endswith((".weights.h5", ".keras"))
     if preset.packaged:
-        assert published.sha256_of(published.PACKAGED / preset.file) == preset.sha256
+        assert presets.sha256_of(presets.PACKAGED / preset.file) == preset.sha256
     else:
         assert "{file}" in preset.convert
         assert f"--model={preset.model}" in preset.convert
     if preset.source_hash:
         assert re.fullmatch(r"(md5|sha256):[0-9a-f]+", preset.source_hash)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(published.FOLDER_VARIABLE, "")
-        assert published.folder().parts[-2:] == (".cache", "osmn_recurrent")
+        patch.setenv(presets.FOLDER_VARIABLE, "")
+        assert presets.folder().parts[-2:] == (".cache", "osmn_recurrent")
 
 
 @pytest.mark.parametrize("value", ["off", 0, None])

@@ -7,7 +7,7 @@ import pytest
 
 from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.inference import exporting
+from osmn_recurrent.inference import network_export
 
 KINDS = [
     "saved_model",
@@ -24,9 +24,9 @@ def test_whole_loop_from_files(network, scene, tmp_path, kind, name):
     model = network(name)
     frames, ids = scene[0][:, : SIZE[0], : SIZE[1]], scene[1][0, : SIZE[0], : SIZE[1]]
     own = [ids == i for i in (1, 5)]
-    paths = exporting.export(model, tmp_path, kind, 2, *SIZE)
+    paths = network_export.export(model, tmp_path, kind, 2, *SIZE)
     assert set(paths) == {"adapt", "heat_map", "step"}
-    loaded = {f: exporting.load(path, kind, f) for f, path in paths.items()}
+    loaded = {f: network_export.load(path, kind, f) for f, path in paths.items()}
 
     def run(function, **given):
         if kind == "litert":
@@ -59,33 +59,33 @@ def test_whole_loop_from_files(network, scene, tmp_path, kind, name):
 @pytest.mark.parametrize("name", ["osvos", "masktrack_m"])
 def test_networks_without_some_functions(network, tmp_path, name):
     model = network(name)
-    paths = exporting.export(model, tmp_path, "saved_model", 1, *SIZE)
+    paths = network_export.export(model, tmp_path, "saved_model", 1, *SIZE)
     wanted = {"osvos": {"step"}, "masktrack_m": {"adapt", "heat_map", "step"}}
     assert set(paths) == wanted[name]
-    differences = exporting.check(model, paths, "saved_model", 1, *SIZE)
+    differences = network_export.check(model, paths, "saved_model", 1, *SIZE)
     assert max(differences.values()) < 1e-5
 
 
 @pytest.mark.slow
 def test_saved_model_takes_any_size_and_number(network, tmp_path):
     model = network("osmn")
-    paths = exporting.export(model, tmp_path, "saved_model", 1, *SIZE)
+    paths = network_export.export(model, tmp_path, "saved_model", 1, *SIZE)
     for objects, size in ((1, (48, 64)), (3, (33, 50))):
-        exporting.check(model, paths, "saved_model", objects, *size)
+        network_export.check(model, paths, "saved_model", objects, *size)
 
 
 @pytest.mark.slow
 def test_another_network_is_noticed(network, tmp_path):
     """The check can fail: files of one network, compared with another."""
-    paths = exporting.export(network("osmn"), tmp_path, "saved_model", 1, *SIZE)
+    paths = network_export.export(network("osmn"), tmp_path, "saved_model", 1, *SIZE)
     other = network("osmn", alignment="exact")
     other.seg.decoder.fusion.bias.assign_add([1.0])
     with pytest.raises(RuntimeError, match="step differs from the Keras model"):
-        exporting.check(other, paths, "saved_model", 1, *SIZE)
+        network_export.check(other, paths, "saved_model", 1, *SIZE)
 
 
 def test_missing_packages_are_named(network, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)  # as if not installed
     with pytest.raises(InputError, match=r"osmn_recurrent\[export\]"):
-        exporting.export(network("osmn"), tmp_path, "onnx", 1, *SIZE)
+        network_export.export(network("osmn"), tmp_path, "onnx", 1, *SIZE)
     assert not list(tmp_path.glob("*.onnx"))

@@ -18,7 +18,7 @@ import numpy as np
 from osmn_recurrent import files
 from osmn_recurrent.csv_files import csv_text
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.metrics.frames import (
+from osmn_recurrent.metrics.frame_scores import (
     is_binary,
     score_frame,
     scored_objects,

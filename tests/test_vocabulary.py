@@ -43,6 +43,7 @@ ALLOWED = {
         "Watcher",
         "stills",
         "lab",
+        "look_at",
         ".measures",
     ),
     "tests/test_vocabulary.py": None,

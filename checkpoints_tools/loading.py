@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from checkpoints_tools.weight_files import all_finite, array_of
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.models.saved import path_in_model
 
 MOST_NAMED = 12
 """Faults that an error names one by one; it counts the rest."""
@@ -73,7 +74,7 @@ class Portion:
         """
         if not self.pattern:
             return offers, targets, []
-        paths = {name: _path(variable) for name, variable in targets.items()}
+        paths = {name: path_in_model(variable) for name, variable in targets.items()}
         left_out = [
             name
             for name in {**offers, **targets}
@@ -95,7 +96,7 @@ class Portion:
         Raises:
             InputError: an earlier one filled some of it.
         """
-        paths = [_path(variable) for variable in variables]
+        paths = [path_in_model(variable) for variable in variables]
         twice = [path for path in paths if path in self.filled]
         if twice:
             raise InputError(
@@ -105,11 +106,6 @@ class Portion:
                 f"{source}:^modulator/."
             )
         self.filled.update(dict.fromkeys(paths, source))
-
-
-def _path(variable):
-    """Path without the network's own name."""
-    return variable.path.split("/", 1)[1]
 
 
 def _without_scope(name):
@@ -231,7 +227,7 @@ def load_offers(model, source, offers, targets, **options):
         raise InputError(
             f"{source.path} gives {model.name} ({model.backbone.name}) nothing: no "
             f"variable in it matches {portion.pattern!r}; paths look like "
-            f"{_path(model.trainable_variables[0])}."
+            f"{path_in_model(model.trainable_variables[0])}."
         )
     options["left_out"] = [*options.get("left_out", ()), *more]
     report = compare(source.path, offers, targets, **options)

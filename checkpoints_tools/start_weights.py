@@ -22,7 +22,7 @@ from checkpoints_tools.safetensors_files import SafetensorsFile
 from checkpoints_tools.tf_checkpoints import is_checkpoint
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models import presets
-from osmn_recurrent.models.building import weights_of
+from osmn_recurrent.models.building import named_weights
 
 IMAGENET = "imagenet"
 
@@ -171,13 +171,13 @@ def kind_of(file):
 
 
 def _may_match(model, part, pattern):
-    paths = (variable.path.split("/", 1)[1] for variable in weights_of(model))
+    paths = named_weights(model)
     return any(p.startswith(f"{part}/") and re.search(pattern, p) for p in paths)
 
 
 def _load_own(model, file, portion):
     """A network of ours, or a part of one, into an equal or larger one."""
-    own = {v.path.split("/", 1)[1]: v for v in weights_of(model)}
+    own = named_weights(model)
     offers = offers_of(file)
     return load_offers(
         model,

@@ -104,6 +104,7 @@ def main():
             if FLAGS.overwrite and (out / cell.name).exists():
                 shutil.rmtree(out / cell.name)
         run(cells, train_clips, val_clips, out)
+    return programs.Done((out / "ablations.md", out / "ablations.json"))
 
 
 def run(cells, train_clips, val_clips, out):

@@ -4,6 +4,8 @@ Functions give the loss of a batch; the classes of the same names are
 `keras.losses.Loss`, for `compile`. `register` makes one known to `TrainSettings`.
 """
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -226,7 +228,8 @@ def register(name: str, loss: Callable) -> Callable:
         loss: function of labels (..., H, W, 1) of 0 and 1 and logits of the same
             shape that gives a float32 scalar, the mean over images; a
             `keras.losses.Loss` is one. One with `reduction="sum"` is taken as a sum
-            over the batch.
+            over the batch; a function with an argument `reduction` is given
+            `TrainSettings.reduction`.
 
     Returns:
         The loss.
@@ -258,6 +261,37 @@ def find(name: str) -> Callable:
             f"no loss is called {name}; there are {', '.join(_REGISTERED)}."
         )
     return _REGISTERED[name]
+
+
+def with_reduction(name: str, reduction: str) -> Callable:
+    """The loss of a name, with the reduction where it has a choice of them.
+
+    Args:
+        name: of `names`.
+        reduction: `"sum"` or `"image_mean"`, see `balanced_cross_entropy`.
+
+    Returns:
+        Function of labels and logits; see `is_sum`.
+
+    Raises:
+        InputError: there is none.
+    """
+    loss = find(name)
+    if "reduction" not in inspect.signature(loss).parameters:
+        return loss
+    return functools.partial(loss, reduction=reduction)
+
+
+def is_sum(loss: Callable) -> bool:
+    """Whether a loss adds up over the batch; any other is a mean over images."""
+    if isinstance(loss, functools.partial):
+        return loss.keywords.get("reduction") == "sum"
+    return getattr(loss, "reduction", None) == "sum"
+
+
+def takes_share(loss: Callable) -> bool:
+    """Whether a loss counts pixels of the whole batch: has `positive_share`."""
+    return "positive_share" in inspect.signature(loss).parameters
 
 
 register("balanced_cross_entropy", balanced_cross_entropy)

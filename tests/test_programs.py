@@ -1,5 +1,6 @@
 """Exit codes, one-sentence errors and help of every program."""
 
+import ast
 import importlib
 import os
 import pathlib
@@ -109,6 +110,19 @@ def test_help_lists_each_flag_with_its_default(module, capsys):
         default = module.FLAGS[name].default_as_str or "none"
         assert line.endswith(f"(default: {default})")
     assert callable(module.console)
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_a_program_that_writes_says_how_it_ended(module):
+    """`main` hands on a `Done`, its own or that of what it calls."""
+    if module == "osmn_recurrent.cli.inspect":
+        return  # it writes nothing
+    tree = ast.parse(pathlib.Path(importlib.import_module(module).__file__).read_text())
+    (main,) = (x for x in tree.body if getattr(x, "name", None) == "main")
+    last = main.body[-1]
+    while isinstance(last, ast.With | ast.Try | ast.If | ast.For):
+        last = last.body[-1]
+    assert isinstance(last, ast.Return) and isinstance(last.value, ast.Call)
 
 
 def test_there_are_programs():

@@ -29,13 +29,17 @@ def weights_of(model):
     return [v for v in model.variables if "seed_generator" not in v.path]
 
 
-def named_weights(model):
-    """`weights_of` a network by their paths without the network's own name.
+def path_in_model(variable):
+    """A variable's path without the network's own name (str).
 
-    Returns:
-        `{path: variable}`, such as "seg/conv1/conv1_1/kernel".
+    Such as "seg/conv1/conv1_1/kernel" of "osmn/seg/conv1/conv1_1/kernel".
     """
-    return {v.path.split("/", 1)[1]: v for v in weights_of(model)}
+    return variable.path.partition("/")[2]
+
+
+def named_weights(model):
+    """`weights_of` a network: `{path_in_model: variable}`."""
+    return {path_in_model(variable): variable for variable in weights_of(model)}
 
 
 def load_model(path, base):

@@ -1,7 +1,6 @@
 """Online fine-tuning: a network of its own for one object of one video."""
 
 import dataclasses
-import functools
 import math
 import re
 import warnings
@@ -105,33 +104,11 @@ class FinetuneSettings:
         Args:
             name: a name of `models.NAMES`.
         """
-        if name == "reconvnet":
-            clip = FirstFrameTransforms(flip=0.5, motion=Motion(), clip_length=4)
-            return cls(300, 1e-6, loss="lovasz_hinge", transforms=clip)
-        if name == "osvos":
-            return cls(500, 1e-8, "sgd", transforms=FirstFrameTransforms(flip=0.5))
-        if name == "masktrack":
-            return cls(
-                200,
-                1e-3,
-                "sgd",
-                power=0.9,
-                batch_size=10,
-                reduction="image_mean",
-                transforms=FirstFrameTransforms(
-                    scales=(1.0,),
-                    flip=0.5,
-                    motion=Motion(0.0, 0.0, 10.0, 0.0),
-                    deformation=0.1,
-                ),
+        if name not in PUBLISHED:
+            raise ValueError(
+                f"name must be one of {sorted(PUBLISHED)}. Received: {name!r}"
             )
-        if name in ("osvos_m", "masktrack_m"):
-            return cls(trainable="/modulator/", **RELEASED)
-        if name == "osmn":
-            return cls(**RELEASED)
-        raise ValueError(
-            f"name must be one of {sorted(building.MODELS)}. Received: {name!r}"
-        )
+        return PUBLISHED[name]
 
     @classmethod
     def for_network(cls, model):
@@ -151,6 +128,37 @@ class FinetuneSettings:
             return published
         clip = FirstFrameTransforms(flip=0.5, motion=Motion(), clip_length=3)
         return cls(trainable=published.trainable, transforms=clip, **own)
+
+
+PUBLISHED = {
+    "osmn": FinetuneSettings(**RELEASED),
+    "reconvnet": FinetuneSettings(
+        300,
+        1e-6,
+        loss="lovasz_hinge",
+        transforms=FirstFrameTransforms(flip=0.5, motion=Motion(), clip_length=4),
+    ),
+    "osvos": FinetuneSettings(
+        500, 1e-8, "sgd", transforms=FirstFrameTransforms(flip=0.5)
+    ),
+    "masktrack": FinetuneSettings(
+        200,
+        1e-3,
+        "sgd",
+        power=0.9,
+        batch_size=10,
+        reduction="image_mean",
+        transforms=FirstFrameTransforms(
+            scales=(1.0,),
+            flip=0.5,
+            motion=Motion(0.0, 0.0, 10.0, 0.0),
+            deformation=0.1,
+        ),
+    ),
+    "osvos_m": FinetuneSettings(trainable="/modulator/", **RELEASED),
+    "masktrack_m": FinetuneSettings(trainable="/modulator/", **RELEASED),
+}
+"""What `FinetuneSettings.for_model` says, by the network's name."""
 
 
 def name_of(model):
@@ -287,9 +295,7 @@ class Tuner:
                 f"{settings.trainable!r}, so there is nothing to tune; its paths "
                 f"look like {self.model.trainable_variables[0].path}."
             )
-        self.loss = losses.find(settings.loss)
-        if settings.loss == "balanced_cross_entropy":
-            self.loss = functools.partial(self.loss, reduction=settings.reduction)
+        self.loss = losses.with_reduction(settings.loss, settings.reduction)
         self.optimizer = _make_optimizer(settings)
         self.optimizer.build(self.variables)
         self.samples = FirstFrameSamples(

@@ -104,9 +104,7 @@ class TrainSettings:
     @property
     def summed(self) -> bool:
         """Whether the loss is a sum over the batch, as released."""
-        if self.loss == "balanced_cross_entropy":
-            return self.reduction == "sum"
-        return getattr(losses.find(self.loss), "reduction", None) == "sum"
+        return losses.is_sum(losses.with_reduction(self.loss, self.reduction))
 
     @property
     def decay(self) -> float:

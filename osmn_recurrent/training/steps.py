@@ -23,15 +23,13 @@ def trained_variables(model, settings):
 def make_loss(settings):
     """The loss of `TrainSettings`, a function of labels, logits and share.
 
-    The third argument is the positive share of the whole batch; only the
-    summed balanced cross-entropy needs it.
+    The third argument is the positive share of the whole batch; only sums over
+    the batch need it.
     """
-    loss = losses.find(settings.loss)
-    if settings.loss != "balanced_cross_entropy":
-        return lambda labels, logits, share: loss(labels, logits)
-    if settings.reduction == "sum":
-        return lambda labels, logits, share: loss(labels, logits, "sum", share)
-    return lambda labels, logits, share: loss(labels, logits, settings.reduction)
+    loss = losses.with_reduction(settings.loss, settings.reduction)
+    if losses.is_sum(loss) and losses.takes_share(loss):
+        return lambda labels, logits, share: loss(labels, logits, positive_share=share)
+    return lambda labels, logits, share: loss(labels, logits)
 
 
 class TrainStep:

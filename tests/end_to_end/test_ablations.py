@@ -37,6 +37,7 @@ def test_the_grid(data, tmp_path, capsys):
     out = tmp_path / "out"
     flags = [f"--data_dir={data}", f"--out={out}"]
     assert run(*flags) == 0
+    assert f"written: {out / 'ablations.md'}" in capsys.readouterr().out
     rows = {
         row["variant"]: row for row in json.loads((out / "ablations.json").read_text())
     }

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +27,7 @@ from osmn_recurrent.training.pseudo_clips import Motion
 from osmn_recurrent.training.settings import RELEASED_DECAY
 from osmn_recurrent.training.steps import decays
 
-RELEASED = {"freeze_batch_norm": False, "weight_decay": RELEASED_DECAY}
+RELEASED: dict[str, Any] = {"freeze_batch_norm": False, "weight_decay": RELEASED_DECAY}
 """What the release's online fine-tuning shares with its stage 1."""
 
 

@@ -215,6 +215,8 @@ _share(
     "Share of guides made from the network's own predictions.",
 )
 _whole("scheduled_sampling_steps", 0, "Steps over which that share rises from 0.")
+_share("guides_lost", 0.0, "Share of clips in which one guide is all zeros.")
+_switch("first_mask_given", False, "Networks with a memory get a clip's first mask.")
 _choice("loss_frames", "all", ["all", "last"], "Frames of a clip that have a loss.")
 _switch("rematerialise", False, "Less memory, more time: compute feature maps twice.")
 
@@ -270,7 +272,8 @@ def settings_from_flags():
         "loss reduction steps batch_size accumulate learning_rate loss_frames "
         "trunk_learning_rate "
         "recurrent_learning_rate warmup_steps final_rate weight_decay trainable "
-        "freeze_batch_norm scheduled_sampling scheduled_sampling_steps rematerialise "
+        "freeze_batch_norm scheduled_sampling scheduled_sampling_steps guides_lost "
+        "first_mask_given rematerialise "
         "validate_every patience save_every seed"
     ).split()
     return TrainSettings(

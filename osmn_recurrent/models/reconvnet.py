@@ -10,6 +10,9 @@ from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.recurrent import ModulatedConvLSTM2D
 
 COUPLINGS = ("sequential", "residual")
+FIRST_STATES = ("zeros", "mask")
+NOT_GIVEN, USED = -1.0, -2.0
+"""What stands in the state in place of the first mask, before and after its use."""
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
@@ -38,6 +41,12 @@ class ReConvNet(OSMN):
             then needs `modulate="none"`, as it knows no such channels.
         modulate: "output" (default), "state" or "none": where the visual
             modulator's gammas apply; see `ModulatedConvLSTM2D`.
+        normalization: "none" (default) or "layer", of `ModulatedConvLSTM2D`.
+        first_state: "zeros" (default; the paper says nothing else) or "mask": h and c
+            behind an object's first mask are made by a convolution of the next frame's
+            features and of that mask at the level's size; its kernel starts at zero.
+            Training needs `first_mask_given`. (Xu et al. 2018, arXiv:1809.00461, start
+            their ConvLSTM from the first frame and mask.)
         **kwargs: as of `OSMN`.
     """
 
@@ -49,6 +58,8 @@ class ReConvNet(OSMN):
         kernel_size: int = 3,
         hidden_channels: int | None = None,
         modulate: str = "output",
+        normalization: str = "none",
+        first_state: str = "zeros",
         **kwargs: Any,
     ) -> None:
         trunk = backbones.find(backbone)
@@ -56,6 +67,10 @@ class ReConvNet(OSMN):
         if coupling not in COUPLINGS:
             raise ValueError(
                 f"coupling must be one of {COUPLINGS}. Received: {coupling!r}"
+            )
+        if first_state not in FIRST_STATES:
+            raise ValueError(
+                f"first_state must be one of {FIRST_STATES}. Received: {first_state!r}"
             )
         if not set(recurrent_levels) <= set(trunk.modulated):
             raise ValueError(
@@ -73,7 +88,8 @@ class ReConvNet(OSMN):
         self.recurrent_levels = recurrent_levels
         self.coupling, self.kernel_size = coupling, kernel_size
         self.hidden_channels, self.modulate = hidden_channels, modulate
-        self.cells, self.projections = [], []
+        self.normalization, self.first_state = normalization, first_state
+        self.cells, self.projections, self.starts = [], [], []
         for number in self.recurrent_levels:
             self.cells.append(
                 ModulatedConvLSTM2D(
@@ -81,10 +97,23 @@ class ReConvNet(OSMN):
                     kernel_size,
                     "output" if modulate == "none" else modulate,
                     trunk.new_kernel(),
+                    normalization,
                     dtype=self.dtype_policy,
                     name=f"convlstm{number}",
                 )
             )
+            if first_state == "mask":
+                self.starts.append(
+                    keras.layers.Conv2D(
+                        2 * self._recurrent_channels(number),
+                        3,
+                        padding="same",
+                        kernel_initializer="zeros",
+                        data_format="channels_last",
+                        dtype=self.dtype_policy,
+                        name=f"convlstm{number}_start",
+                    )
+                )
             if hidden_channels:
                 self.projections.append(
                     keras.layers.Conv2D(
@@ -121,17 +150,47 @@ class ReConvNet(OSMN):
             channels = self.backbone.level(number).channels
             made = (None, None, None, None, cell.filters)
             self._build_part(cell, (None, None, None, channels), made)
+        for number, start in zip(self.recurrent_levels, self.starts, strict=False):
+            start.build((None, None, None, self.backbone.level(number).channels + 1))
         for projection in self.projections:
             projection.build((None, None, None, self.hidden_channels))
 
     def initial_state(self, objects: int, height: int, width: int) -> Any:
-        """Zero `(h, c)` of each ConvLSTM, in the order of the levels."""
-        return tuple(
-            cell.initial_state(
-                objects, *self.backbone.level_size(number, height, width)
-            )
-            for number, cell in zip(self.recurrent_levels, self.cells, strict=True)
+        """Zero `(h, c)` of each ConvLSTM, in the order of the levels.
+
+        With `first_state="mask"` a map (N, h, w, 1) of each level's size follows, into
+        which `memorize` puts the first mask; the next `step` uses it, once.
+        """
+        sizes = [
+            self.backbone.level_size(number, height, width)
+            for number in self.recurrent_levels
+        ]
+        carried = tuple(
+            cell.initial_state(objects, *size)
+            for cell, size in zip(self.cells, sizes, strict=True)
         )
+        if self.first_state == "mask":
+            carried += tuple(ops.full((objects, *s, 1), NOT_GIVEN) for s in sizes)
+        return carried
+
+    @property
+    def memorizes(self) -> bool:
+        """Whether first masks go into the state."""
+        return self.first_state == "mask"
+
+    def memorize(self, frame: Any, masks: Any, state: Any) -> Any:
+        """Keeps an object's first mask for its next `step`; see `first_state`."""
+        if self.first_state != "mask":
+            return state
+        count = len(self.cells)
+        kept = []
+        for known in state[count:]:
+            size = ops.shape(known)[1:3]
+            small = ops.image.resize(
+                masks, size, antialias=True, data_format="channels_last"
+            )
+            kept.append(ops.where(known == NOT_GIVEN, small, known))
+        return (*state[:count], *kept)
 
     def _run_merged(self, image, guide, modulation, state, length, training):
         if state is None:
@@ -153,13 +212,35 @@ class ReConvNet(OSMN):
             )
             # One vector per clip; the merged batch repeats it per frame.
             gamma = modulation[::length, start:end]
+        carried = state[index]
+        if self.starts:
+            carried = self._started(index, x[::length], carried, state)
         _, height, width, channels = ops.shape(x)
         clip = ops.reshape(x, (-1, length, height, width, channels))
-        y, carried = cell(clip, gamma, state[index])
+        y, carried = cell(clip, gamma, carried)
         y = ops.reshape(y, (-1, height, width, cell.filters))
         if self.projections:
             y = self.projections[index](y)
         return (x + y if self.coupling == "residual" else y), [carried]
+
+    def _decode(self, frame, guide, modulation, state, length, training):
+        logits, states = super()._decode(
+            frame, guide, modulation, state, length, training
+        )
+        used = (ops.full_like(known, USED) for known in state[len(self.cells) :])
+        return logits, (*states, *used)
+
+    def _started(self, index, x, carried, state):
+        """`(h, c)` of a ConvLSTM, made from the first mask where it is new."""
+        known = state[len(self.cells) + index]
+        is_new = ops.all(known >= 0.0, axis=(1, 2, 3), keepdims=True)
+        mask = ops.cast(ops.maximum(known, 0.0), x.dtype)
+        made = self.starts[index](ops.concatenate([x, mask], axis=-1))
+        hidden, cell = ops.split(made, 2, axis=-1)
+        h, c = carried
+        hidden = ops.cast(ops.tanh(hidden), h.dtype)
+        cell = ops.cast(cell, c.dtype)
+        return ops.where(is_new, hidden, h), ops.where(is_new, cell, c)
 
     def get_config(self) -> dict:
         """Constructor arguments."""
@@ -170,4 +251,6 @@ class ReConvNet(OSMN):
             "kernel_size": self.kernel_size,
             "hidden_channels": self.hidden_channels,
             "modulate": self.modulate,
+            "normalization": self.normalization,
+            "first_state": self.first_state,
         }

@@ -6,6 +6,10 @@ from keras import ops
 from osmn_recurrent.backbones import cpu_convolutions
 
 MODULATE = ("output", "state")
+NORMALIZATIONS = ("none", "layer")
+EPSILON = 1e-5
+FIRST_SCALE = keras.initializers.Constant(0.1)
+"""Of normalised gates; 1 would saturate them (Cooijmans et al., arXiv:1603.09025)."""
 
 
 @keras.saving.register_keras_serializable(package="osmn_recurrent")
@@ -77,6 +81,11 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
             coefficients are "multiplied to the feature maps"; "state" also
             feeds the scaled h back into the next step.
         kernel_initializer: initialiser of `kernel`.
+        normalization: "none" (default, as the paper) or "layer": W * x, U * h and the
+            c_t within tanh are normalised at each place over the channels of each
+            gate, with a learned scale, at first 0.1, and a centre for c_t (Ba et al.
+            2016, arXiv:1607.06450, eq. 20-22). The memory then stays in the range that
+            it was trained in, however long the video.
 
     Attributes:
         observer: None, or a function that each step calls with its i_t, f_t,
@@ -93,6 +102,7 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         kernel_size=3,
         modulate="output",
         kernel_initializer="glorot_uniform",
+        normalization="none",
         **kwargs,
     ):
         # Autocast would round the float32 cell state to the compute type.
@@ -101,8 +111,13 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
             raise ValueError(
                 f"modulate must be one of {MODULATE}. Received: {modulate!r}"
             )
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"normalization must be one of {NORMALIZATIONS}. "
+                f"Received: {normalization!r}"
+            )
         self.filters, self.kernel_size = filters, kernel_size
-        self.modulate = modulate
+        self.modulate, self.normalization = modulate, normalization
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
@@ -121,6 +136,19 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         self.bias = self.add_weight(
             shape=(gates,), initializer=self._initial_bias, name="bias"
         )
+        self.scales = self.cell_centre = None
+        if self.normalization == "layer":
+            self.scales = {
+                name: self.add_weight(shape=(size,), initializer=FIRST_SCALE, name=name)
+                for name, size in (
+                    ("input_scale", gates),
+                    ("recurrent_scale", gates),
+                    ("cell_scale", self.filters),
+                )
+            }
+            self.cell_centre = self.add_weight(
+                shape=(self.filters,), initializer="zeros", name="cell_centre"
+            )
 
     def _initial_bias(self, shape, dtype=None):
         ones = ops.ones((self.filters,), dtype)
@@ -160,7 +188,7 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
             gamma = ops.cast(gamma[:, None, None, :], self.compute_dtype)
         # What comes from the input needs no state: one convolution for all T.
         merged = ops.reshape(x, (-1, height, width, channels))
-        inputs = self._conv(merged, self.kernel)
+        inputs = self._normalized(self._conv(merged, self.kernel), "input_scale")
         inputs = inputs + ops.cast(self.bias, self.compute_dtype)
         inputs = ops.reshape(inputs, (batch, length, height, width, 4 * self.filters))
         step = keras.remat(self._step) if self.rematerialise else self._step
@@ -172,15 +200,29 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
         return ops.stack(outputs, axis=1), tuple(state)
 
     def _step(self, inputs, hidden, cell, gamma=None):
-        gates = inputs + self._conv(hidden, self.recurrent_kernel)
+        carried = self._conv(hidden, self.recurrent_kernel)
+        gates = inputs + self._normalized(carried, "recurrent_scale")
         i, f, g, o = ops.split(gates, 4, axis=-1)
         i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
         if self.observer is not None:
             self.observer(i, f, g, o)
         cell = ops.cast(f, "float32") * cell + ops.cast(i * g, "float32")
-        hidden = o * ops.cast(ops.tanh(cell), self.compute_dtype)
+        seen = self._normalized(cell, "cell_scale")
+        if self.cell_centre is not None:
+            seen = seen + self.cell_centre
+        hidden = o * ops.cast(ops.tanh(seen), self.compute_dtype)
         output = hidden if gamma is None else gamma * hidden
         return output, output if self.modulate == "state" else hidden, cell
+
+    def _normalized(self, x, scale):
+        """`x`, each gate's channels normalised and scaled, if that was asked for."""
+        if self.scales is None:
+            return x
+        apart = ops.reshape(x, (*ops.shape(x)[:-1], -1, self.filters))
+        apart = ops.cast(apart, "float32")
+        mean, variance = ops.moments(apart, axes=-1, keepdims=True)
+        apart = (apart - mean) * ops.rsqrt(variance + EPSILON)
+        return ops.cast(ops.reshape(apart, ops.shape(x)) * self.scales[scale], x.dtype)
 
     def _conv(self, x, kernel):
         return cpu_convolutions.conv(x, ops.cast(kernel, self.compute_dtype))
@@ -192,5 +234,6 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "modulate": self.modulate,
+            "normalization": self.normalization,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

@@ -57,6 +57,13 @@ class TrainSettings:
             made from the network's own prediction of the frame before
             instead of from the true mask (scheduled sampling). 0 as OSMN's
             release; the papers do not say.
+        guides_lost: share of clips in which the object is lost once: the guide of one
+            frame after the first, drawn evenly, is all zeros, as behind an empty mask,
+            so that the network learns to find the object again. Needs
+            `scheduled_sampling`; 0 as the papers.
+        first_mask_given: a network with a `memorize` is given the true mask of a
+            clip's first frame, as it is of a video's; the second frame's guide is made
+            from it. Needs `scheduled_sampling`.
         loss_frames: "all" frames of a clip have a loss, or the "last" one alone: with
             guides of the network's own making the earlier ones then only carry its
             faults on to the last.
@@ -93,6 +100,8 @@ class TrainSettings:
     truncation: int | None = None
     scheduled_sampling: float = 0.0
     scheduled_sampling_steps: int = 0
+    guides_lost: float = 0.0
+    first_mask_given: bool = False
     loss_frames: str = "all"
     rematerialise: bool = False
     validate_every: int = 1000
@@ -138,10 +147,13 @@ class TrainSettings:
             raise InputError(
                 f"loss_frames is {self.loss_frames!r}, expected 'all' or 'last'."
             )
-        if not 0.0 <= self.scheduled_sampling <= 1.0:
+        for name in ("scheduled_sampling", "guides_lost"):
+            share = getattr(self, name)
+            if not 0.0 <= share <= 1.0:
+                raise InputError(f"{name} is a share between 0 and 1, not {share:g}.")
+        if (self.guides_lost or self.first_mask_given) and not self.scheduled_sampling:
             raise InputError(
-                "scheduled_sampling is a share between 0 and 1, not "
-                f"{self.scheduled_sampling:g}."
+                "guides_lost and first_mask_given need scheduled_sampling; set it too."
             )
 
 

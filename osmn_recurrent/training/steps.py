@@ -132,7 +132,9 @@ class TrainStep:
         settings = self.settings
         with tf.GradientTape() as tape:
             if settings.scheduled_sampling:
-                logits, state = self._roll_out(inputs, state, last, number, part)
+                logits, state = self._roll_out(
+                    inputs, labels, state, last, number, part
+                )
             else:
                 logits, state = self.model.run(inputs, state, training=True)
             whole = logits
@@ -148,7 +150,7 @@ class TrainStep:
         last = tf.stop_gradient(whole[:, -1]) if len(whole.shape) == 5 else None
         return loss, gradients, state, last
 
-    def _roll_out(self, inputs, state, last, number, part):
+    def _roll_out(self, inputs, labels, state, last, number, part):
         """Frame by frame, guides partly from the network's own predictions.
 
         No gradient passes through a guide: it comes from a thresholded mask.
@@ -163,7 +165,8 @@ class TrainStep:
             share *= tf.minimum(1.0, risen)
         images = tf.unstack(inputs["image"], axis=1)
         true_guides = tf.unstack(inputs["spatial_guide"], axis=1)
-        if state is None:
+        begins = state is None
+        if begins:
             batch, height, width, _ = ops.shape(images[0])
             state = model.initial_state(batch, height, width)
         # Different draws on every device.
@@ -173,6 +176,7 @@ class TrainStep:
         # A sample that keeps its spatial guide to itself does so along the clip.
         given = tf.reduce_any(inputs["spatial_guide"] > 0.0, axis=(1, 2, 3))
         given = tf.cast(given, tf.float32)[:, None, None, :]
+        lost = self._lost_frames(tf.shape(given)[0], len(images), seed)
         outputs = []
         for t, (image, guide) in enumerate(zip(images, true_guides, strict=True)):
             if last is not None and model.guide.is_used:
@@ -181,13 +185,30 @@ class TrainStep:
                 )
                 own = given * model.guide.of_masks(last > 0.0)
                 guide = tf.where(draw < share, own, guide)
+                guide = tf.where(lost == t, 0.0, guide)
             guide = guide if model.guide.is_used else ()
             frame = model.encode(image, training=True)
+            before = state
             logits, state = model.step(frame, guide, modulation, state, training=True)
-            state = model.memorize(frame, ops.sigmoid(logits), state)
             last = tf.stop_gradient(logits)
+            if begins and t == 0 and settings.first_mask_given:
+                last = labels[:, 0] - 0.5
+                state = model.memorize(frame, labels[:, 0], before)
+            else:
+                state = model.memorize(frame, ops.sigmoid(logits), state)
             outputs.append(logits)
         return tf.stack(outputs, axis=1), state
+
+    def _lost_frames(self, clips, length, seed):
+        """(B, 1, 1, 1) int32: the frame whose guide is lost; 0, the first: none."""
+        shape = (clips, 1, 1, 1)
+        if length < 2 or not self.settings.guides_lost:
+            return tf.zeros(shape, tf.int32)
+        # Behind the draws of the frames themselves.
+        is_lost, frame = (tf.random.fold_in(seed, length + k) for k in range(2))
+        is_lost = tf.random.stateless_uniform(shape, is_lost)
+        frame = tf.random.stateless_uniform(shape, frame, 1, length, tf.int32)
+        return tf.where(is_lost < self.settings.guides_lost, frame, 0)
 
     def _with_decay(self, gradients):
         """Adds slim's weight decay of kernels, scaled as the loss is."""

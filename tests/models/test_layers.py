@@ -75,6 +75,38 @@ def test_equations_with_gammas_at_two_sizes(modulate):
         np.testing.assert_allclose(output[0], expected, atol=1e-5)
 
 
+def test_layer_normalization_is_that_of_keras_on_each_gate():
+    # The equations with keras.layers.LayerNormalization, step by step.
+    cell, rng = cell_with_weights(3, 4, normalization="layer")
+    names = [w.name for w in cell.weights]
+    weights = dict(zip(names, cell.get_weights(), strict=True))
+    norm = keras.layers.LayerNormalization(epsilon=1e-5, center=False, scale=False)
+
+    def each_gate(z, scale):
+        gates = [norm(gate) for gate in np.split(z, 4, axis=-1)]
+        return np.concatenate(gates, axis=-1) * weights[scale]
+
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v))
+
+    def convolve(a, kernel):
+        return keras.ops.conv(a, weights[kernel], padding="same").numpy()
+
+    x = rng.normal(size=(1, 3, 5, 6, 3)).astype(np.float32)
+    h = c = np.zeros((1, 5, 6, 4), np.float32)
+    expected = []
+    for t in range(3):
+        z = each_gate(convolve(x[:, t], "kernel"), "input_scale") + weights["bias"]
+        z = z + each_gate(convolve(h, "recurrent_kernel"), "recurrent_scale")
+        i, f, g, o = np.split(z, 4, axis=-1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        seen = norm(c) * weights["cell_scale"] + weights["cell_centre"]
+        h = sigmoid(o) * np.tanh(seen)
+        expected.append(h)
+    output, _ = cell(x)
+    np.testing.assert_allclose(output, np.stack(expected, axis=1), atol=1e-5)
+
+
 def test_a_state_goes_on_where_it_was():
     cell, rng = cell_with_weights(3, 2)
     x = rng.normal(size=(1, 4, 5, 6, 3)).astype(np.float32)

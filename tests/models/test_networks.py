@@ -70,6 +70,7 @@ def test_a_clip_whole_and_frame_by_frame(network):
         {"hidden_channels": 8},
         {"hidden_channels": 96},  # the channels of block 4 alone
         {"recurrent_levels": (5,)},
+        {"normalization": "layer", "first_state": "mask"},
         {"kernel_size": 5, "recurrent_levels": (3, 4)},
         {"mod_early_conv": True},
         {"use_visual_modulator": False},
@@ -93,6 +94,36 @@ def test_the_state_matters():
     inputs["spatial_guide"][:] = inputs["spatial_guide"][:, :1]
     logits = np.asarray(model(inputs))[0]
     assert np.abs(logits[0] - logits[1]).max() > 1e-3
+
+
+def test_the_first_mask_starts_the_memory_once():
+    model = randomise(
+        build_model(
+            "reconvnet", "vgg16_compact", first_state="mask", recurrent_levels=(5,)
+        )
+    )
+    inputs = random_inputs(2, SIZE)
+    frame, guide = model.encode(inputs["image"]), inputs["spatial_guide"]
+    modulation = model.adapt(inputs["visual_guide"])
+
+    def run(*steps):
+        state = model.initial_state(2, *SIZE)
+        for mask in steps:
+            if mask is None:
+                logits, state = model.step(frame, guide, modulation, state)
+            else:
+                state = model.memorize(frame, mask, state)
+        return np.asarray(logits), state
+
+    mask, other = np.zeros((2, 2, *SIZE, 1), np.float32)
+    mask[:, :20, :20], other[:, 20:] = 1.0, 1.0
+    zeros, given = run(None)[0], run(mask, None)[0]
+    assert np.abs(given - zeros).max() > 1e-3
+    assert np.abs(given - run(other, None)[0]).max() > 1e-3
+    # Masks behind the first one, and behind a step, are not taken.
+    np.testing.assert_array_equal(run(mask, other, None)[0], given)
+    twice, _ = run(mask, None, None)
+    np.testing.assert_array_equal(run(mask, None, other, None)[0], twice)
 
 
 def test_one_frame_serves_all_objects(network):

@@ -247,6 +247,63 @@ def test_scheduled_sampling_are_the_networks_predictions(batch):
     assert abs(loss - true_guides) > 1e-3 * loss
 
 
+def test_a_lost_guide_is_zeros_in_one_frame(batch):
+    # Two frames, so that the lost guide is the second; against stepping by hand.
+    inputs, labels = batch
+    short = steps.cut(inputs, 0, 2), labels[:, :2]
+    model = make_model("osmn")
+    loss, _ = gradients(short, model, scheduled_sampling=1.0, guides_lost=1.0)
+    modulation = model.adapt(inputs["visual_guide"])
+    guides = inputs["spatial_guide"][:, 0], tf.zeros_like(labels[:, 0])
+    logits = [
+        model.step(model.encode(inputs["image"][:, t]), guides[t], modulation, ())[0]
+        for t in range(2)
+    ]
+    expected = steps.make_loss(SETTINGS)(
+        short[1], tf.stack(logits, axis=1), tf.reduce_mean(short[1])
+    )
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_frames_whose_guides_are_lost_are_drawn_evenly():
+    settings = dataclasses.replace(SETTINGS, guides_lost=0.25)
+    step = steps.TrainStep(
+        make_model("osmn"), None, settings, distribution.make_strategy("one")
+    )
+    lost = step._lost_frames(8000, 5, tf.constant([1, 2])).numpy().ravel()
+    shares = np.bincount(lost, minlength=5) / 8000
+    # Six deviations of a share of 8000 draws.
+    np.testing.assert_allclose(shares, [0.75] + 4 * [0.0625], atol=0.03)
+    assert not step._lost_frames(8, 1, tf.constant([1, 2])).numpy().any()
+
+
+def test_a_clips_first_mask_is_given(batch):
+    # Frame 0 is run for its loss; the memory begins with its true mask.
+    inputs, labels = batch
+    model = make_model(first_state="mask", recurrent_levels=(5,))
+    rng = np.random.default_rng(0)
+    for start in model.starts:
+        start.kernel.assign(0.1 * rng.normal(size=start.kernel.shape))
+    loss, found = gradients(batch, model, scheduled_sampling=1.0, first_mask_given=True)
+    modulation = model.adapt(inputs["visual_guide"])
+    state = model.initial_state(2, 32, 48)
+    frames = [model.encode(inputs["image"][:, t]) for t in range(3)]
+    first, _ = model.step(frames[0], inputs["spatial_guide"][:, 0], modulation, state)
+    logits, guide = [first], GAUSSIAN.of_masks(labels[:, 0])
+    state = model.memorize(frames[0], labels[:, 0], state)
+    for frame in frames[1:]:
+        each, state = model.step(frame, guide, modulation, state)
+        logits.append(each)
+        guide = GAUSSIAN.of_masks(each > 0)
+    expected = steps.make_loss(SETTINGS)(
+        labels, tf.stack(logits, axis=1), tf.reduce_mean(labels)
+    )
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    paths = [v.path for v in steps.trained_variables(model, SETTINGS)]
+    start = next(i for i, p in enumerate(paths) if p.endswith("_start/kernel"))
+    assert np.abs(found[start]).max() > 0
+
+
 def test_the_released_decay_belongs_to_the_released_loss():
     settings = trainer.TrainSettings()
     assert settings.decay == 0.0002

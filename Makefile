@@ -9,12 +9,13 @@ RUN := .venv/bin/python
 STAMP := .venv/.installed
 EXTRAS := .venv/.installed_extras
 
-.PHONY: help demo test test-slow lint format docs clean
+.PHONY: help demo test test-slow bench lint format docs clean
 
 help:
 	@echo "make demo       set up, make videos, train both networks, compare them"
 	@echo "make test       set up, run the fast tests"
 	@echo "make test-slow  set up with the extras, run all tests"
+	@echo "make bench      measure speed ratios, name what fell by more than a tenth"
 	@echo "make lint       check style and types"
 	@echo "make format     fix style"
 	@echo "make docs       build the documentation into site/"
@@ -28,6 +29,9 @@ test: $(STAMP)
 
 test-slow: $(EXTRAS)
 	$(RUN) -m pytest
+
+bench: $(STAMP)
+	$(RUN) -m experiments.bench
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

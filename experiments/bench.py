@@ -47,7 +47,7 @@ shared.define(FLAGS, "out", "runs/bench")
 
 def main():
     """Measures, compares; see the module's text."""
-    from osmn_recurrent.reports import tables
+    from osmn_recurrent.reports import text_tables
 
     path = pathlib.Path(FLAGS.out) / "bench.json"
     files.check_output(path)
@@ -70,7 +70,7 @@ def main():
     if FLAGS.keep:
         files.write_json(KEPT, content)
         written.append(KEPT)
-    print(tables.text_table(rows, {"ratio": 3, "kept": 3, "seconds": 4}))
+    print(text_tables.text_table(rows, {"ratio": 3, "kept": 3, "seconds": 4}))
     print(hardware.in_words(content["hardware"]))
     slower = [row for row in rows if row["slower"]]
     for row in slower:
@@ -136,13 +136,13 @@ def loops(rounds):
     """A frame of `VideoSegmenter` against the bare trunk, and in bfloat16."""
     from experiments import speed_runs
     from osmn_recurrent.inference.segmenter import VideoSegmenter
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         footage = speed_runs.Footage(pathlib.Path(folder), (FLAGS.height, FLAGS.width))
         for network in NETWORKS:
-            model = presets.build_model(*network)
+            model = building.build_model(*network)
             ours = [
                 speed_runs.OurLoop(
                     VideoSegmenter(model, precision), footage, count, None
@@ -170,56 +170,52 @@ def training_steps(rounds):
     import numpy as np
     import tensorflow as tf
 
-    from osmn_recurrent.models import presets
+    rng = np.random.default_rng(0)
+    batch, length, *_ = sides = 2, 3, 160, 256
+    inputs = {
+        "image": rng.normal(0, 60, (*sides, 3)),
+        "visual_guide": rng.normal(0, 60, (batch, 224, 224, 3)),
+        "spatial_guide": rng.uniform(0, 1, (*sides, 1)),
+    }
+    inputs = {name: tf.constant(x, tf.float32) for name, x in inputs.items()}
+    labels = tf.constant(rng.uniform(0, 1, (*sides, 1)) > 0.8, tf.float32)
+    rows = []
+    for network in (*NETWORKS, ("osmn", "vgg16_compact")):
+        functions = _steps_of(network, (inputs, labels), length)
+        plain, bare, own = side_by_side(functions, rounds)
+        name = ", ".join(network)
+        rows += [
+            ratio_row(f"{name}: training step", plain, "bare convolutions", bare),
+            ratio_row(f"{name}: scheduled sampling", own, "true guides", plain),
+        ]
+    return rows
+
+
+def _steps_of(network, batch, length):
+    """A training step, its convolutions alone, and it with guides of its own making."""
+    from osmn_recurrent.models import building
     from osmn_recurrent.training import distribution, optimizers, steps
     from osmn_recurrent.training.samples import SampleSettings
     from osmn_recurrent.training.settings import TrainSettings
 
-    rows, rng = [], np.random.default_rng(0)
-    batch, length, height, width = 2, 3, 160, 256
-    for network in (*NETWORKS, ("osmn", "vgg16_compact")):
-        settings = TrainSettings(
-            samples=SampleSettings(clip_length=length),
-            loss="cross_entropy_lovasz",
-            batch_size=batch,
-        )
-        model = presets.build_model(*network)
-        steps.prepare(model, settings, 1)
-        optimizer = optimizers.make_optimizer(settings)
-        optimizer.build(steps.trained_variables(model, settings))
-        strategy = distribution.make_strategy("one")
-        step = steps.TrainStep(model, optimizer, settings, strategy)
-        sides = (batch, length, height, width)
-        inputs = {
-            "image": rng.normal(0, 60, (*sides, 3)),
-            "visual_guide": rng.normal(0, 60, (batch, 224, 224, 3)),
-            "spatial_guide": rng.uniform(0, 1, (*sides, 1)),
-        }
-        inputs = {name: tf.constant(x, tf.float32) for name, x in inputs.items()}
-        labels = tf.constant(rng.uniform(0, 1, (*sides, 1)) > 0.8, tf.float32)
-        bare = bare_convolutions(
-            convolutions_of(lambda x, model=model: model(x, training=True), inputs)
-        )
-        sampled = steps.TrainStep(
-            model,
-            optimizer,
-            dataclasses.replace(settings, scheduled_sampling=1.0),
-            strategy,
-        )
-        plain, floor, own = side_by_side(
-            [
-                lambda step=step: step((inputs, labels), 0),
-                bare,
-                lambda sampled=sampled: sampled((inputs, labels), 0),
-            ],
-            rounds,
-        )
-        name = ", ".join(network)
-        rows += [
-            ratio_row(f"{name}: training step", plain, "bare convolutions", floor),
-            ratio_row(f"{name}: scheduled sampling", own, "true guides", plain),
-        ]
-    return rows
+    settings = TrainSettings(
+        samples=SampleSettings(clip_length=length),
+        loss="cross_entropy_lovasz",
+        batch_size=len(batch[1]),
+    )
+    model = building.build_model(*network)
+    steps.prepare(model, settings, 1)
+    optimizer = optimizers.make_optimizer(settings)
+    optimizer.build(steps.trained_variables(model, settings))
+    strategy = distribution.make_strategy("one")
+    plain, own = (
+        steps.TrainStep(model, optimizer, each, strategy)
+        for each in (settings, dataclasses.replace(settings, scheduled_sampling=1.0))
+    )
+    bare = bare_convolutions(
+        convolutions_of(lambda inputs: model(inputs, training=True), batch[0])
+    )
+    return (lambda: plain(batch, 0)), bare, (lambda: own(batch, 0))
 
 
 def convolutions_of(function, inputs):
@@ -328,7 +324,7 @@ def scoring(rounds):
     """J and F of 20 frames with 3 objects against the plain way, object by object."""
     import numpy as np
 
-    from osmn_recurrent.metrics.davis import evaluate_masks
+    from osmn_recurrent.metrics.davis_scores import evaluate_masks
 
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[: FLAGS.height, : FLAGS.width]
@@ -379,7 +375,7 @@ def plain_scores(ground_truth, predicted):
 
 
 def _edges(mask):
-    """Pixels that differ from the one to the right, below, or both (the evaluator's)."""
+    """Pixels that differ from a neighbour to the right or below (the evaluator's)."""
     import numpy as np
 
     right = np.pad(mask[:, 1:], [[0, 0], [0, 1]], "edge")

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from experiments import bench
-from osmn_recurrent.metrics.davis import evaluate_masks
+from osmn_recurrent.metrics.davis_scores import evaluate_masks
 
 
 def test_ratios_are_of_the_same_round():

@@ -59,6 +59,7 @@ def define_loop(flag_values):
     shared.define(flag_values, "merge", "argmax")
     define_masks_between(flag_values)
     shared.define(flag_values, "working_size", note=note)
+    shared.define(flag_values, "search_area", note="Default: the preset's, or 0.")
     shared.define(flag_values, "refine", "none")
 
 
@@ -77,10 +78,14 @@ def loop_options(flag_values, weights):
 
     Args:
         flag_values: where they were defined.
-        weights: what --weights names; a preset may have a working size.
+        weights: what --weights names; a preset may say how to see frames.
     """
     options = {name: flag_values[name].value for name in LOOP}
-    return {**options, "working_size": working_size(flag_values, weights)}
+    return {
+        **options,
+        "working_size": working_size(flag_values, weights),
+        "search_area": search_area(flag_values, weights),
+    }
 
 
 def working_size(flag_values, weights):
@@ -88,6 +93,19 @@ def working_size(flag_values, weights):
     if flag_values.working_size is None and weights in PRESETS:
         return PRESETS[weights].working_size
     return parse_working_size(flag_values.working_size)
+
+
+def search_area(flag_values, weights):
+    """The value of --search_area, or else that of the preset `weights`."""
+    value = flag_values.search_area
+    if value is None and weights in PRESETS:
+        return PRESETS[weights].search_area
+    if value and value < 1:
+        raise InputError(
+            f"--search_area={value:g} is less than the objects' box; give 0 for whole "
+            "frames, or at least 1, such as 3."
+        )
+    return value or None
 
 
 def parse_working_size(text, flag="working_size"):

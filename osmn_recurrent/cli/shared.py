@@ -172,6 +172,13 @@ SHARED = {
         "Size at which the network sees the frames: shorter side (480) or HEIGHTxWIDTH "
         "(480x854).",
     ),
+    "search_area": Shared(
+        "number",
+        "The network sees the area around the objects' last masks, with sides of so "
+        "many times their box's and at least half the frame's: small objects are seen "
+        "larger. 0: whole frames (papers).",
+        least=0.0,
+    ),
     "refine": Shared(
         "choice",
         "Fit every mask to its frame's edges before the next one is made: dense CRF "

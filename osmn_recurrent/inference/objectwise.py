@@ -8,6 +8,7 @@ from keras import ops
 
 from osmn_recurrent import guides
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.inference import search_areas
 from osmn_recurrent.inference.frame_function import (
     carried_spec,
     make_memory_function,
@@ -33,7 +34,8 @@ class ObjectwiseSegmenter(VideoSegmenter):
             they were built in.
         merge: see `VideoSegmenter`.
         working_size: see `VideoSegmenter`.
-        **options: `guides_from` and `enlarge` of `VideoSegmenter`.
+        **options: `guides_from`, `enlarge` and `search_area` of `VideoSegmenter`; each
+            network sees the area around its own object.
 
     Raises:
         ValueError: no network, or arguments that `VideoSegmenter` refuses.
@@ -45,7 +47,7 @@ class ObjectwiseSegmenter(VideoSegmenter):
         self.models = dict(sorted(models.items()))
         first = next(iter(self.models.values()))
         super().__init__(first, precision_of(first), merge, working_size, **options)
-        resized = working_size is not None
+        resized = working_size is not None or self.search_area is not None
         self._functions = {
             i: make_probability_function(model, resized, self.enlarge)
             for i, model in self.models.items()
@@ -70,17 +72,24 @@ class ObjectwiseSegmenter(VideoSegmenter):
     def _forget_objects(self):
         self._objects = np.zeros(0, np.uint8)
         self._modulation, self._state, self._probabilities = {}, {}, None
+        self._areas = {}
 
     def _run(self, frame):
         if not self.objects:
             return tf.zeros(frame.shape[:2], tf.uint8)
-        image = guides.network_image(frame, self._network_size(*frame.shape[:2]))[None]
-        found = []
-        # A new dict: generators of one segmenter must not share their states.
+        size, masks = self._network_size(*frame.shape[:2]), self._last_masks()
+        found, images, areas = [], {}, {}
+        # New dicts: generators of one segmenter must not share their states.
         states = dict(self._state)
-        for i, last in zip(self.objects, self._last_masks(), strict=True):
-            probabilities, states[i] = self._object_probabilities(i, image, last)
-            found.append(probabilities)
+        for i, last in zip(self.objects, masks, strict=True):
+            areas[i] = area = search_areas.around(last[None], self.search_area)
+            if area not in images:
+                images[area] = guides.network_image(area.of_frame(frame), size)[None]
+            state = search_areas.moved(states[i], self._areas.get(i), area)
+            probabilities, states[i] = self._object_probabilities(
+                i, images[area], area.of_masks(last[None])[0], state
+            )
+            found.append(area.placed(probabilities))
         self._probabilities = tf.stack(found)
         values = np.array((0, *self.objects), np.uint8)
         ids = ops.take(values, MERGES[self.merge](self._probabilities))
@@ -89,8 +98,8 @@ class ObjectwiseSegmenter(VideoSegmenter):
         else:
             self._own_masks = tf.equal(ids[None], self._objects[:, None, None])
         for i, mask in zip(self.objects, self._own_masks, strict=True):
-            states[i] = self._memorized(i, image, mask, states[i])
-        self._state = states
+            states[i] = self._memorized(i, images[areas[i]], mask, states[i])
+        self._state, self._areas = states, areas
         return ids
 
     def _memorized(self, i, image, own_mask, state):
@@ -99,9 +108,9 @@ class ObjectwiseSegmenter(VideoSegmenter):
             return state
         return self._memory_functions[i](image, own_mask[None], state)
 
-    def _object_probabilities(self, i, image, last):
-        """(H, W) float32 of object `i`, and its state after this frame."""
-        return self._functions[i](image, last, self._modulation[i], self._state[i])
+    def _object_probabilities(self, i, image, last, state):
+        """(h, w) float32 of object `i`, and its state after this frame."""
+        return self._functions[i](image, last, self._modulation[i], state)
 
     def _paint(self, frame, mask, painted):
         missing = [i for i in painted if i not in self.models]

@@ -10,7 +10,7 @@ from keras import ops
 
 from osmn_recurrent import guides, masks
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.inference import ENLARGE, GUIDES_FROM
+from osmn_recurrent.inference import ENLARGE, GUIDES_FROM, search_areas
 from osmn_recurrent.inference.arrays import (
     check_any_object,
     check_followed,
@@ -40,12 +40,10 @@ class VideoSegmenter:
     has an empty mask and from then on a guide of zeros, as released; a recurrent
     network or a purely visual one may find it again.
 
-    All objects share one `encode` per frame and go through the rest of the
-    network as one batch. What a network carries from frame to frame is kept
-    per object over the whole video and starts at zero with the object's
-    first mask. Guide, network and merge are one `tf.function`, traced once
-    for any number of objects and any frame size; masks come off the device
-    only to be handed out. Memory does not grow with the length of the video.
+    All objects share one `encode` per frame and go through the rest of the network as
+    one batch; what a network carries is kept per object and starts at zero. Guide,
+    network and merge are one `tf.function`, traced once for any number of objects and
+    any size. Memory does not grow with the length of the video.
 
     A video from any iterable of frames:
 
@@ -80,6 +78,9 @@ class VideoSegmenter:
             frames' own. Frames are resized with Pillow (bilinear, with antialiasing).
             The visual guide is cut from the full frame. The release stretches frames
             to 480x854 (DAVIS), 360x640 (YouTube-Objects) or 256x448 (YouTube-VOS).
+        search_area: None: the network sees whole frames, as in the papers. A number:
+            the area around all objects' last masks; see `search_areas.around`. A state
+            moves with it; not for networks that `memorize`.
 
     Raises:
         ValueError: an unknown choice, or a bad `working_size`.
@@ -103,6 +104,7 @@ class VideoSegmenter:
         working_size: int | tuple[int, int] | None = None,
         guides_from: str = GUIDES_FROM[0],
         enlarge: str = ENLARGE[0],
+        search_area: float | None = None,
     ) -> None:
         for name, value, known in (
             ("precision", precision, sorted(PRECISIONS)),
@@ -117,20 +119,23 @@ class VideoSegmenter:
                 "working_size must be at least 16 pixels, the coarsest scale "
                 f"of the networks. Received: {working_size}"
             )
+        search_areas.check(search_area, model)
         if model.dtype_policy.name != PRECISIONS[precision]:
             model = building.with_dtype(model, PRECISIONS[precision])
         self.model = model
         self.precision, self.merge = precision, merge
         self.working_size = working_size
         self.guides_from, self.enlarge = guides_from, enlarge
+        self.search_area = search_area
+        resized = working_size is not None or search_area is not None
         self._frame_function = make_frame_function(
             model,
             MERGES[merge],
-            working_size is not None,
+            resized,
             enlarge,
             guides_from == "own",
         )
-        self._memory_function = make_memory_function(model, working_size is not None)
+        self._memory_function = make_memory_function(model, resized)
         self._ids: Any = None  # device, (H, W) uint8: the id map of the last frame
         self._probabilities = None  # device, (N, H, W) float32, of a segmented frame
         self._forget_objects()
@@ -142,8 +147,8 @@ class VideoSegmenter:
         Args:
             name: of a preset, such as "osmn-lite0", or a folder, file or address; see
                 `SegmentationModel.from_preset`.
-            **options: as of the constructor; the default of `working_size` is
-                the preset's.
+            **options: as of the constructor; the defaults of `working_size` and
+                `search_area` are the preset's.
 
         Returns:
             `VideoSegmenter`.
@@ -151,8 +156,8 @@ class VideoSegmenter:
         Raises:
             InputError: an unknown source, or one that cannot be read.
         """
-        model, working_size = saved.from_preset(name, building.SegmentationModel)
-        return cls(model, **{"working_size": working_size, **options})
+        model, own = saved.from_preset(name, building.SegmentationModel)
+        return cls(model, **{**own, **options})
 
     @property
     def objects(self) -> tuple[int, ...]:
@@ -171,21 +176,15 @@ class VideoSegmenter:
             Dict with the network's class and configuration, a digest of its
             weights (SHA-256), and this segmenter's settings.
         """
-        size, config = self.working_size, self.model.get_config()
+        size = self.working_size
         return {
-            "model": type(self.model).__name__,
-            "model_config": {
-                # The type is `precision`; a name changes nothing.
-                k: v
-                for k, v in config.items()
-                if k not in {"dtype", "name"}
-            },
-            "weights_sha256": building.weights_digest(self.model),
+            **building.described(self.model),
             "precision": self.precision,
             "merge": self.merge,
             "working_size": size if size is None else np.array(size).tolist(),
             "guides_from": self.guides_from,
             "enlarge": self.enlarge,
+            "search_area": self.search_area,
         }
 
     @property
@@ -389,7 +388,7 @@ class VideoSegmenter:
 
     def _forget_objects(self):
         self._objects = np.zeros(0, np.uint8)
-        self._modulation = self._state = self._probabilities = None
+        self._modulation = self._state = self._probabilities = self._area = None
 
     def _next_frame(self, frame):
         """`frame`, checked against the frame that the video began with."""
@@ -406,11 +405,14 @@ class VideoSegmenter:
         """The id map of `frame`, on the device; the state moves on."""
         if not self.objects:
             return tf.zeros(frame.shape[:2], tf.uint8)
-        image = guides.network_image(frame, self._network_size(*frame.shape[:2]))
-        carried = self._objects, self._modulation, self._state
-        ids, self._probabilities, self._state = self._frame_function(
-            image[None], self._last_masks(), *carried
-        )
+        last = self._last_masks()
+        area = search_areas.around(last, self.search_area)
+        size = self._network_size(*frame.shape[:2])
+        image = guides.network_image(area.of_frame(frame), size)[None]
+        state, self._area = search_areas.moved(self._state, self._area, area), area
+        given = image, area.of_masks(last), self._objects, self._modulation, state
+        ids, probabilities, self._state = self._frame_function(*given)
+        ids, self._probabilities = area.placed(ids), area.placed(probabilities)
         if self.guides_from == "own":
             self._own_masks = self._probabilities > 0.5
         return ids

@@ -161,6 +161,17 @@ def transfer_weights(
     return sorted(set(own) - set(given))
 
 
+def described(model: SegmentationModel) -> dict[str, Any]:
+    """A network's class, configuration and digest of weights, as JSON values."""
+    # The type is the segmenter's `precision`; a name changes nothing.
+    config = {k: v for k, v in model.get_config().items() if k not in ("dtype", "name")}
+    return {
+        "model": type(model).__name__,
+        "model_config": config,
+        "weights_sha256": weights_digest(model),
+    }
+
+
 def weights_digest(model: SegmentationModel) -> str:
     """SHA-256 of a network's weights, as hexadecimal digits."""
     digest = hashlib.sha256()

@@ -40,6 +40,8 @@ class Preset:
         scores: `{metric: value}` as published.
         working_size: size of its training, at which a `VideoSegmenter` should
             see frames: shorter side or `(height, width)`; None: their own.
+        search_area: part of a frame that it should see, as measured on stop clips;
+            see `VideoSegmenter`.
     """
 
     model: str
@@ -55,6 +57,7 @@ class Preset:
     settings: dict = dataclasses.field(default_factory=dict)
     scores: dict = dataclasses.field(default_factory=dict)
     working_size: int | tuple | None = None
+    search_area: float | None = None
 
 
 _OSMN = "github.com/linjieyangsc/video_seg (README, Evaluation, item 3)"

@@ -21,6 +21,9 @@ PLUGINS = "osmn_recurrent.models"
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 """Files of a preset folder."""
 
+SEEN = ("working_size", "search_area")
+"""How a `VideoSegmenter` with a network of a preset is to see frames."""
+
 HUGGING_FACE = "https://huggingface.co"
 
 
@@ -150,13 +153,14 @@ def _config_of(path):
         return json.loads(archive.read("config.json"))
 
 
-def save_to_preset(model, folder, working_size=None):
+def save_to_preset(model, folder, working_size=None, search_area=None):
     """Writes a network as a folder of `config.json` and `model.weights.h5`.
 
     Args:
         model: a built network, registered with Keras.
         folder: made if missing; what is there of a preset is replaced.
         working_size: as of `VideoSegmenter`, for those who use the network.
+        search_area: likewise.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,19 +169,24 @@ def save_to_preset(model, folder, working_size=None):
         digest = presets.sha256_of(temporary)
     whole = keras.saving.serialize_keras_object(model)
     config = {key: whole[key] for key in ("class_name", "registered_name", "config")}
-    config |= {"weights_sha256": digest, "working_size": working_size}
+    config |= {
+        "weights_sha256": digest,
+        "working_size": working_size,
+        "search_area": search_area,
+    }
     files.write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
 
 
 def from_preset(source, base):
-    """A network with its weights, and the size it was made for.
+    """A network with its weights, and how it is to see frames.
 
     Args:
         source: see `SegmentationModel.from_preset`.
         base: class that the network must be of.
 
     Returns:
-        `(model, working_size)`.
+        `(model, options)`: `working_size` and `search_area` of `VideoSegmenter`, as
+        far as the source says them.
 
     Raises:
         InputError: an unknown source, or one that cannot be read.
@@ -188,12 +197,12 @@ def from_preset(source, base):
     if source.startswith("hf://"):
         return _from_folder(_hugging_face(source), base)
     if source.startswith(("https://", "http://")):
-        return load_model(_download(source), base), None
+        return load_model(_download(source), base), {}
     path = pathlib.Path(source)
     if path.is_dir():
         return _from_folder(path, base)
     if path.suffix == ".keras":
-        return load_model(path, base), None
+        return load_model(path, base), {}
     raise InputError(
         f"{source} is neither a preset ({', '.join(sorted(presets.PRESETS))}) nor a "
         f"folder with {CONFIG}, a .keras file, an https:// address or an hf:// one."
@@ -217,7 +226,7 @@ def _published(name, base):
     model = found(**options)
     model.build()
     load_weights(model, path)
-    return model, preset.working_size
+    return model, {name: getattr(preset, name) for name in SEEN}
 
 
 def _from_folder(folder, base):
@@ -226,7 +235,8 @@ def _from_folder(folder, base):
         config = json.loads(path.read_bytes())
         found = _class_of(config, base, path)
         model = found.from_config(config["config"])
-        digest, working_size = config["weights_sha256"], config.get("working_size")
+        digest = config["weights_sha256"]
+        seen = {name: config[name] for name in SEEN if name in config}
     except InputError:
         raise
     except Exception as error:  # files, JSON and Keras raise many kinds
@@ -245,7 +255,7 @@ def _from_folder(folder, base):
         )
     model.build()
     load_weights(model, weights)
-    return model, working_size
+    return model, seen
 
 
 def _hugging_face(source):

@@ -248,6 +248,7 @@ class SegmentationModel(keras.Model):
         self,
         folder: str | os.PathLike,
         working_size: int | tuple[int, int] | None = None,
+        search_area: float | None = None,
     ) -> None:
         """Writes the network as a folder for `from_preset`.
 
@@ -255,8 +256,9 @@ class SegmentationModel(keras.Model):
             folder: made if missing; a preset that it holds is replaced.
             working_size: size at which a `VideoSegmenter` should see frames: shorter
                 side or `(height, width)`; None: their own.
+            search_area: part of a frame that it should see; see `VideoSegmenter`.
         """
-        saved.save_to_preset(self, folder, working_size)
+        saved.save_to_preset(self, folder, working_size, search_area)
 
     def build(self, input_shape: Any = None) -> None:
         """Makes all variables; no input shape is needed."""

@@ -116,6 +116,11 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
             power=None,
         )
         super().__init__(models, merge, working_size, **options)
+        if self.search_area is not None:
+            raise ValueError(
+                "what is learned from a frame is learned from the whole; leave "
+                "search_area out."
+            )
 
     @property
     def carries_state(self):
@@ -161,8 +166,8 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
             return super()._memorized(i, image, own_mask, state)
         return self._learners[i].memory_function(image, own_mask[None], state)
 
-    def _object_probabilities(self, i, image, last):
-        return self._learners[i].segment(image, last, self._state[i])
+    def _object_probabilities(self, i, image, last, state):
+        return self._learners[i].segment(image, last, state)
 
 
 class _Learner:

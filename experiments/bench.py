@@ -336,11 +336,11 @@ def scoring(rounds):
             ids[(rows - y) ** 2 + (columns - x) ** 2 < (FLAGS.height / 6) ** 2] = k
         return ids
 
-    truth, predicted = [[frame() for _ in range(20)] for _ in range(2)]
+    true_masks, predicted = [[frame() for _ in range(20)] for _ in range(2)]
     own, plain = side_by_side(
         [
-            lambda: evaluate_masks(truth, predicted),
-            lambda: plain_scores(truth, predicted),
+            lambda: evaluate_masks(true_masks, predicted),
+            lambda: plain_scores(true_masks, predicted),
         ],
         rounds,
     )

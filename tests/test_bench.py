@@ -56,8 +56,8 @@ def test_the_plain_way_of_scoring_gives_the_same_scores():
         ids[0, :2] = 1, 2  # both are there, at the frame's edge
         return ids
 
-    truth, predicted = [[frame() for _ in range(4)] for _ in range(2)]
-    plain = np.reshape(bench.plain_scores(truth, predicted), (4, 2, 2))
-    for k, scores in evaluate_masks(truth, predicted, skip=(0, 0)).items():
+    true_masks, predicted = [[frame() for _ in range(4)] for _ in range(2)]
+    plain = np.reshape(bench.plain_scores(true_masks, predicted), (4, 2, 2))
+    for k, scores in evaluate_masks(true_masks, predicted, skip=(0, 0)).items():
         np.testing.assert_allclose(scores.j, plain[:, k - 1, 0], atol=1e-12)
         np.testing.assert_allclose(scores.f, plain[:, k - 1, 1], atol=1e-12)

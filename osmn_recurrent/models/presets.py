@@ -96,6 +96,7 @@ def _lite(model, title, sha256, region_similarity, **settings):
         settings=settings,
         scores={"DAVIS-2016 val_study J": region_similarity},
         working_size=256,
+        search_area=3.0,
     )
 
 

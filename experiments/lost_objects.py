@@ -23,12 +23,12 @@ from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_multi_string(
+shared.define(
+    FLAGS,
     "results",
-    None,
-    "NAME:FOLDER of masks, CLIP/FRAME.png; repeat it for several.",
+    note="Several, each NAME:FOLDER.",
     required=True,
-    flag_values=FLAGS,
+    several=True,
 )
 shared_flags.define_dataset(FLAGS, "davis2016")
 shared.define(FLAGS, "out", required=True)

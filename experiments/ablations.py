@@ -159,7 +159,7 @@ def claim(out, clips):
 
 def train_settings(cell):
     """The `TrainSettings` of a cell."""
-    from osmn_recurrent.training.samples import SampleSettings
+    from osmn_recurrent.training.sample_settings import SampleSettings
     from osmn_recurrent.training.trainer import TrainSettings
 
     recurrent = cell.network == "reconvnet"

@@ -212,7 +212,7 @@ def main():
         files.check_output(out)
     place = FLAGS.dataset, FLAGS.data_dir, FLAGS.split, FLAGS.resolution
     clips = registry.clips(*place, first_mask_only=False)
-    from osmn_recurrent.training.samples import SampleSettings
+    from osmn_recurrent.training.sample_settings import SampleSettings
 
     settings = SampleSettings(size=(FLAGS.height, FLAGS.width), scales=(1.0,))
     clips = clips[: FLAGS.clips or None]

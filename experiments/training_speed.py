@@ -53,7 +53,7 @@ def measure(case):
 
     from osmn_recurrent.models import building
     from osmn_recurrent.training import distribution, optimizers, steps
-    from osmn_recurrent.training.samples import SampleSettings
+    from osmn_recurrent.training.sample_settings import SampleSettings
     from osmn_recurrent.training.settings import TrainSettings
 
     way, _, value = case["way"].partition("=")

@@ -32,7 +32,8 @@ from osmn_recurrent.losses import balanced_cross_entropy
 from osmn_recurrent.models import building
 from osmn_recurrent.reports import text_tables
 from osmn_recurrent.training import distribution, optimizers, pipeline, steps
-from osmn_recurrent.training.samples import ClipSamples, SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
+from osmn_recurrent.training.samples import ClipSamples
 from osmn_recurrent.training.settings import TrainSettings
 
 FLAGS = flags.FlagValues()

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.masks import bounding_box
@@ -27,6 +27,7 @@ SMALLEST_SIGMA = 5.0
 MASK_GUIDE_RADIUS = 5
 """Radius of the disc that dilates MaskTrack's mask guide, in pixels."""
 
+_LIGHT = (ImageEnhance.Brightness, ImageEnhance.Contrast)
 _LESS_MEAN = np.arange(256, dtype=np.float32)[None, :, None] - np.array(
     MEAN_BGR, np.float32
 )
@@ -81,6 +82,9 @@ def visual_guide(
     margins: tuple[float, float, float, float] = (TEST_MARGIN,) * 4,
     rotation: float = 0.0,
     flip: bool = False,
+    keep_aspect: bool = False,
+    keep_background: bool = False,
+    light: tuple[float, float] = (1.0, 1.0),
 ) -> np.ndarray:
     """What the visual modulator sees of the object.
 
@@ -102,6 +106,12 @@ def visual_guide(
         rotation: degrees, counter-clockwise, nearest neighbour. Training
             draws it from U(-10, 10).
         flip: mirror left and right.
+        keep_aspect: the crop is not stretched to a square, but made as large as fits
+            and padded with black (release --vg_keep_aspect_ratio, off in all figures).
+        keep_background: the crop as it is, so that a box says as much as a mask
+            (release --bbox_sup, off in all figures).
+        light: factors of brightness and of contrast, Pillow's; training with the
+            release's --vg_color_aug (off) draws both from U(0.8, 1.3).
 
     Returns:
         (size, size, 3) float32 BGR minus mean, background exactly 0.
@@ -125,19 +135,35 @@ def visual_guide(
         height + int(height * margins[3]),
     )
 
-    def cut(values, resampling):
+    def cut(values, resampling, light=(1.0, 1.0)):
         # Two crops: the margin is black, not the picture around the box.
         inside = values[top : top + height, left : left + width]
         image = Image.fromarray(np.ascontiguousarray(inside)).crop(moved)
-        image = np.asarray(image.resize((size, size), resampling))
+        image = _square(image, size, resampling, keep_aspect)
+        for enhance, factor in zip(_LIGHT, light, strict=True):
+            image = enhance(image).enhance(factor) if factor != 1 else image
+        image = np.asarray(image)
         if rotation:
             matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rotation, 1)
             image = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_NEAREST)
         return image[:, ::-1] if flip else image
 
-    image = network_image(cut(frame_rgb, Image.Resampling.BILINEAR))
+    image = network_image(cut(frame_rgb, Image.Resampling.BILINEAR, light))
+    if keep_background:
+        return image
     inside = np.ascontiguousarray(cut(mask, Image.Resampling.NEAREST))
     return cv2.copyTo(image, inside, np.zeros_like(image))
+
+
+def _square(image, size, resampling, keep_aspect):
+    """A Pillow image as a square of `size` pixels; see `visual_guide`."""
+    if not keep_aspect:
+        return image.resize((size, size), resampling)
+    ratio = min(size / side for side in image.size)
+    width, height = (max(1, int(side * ratio)) for side in image.size)
+    left, top = (size - width) // 2, (size - height) // 2
+    fitted = image.resize((width, height), resampling)
+    return fitted.crop((-left, -top, size - left, size - top))
 
 
 def robust_moments(mask):

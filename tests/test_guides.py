@@ -7,8 +7,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image, ImageEnhance
 
 from osmn_recurrent import guides
+from osmn_recurrent.colours import MEAN_BGR
 
 MASKS = hnp.arrays(
     np.uint8,
@@ -155,3 +157,47 @@ def test_visual_guide_of_hardly_anything(pixels):
     guide = guides.visual_guide(picture(), mask)
     assert guide.shape == (224, 224, 3)
     assert (guide != 0).any() == bool(pixels)
+
+
+def release_visual_guide(frame, mask, keep_aspect, light, margin):
+    """`util.py: data_augmentation` of the release, and its masking, with Pillow."""
+    rows, columns = np.nonzero(mask)
+    box = (columns.min(), rows.min(), columns.max(), rows.max())
+    pair = [Image.fromarray(each).crop(box) for each in (frame, mask)]
+    width, height = pair[0].size
+    right, down = int(margin * width), int(margin * height)
+    pair = [each.crop((-right, -down, width + right, height + down)) for each in pair]
+    kinds = (Image.Resampling.BILINEAR, Image.Resampling.NEAREST)
+    if keep_aspect:
+        sides = np.array(pair[0].size)
+        fitted = (sides * np.amin(224 / sides)).astype(int)
+        before = (224 - fitted) // 2
+        outside = (*-before, *(224 - before))
+        pair = [
+            each.resize(tuple(fitted), kind).crop(tuple(int(v) for v in outside))
+            for each, kind in zip(pair, kinds, strict=True)
+        ]
+    else:
+        pair = [
+            each.resize((224, 224), kind)
+            for each, kind in zip(pair, kinds, strict=True)
+        ]
+    image = ImageEnhance.Brightness(pair[0]).enhance(light[0])
+    image = ImageEnhance.Contrast(image).enhance(light[1])
+    shown = np.asarray(image).astype(np.float32)[..., ::-1] - np.float32(MEAN_BGR)
+    return shown, np.asarray(pair[1])
+
+
+@pytest.mark.parametrize("keep_aspect", [False, True])
+@pytest.mark.parametrize("light", [(1.0, 1.0), (0.83, 1.24)])
+def test_visual_guides_of_the_releases_options(keep_aspect, light):
+    frame, mask = picture((60, 80)), np.zeros((60, 80), np.uint8)
+    mask[10:30, 20:71] = 1
+    mask[12:20, 30:40] = 0
+    expected, inside = release_visual_guide(frame, mask, keep_aspect, light, 0.03)
+    options = {"keep_aspect": keep_aspect, "light": light}
+    kept = guides.visual_guide(frame, mask, keep_background=True, **options)
+    np.testing.assert_array_equal(kept, expected)
+    masked = guides.visual_guide(frame, mask, **options)
+    np.testing.assert_array_equal(masked, np.where(inside[..., None] > 0, expected, 0))
+    assert keep_aspect == (inside[:40] == 0).all()

@@ -210,7 +210,7 @@ def train_networks(clips, out, settings):
     from osmn_recurrent.models.presets import DEFAULT
     from osmn_recurrent.training import trainer
     from osmn_recurrent.training.guide_shares import GuideShares
-    from osmn_recurrent.training.samples import SampleSettings
+    from osmn_recurrent.training.sample_settings import SampleSettings
 
     images = trainer.TrainSettings(
         samples=SampleSettings(

@@ -8,6 +8,7 @@ from osmn_recurrent.cli import flags as shared_flags
 from osmn_recurrent.cli import shared
 from osmn_recurrent.datasets import registry
 from osmn_recurrent.errors import InputError
+from osmn_recurrent.training import GUIDE_FRAMES, TARGETS
 
 FLAGS = flags.FlagValues()
 
@@ -151,6 +152,27 @@ _share("jerk", 0.0, "Pseudo-clips: share of each frame's own draw in their motio
 _share("flip", 0.0, "Probability of mirroring (OSMN stage 1: 0.5, stage 2: 0).")
 shared.define(FLAGS, "crop", 1.0)
 _number(
+    "crop_sides",
+    0.0,
+    "Instead, each side of the picture moves in or out by up to this share, black "
+    "outside (release --random_crop_ratio, in its stage 1; 0 by default).",
+    upper_bound=0.49,
+)
+_choice(
+    "targets",
+    TARGETS[0],
+    list(TARGETS),
+    "Whether the frames after a sample's first are any, as they come, or those that "
+    "show the object, as in the release's stage 2.",
+)
+_choice(
+    "guide_frame",
+    GUIDE_FRAMES[0],
+    list(GUIDE_FRAMES),
+    "Frame of the visual guide: drawn anew for each sample, kept from its first draw "
+    "(release with --randomize_guide), or the first that shows the object (without).",
+)
+_number(
     "colour_jitter",
     0.0,
     "Strength of a random change of colours, one per sample (papers: 0).",
@@ -173,6 +195,24 @@ for _name, _default, _text_ in (
     ("mask_scale", 0.2, "MaskTrack's guide grows by this share (its paper: 0.05)"),
 ):
     _number(_name, _default, f"{_text_}; with --guide_augmentation=osmn (release).")
+for _name, _text_ in (
+    (
+        "guide_light",
+        "Change brightness and contrast of the visual guide alone, by factors from 0.8 "
+        "to 1.3 (release --vg_color_aug, off)",
+    ),
+    (
+        "guide_keep_aspect",
+        "Do not stretch the visual guide to a square, but pad it (release "
+        "--vg_keep_aspect_ratio, off); segment with the same flag",
+    ),
+    (
+        "guide_keep_background",
+        "Leave the background in the visual guide, a box being all that is known "
+        "(release --bbox_sup, off); segment with the same flag",
+    ),
+):
+    _switch(_name, False, f"{_text_}. With --guide_augmentation=osmn.")
 _share("guide_cover", 0.003, "Visual guides come from frames with so much object.")
 _share("guide_fill", 0.2, "And whose object fills this share of its box (release).")
 
@@ -291,11 +331,16 @@ def _sample_settings():
     from osmn_recurrent.training.distractors import Distractors
     from osmn_recurrent.training.guide_shares import GuideShares
     from osmn_recurrent.training.placing import Window
-    from osmn_recurrent.training.samples import SampleSettings
+    from osmn_recurrent.training.sample_settings import SampleSettings
 
     scales = tuple(s for (s,) in _numbers("scales", "0.5,0.8,1", (float,)))
     if not scales or min(scales) <= 0:
         raise InputError("--scales must be numbers above 0, such as 0.5,0.8,1.")
+    if FLAGS.crop_sides and (FLAGS.window or FLAGS.crop < 1):
+        raise InputError(
+            "--crop_sides, --crop and --window are three ways to cut a picture; give "
+            "one of them."
+        )
     return SampleSettings(
         size=(FLAGS.height, FLAGS.width),
         scales=scales,
@@ -309,6 +354,9 @@ def _sample_settings():
                 spread=FLAGS.guide_spread,
                 mask_shift=FLAGS.mask_shift,
                 mask_scale=FLAGS.mask_scale,
+                light=FLAGS.guide_light,
+                keep_aspect=FLAGS.guide_keep_aspect,
+                keep_background=FLAGS.guide_keep_background,
             ),
             "affine": augmentation.AffineAugmentation(),
             "none": augmentation.NO_AUGMENTATION,
@@ -317,6 +365,9 @@ def _sample_settings():
         min_cover=FLAGS.guide_cover,
         min_fill=FLAGS.guide_fill,
         crop=FLAGS.crop,
+        crop_sides=FLAGS.crop_sides,
+        targets=FLAGS.targets,
+        guide_frame=FLAGS.guide_frame,
         colour_jitter=FLAGS.colour_jitter,
         window=Window() if FLAGS.window else None,
         distractors=Distractors(FLAGS.distractors) if FLAGS.distractors else None,

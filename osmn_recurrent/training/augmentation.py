@@ -8,6 +8,9 @@ import numpy as np
 from osmn_recurrent import guides
 from osmn_recurrent.masks import bounding_box
 
+LIGHT = (0.8, 1.3)
+"""Range of the visual guide's factors of brightness and contrast, where they change."""
+
 
 @dataclasses.dataclass(frozen=True)
 class GuideAugmentation:
@@ -25,6 +28,10 @@ class GuideAugmentation:
             (OSMN's figures), 0.1 in MaskTrack's paper.
         mask_scale: it grows by a factor from U(1 - s, 1 + s); 0.2 as in the release,
             0.05 in MaskTrack's paper.
+        light: whether brightness and contrast of the visual guide change, each by a
+            factor from U(0.8, 1.3) (release --vg_color_aug, off in its figures).
+        keep_aspect: see `guides.visual_guide`, as is `keep_background`. The release
+            leaves the first out of COCO's samples and the second out of DAVIS'.
     """
 
     margin: float = 0.1
@@ -34,6 +41,16 @@ class GuideAugmentation:
     spread: float = 0.4
     mask_shift: float = 0.2
     mask_scale: float = 0.2
+    light: bool = False
+    keep_aspect: bool = False
+    keep_background: bool = False
+
+    def undisturbed(self):
+        """The same visual guides without anything random, for validation."""
+        kept = {
+            name: getattr(self, name) for name in ("keep_aspect", "keep_background")
+        }
+        return GuideAugmentation(*[0.0] * 7, **kept)
 
     def visual_guide(self, rng, frame_rgb, mask):
         """`guides.visual_guide` with a random box, angle and mirroring.
@@ -46,12 +63,19 @@ class GuideAugmentation:
         Returns:
             (224, 224, 3) float32 BGR minus mean, background 0.
         """
+        drawn = {
+            "margins": tuple(rng.uniform(-self.margin, self.margin, 4)),
+            "rotation": float(rng.uniform(-self.rotation, self.rotation)),
+            "flip": bool(rng.uniform() < self.flip),
+        }
+        if self.light:  # last, so that it leaves the other draws as they are
+            drawn["light"] = tuple(rng.uniform(*LIGHT, 2))
         return guides.visual_guide(
             frame_rgb,
             mask,
-            margins=tuple(rng.uniform(-self.margin, self.margin, 4)),
-            rotation=float(rng.uniform(-self.rotation, self.rotation)),
-            flip=bool(rng.uniform() < self.flip),
+            keep_aspect=self.keep_aspect,
+            keep_background=self.keep_background,
+            **drawn,
         )
 
     def spatial_guide(self, rng, mask):
@@ -76,7 +100,7 @@ class GuideAugmentation:
         return [self.spatial_guide(rng, mask) for mask in masks]
 
 
-NO_AUGMENTATION = GuideAugmentation(*[0.0] * 7)
+NO_AUGMENTATION = GuideAugmentation().undisturbed()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +125,10 @@ class AffineAugmentation:
     same_along_clip: bool = True
     mask_shift: float = 0.2
     mask_scale: float = 0.2
+
+    def undisturbed(self):
+        """`NO_AUGMENTATION`."""
+        return NO_AUGMENTATION
 
     def draw(self, rng):
         """`((x, y) shift in boxes, scale factor, degrees)` of a transform."""

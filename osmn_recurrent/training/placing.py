@@ -29,18 +29,54 @@ class Stretch:
 
     def mask(self, ids):
         """(H, W) uint8 ids at the network's size, nearest neighbour."""
-        return self._mirrored(masks.resize_mask(ids[self.part], self.size))
+        return self._mirrored(masks.resize_mask(self._cut(ids), self.size))
 
     def frame(self, picture):
         """(H, W, 3) uint8 at the network's size, as `guides.network_image`."""
-        frame = self._mirrored(picture[self.part])
+        frame = self._mirrored(self._cut(picture))
         if frame.shape[:2] == tuple(self.size):
             return frame
         image = Image.fromarray(np.ascontiguousarray(frame))
         return np.array(image.resize(self.size[::-1], Image.Resampling.BILINEAR))
 
+    def _cut(self, values):
+        return values[self.part]
+
     def _mirrored(self, values):
         return np.ascontiguousarray(values[:, ::-1]) if self.flip else values
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxStretch(Stretch):
+    """The same of a box whose sides may lie outside of the picture, black there.
+
+    Attributes:
+        part: `(left, top, right, bottom)` in pixels, half open.
+    """
+
+    def _cut(self, values):
+        return np.asarray(Image.fromarray(values).crop(self.part))
+
+
+def moved_sides(rng, shape, ratio):
+    """A picture's box with each side moved (release `util.py: data_augmentation`).
+
+    Args:
+        rng: `numpy.random.Generator`.
+        shape: `(height, width)` of the picture.
+        ratio: each side moves outwards by U(-r, r) of the width or height; below 0.5.
+
+    Returns:
+        `(left, top, right, bottom)` in pixels.
+    """
+    height, width = shape
+    left, top, right, bottom = rng.uniform(-ratio, ratio, 4)
+    return (
+        -int(left * width),
+        -int(top * height),
+        width + int(right * width),
+        height + int(bottom * height),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Training samples from clips: NumPy in, NumPy out, one seed per sample."""
 
 import collections
-import dataclasses
 import functools
 import logging
 import threading
@@ -15,99 +14,14 @@ from osmn_recurrent.datasets.clips import sizes_digest
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.guides import GAUSSIAN
 from osmn_recurrent.training import augmentation
-from osmn_recurrent.training.augmentation import NO_AUGMENTATION, GuideAugmentation
-from osmn_recurrent.training.distractors import ASKED, OTHER, Cutout, Distractors
-from osmn_recurrent.training.guide_shares import GuideShares
-from osmn_recurrent.training.placing import Stretch, Window
+from osmn_recurrent.training.distractors import ASKED, OTHER, Cutout
+from osmn_recurrent.training.placing import BoxStretch, Stretch, moved_sides
 
 CACHES = ("none", "frames")
 """What `ClipSamples` keeps in memory besides the masks' run lengths."""
 
 MOST_ATTEMPTS = 100
 """Unreadable samples in a row that end a training."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SampleSettings:
-    """What a training sample is like.
-
-    Attributes:
-        size: `(height, width)` of the network image at scale 1.
-        scales: factors of `size`; each batch draws one. Release, stage 2:
-            854x480 times (0.5, 0.8, 1).
-        clip_length: frames per sample; None gives images (no time axis).
-        stride: steps between the frames of a sample.
-        guide_augmentation: disturbances of both guides: `GuideAugmentation`
-            (OSMN) or `AffineAugmentation` (ReConvNet).
-        min_cover: smallest share of the picture that an object covers in a
-            frame used as visual guide (release: 0.3%).
-        min_fill: smallest share of its own box that it covers there (20%).
-        flip: probability of mirroring the network image, its masks and the
-            spatial guide. Release: 0.5 in stage 1, 0 in stage 2.
-        crop: the network image is a random part of the picture; each side
-            keeps the share U(crop, 1) of the picture's. 1, as released,
-            takes all of it. OSMN's table 3 has a random crop, but no range.
-        colour_jitter: strength of `augmentation.recolouring`, one for all
-            pictures of a sample, visual guide included. 0 as in the papers,
-            which start from ImageNet weights; without these, few videos are
-            soon known by heart.
-        window: `placing.Window`: random views of the pictures at one size instead
-            of a stretched part (`crop`); None as released.
-        distractors: `distractors.Distractors`: objects of other pictures pasted
-            in, now and then asked for; None as in the papers.
-        guide_shares: `guide_shares.GuideShares`: how often the spatial guide says
-            something else than where the object was; the default is never.
-        light: strength of `augmentation.relighting`, one for what all frames of a
-            sample show, but not for its visual guide.
-        most_stride: the stride of each sample is drawn from `stride` to this, as
-            far as the clip goes; None: always `stride`.
-        backwards: share of the samples whose clip runs backwards.
-        guide_distance: frames between a clip's visual guide and the frames of the
-            sample, where the clip has such; 0 as released.
-        sparse_masks: clips may lack masks for some of their frames
-            (YouTube-VOS: every fifth has one); the frames that have one are
-            then the clip, and `stride` counts these.
-    """
-
-    size: tuple = (480, 854)
-    scales: tuple = (0.5, 0.8, 1.0)
-    clip_length: int | None = None
-    stride: int = 1
-    guide_augmentation: object = dataclasses.field(default_factory=GuideAugmentation)
-    min_cover: float = 0.003
-    min_fill: float = 0.2
-    flip: float = 0.0
-    crop: float = 1.0
-    colour_jitter: float = 0.0
-    window: Window | None = None
-    distractors: Distractors | None = None
-    guide_shares: GuideShares = dataclasses.field(default_factory=GuideShares)
-    light: float = 0.0
-    most_stride: int | None = None
-    backwards: float = 0.0
-    guide_distance: int = 0
-    sparse_masks: bool = False
-
-    def undisturbed(self):
-        """The same clips as they are, for validation: nothing is random."""
-        return dataclasses.replace(
-            self,
-            scales=(1.0,),
-            guide_augmentation=NO_AUGMENTATION,
-            flip=0.0,
-            crop=1.0,
-            colour_jitter=0.0,
-            window=None,
-            distractors=None,
-            guide_shares=GuideShares(),
-            light=0.0,
-            most_stride=None,
-            backwards=0.0,
-        )
-
-
-STAGE_1 = SampleSettings(size=(400, 400), scales=(0.8, 1.0, 1.2), flip=0.5)
-"""OSMN's stage 1: squares of 320, 400 and 480, mirrored at random."""
 
 
 class Samples:
@@ -236,9 +150,13 @@ class Samples:
         if settings.window is not None:
             view = settings.window.view(rng, mask, size, settings.flip)
         else:
-            part = augmentation.random_part(rng, mask, settings.crop)
+            kind = BoxStretch if settings.crop_sides else Stretch
+            if settings.crop_sides:
+                part = moved_sides(rng, mask.shape, settings.crop_sides)
+            else:
+                part = augmentation.random_part(rng, mask, settings.crop)
             flip = settings.flip > 0 and rng.uniform() < settings.flip
-            view = Stretch(part, flip, size)
+            view = kind(part, flip, size)
         if moves is None and ids[0] is ids[1]:
             return [view.frame(frames[0])], [view.mask(ids[0])] * 2
         views = [view] * len(ids)
@@ -345,6 +263,7 @@ class ClipSamples(Samples):
         Frames count within `self._times`, the clip's frames with a mask.
         """
         index, guide_frames, self._times, self._objects = [], {}, [], []
+        self._lines = {}  # frames that samples of an object are made of, in order
         for c, clip in enumerate(
             tqdm(self.clips, "reading masks", unit="clip", leave=False)
         ):
@@ -363,8 +282,13 @@ class ClipSamples(Samples):
             self._objects.append(tuple(visible))
             for i, frames in visible.items():
                 guide_frames.setdefault((c, i), frames[:1])
-                last = len(self._times[c]) - self._span
-                index += [(c, t, i) for t in frames if t < last]
+                if self.settings.guide_frame == "first":
+                    guide_frames[c, i] = frames[:1]
+                every = range(len(self._times[c]))
+                line = frames if self.settings.targets == "visible" else every
+                self._lines[c, i] = line
+                starts = set(line[: -self._span])
+                index += [(c, t, i) for t in frames if t in starts]
         self._shown = sorted(guide_frames)
         return index, guide_frames
 
@@ -410,8 +334,11 @@ class ClipSamples(Samples):
         """The sample that begins at start `index`; see `Samples.sample`."""
         c, start, i = self.index[index]
         rng, size = self._draws(number, attempt)
-        times = self._times_of(rng, c, start)
-        seen = self._guide_frame(rng, c, i, times)
+        times = self._times_of(rng, c, start, i)
+        choice = rng
+        if self.settings.guide_frame == "kept":
+            choice = np.random.default_rng((self.seed, 3, index))
+        seen = self._guide_frame(choice, c, i, times)
         colours = self._colours(rng)
         guide_source = colours.seen(self._frame(c, seen)), self._mask(c, seen, i)
         ids = [self._ids(c, t, i) for t in times]
@@ -420,15 +347,16 @@ class ClipSamples(Samples):
             rng, number, size, frames, ids, guide_source, colours, index=index
         )
 
-    def _times_of(self, rng, c, start):
+    def _times_of(self, rng, c, start, i):
         """Numbers of the T + 1 frames of a sample."""
-        settings = self.settings
+        settings, line = self.settings, self._lines[c, i]
+        place = line.index(start)
         length, stride = settings.clip_length or 1, settings.stride
         if settings.most_stride:
-            furthest = (len(self._times[c]) - 1 - start) // length
+            furthest = (len(line) - 1 - place) // length
             most = max(stride, min(settings.most_stride, furthest))
             stride = int(rng.integers(stride, most + 1))
-        times = [start + stride * k for k in range(length + 1)]
+        times = [line[place + stride * k] for k in range(length + 1)]
         if settings.backwards and rng.uniform() < settings.backwards:
             times.reverse()
         return times

@@ -4,7 +4,7 @@ import dataclasses
 
 from osmn_recurrent import losses
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.training.samples import SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
 
 RELEASED_DECAY = 0.0002
 """Slim's weight decay in the release."""

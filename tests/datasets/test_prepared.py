@@ -18,7 +18,8 @@ from osmn_recurrent.datasets.tfds_builders.prepared_davis import (
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.media.mask_files import write_mask
 from osmn_recurrent.training.image_samples import ImageSamples
-from osmn_recurrent.training.samples import STAGE_1, ClipSamples, SampleSettings
+from osmn_recurrent.training.sample_settings import STAGE_1, SampleSettings
+from osmn_recurrent.training.samples import ClipSamples
 
 
 def prepare(builder, source, **given):

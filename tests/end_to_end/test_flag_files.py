@@ -13,6 +13,7 @@ from osmn_recurrent import programs
 from osmn_recurrent.cli import train_flags
 from osmn_recurrent.models.building import build_model, weights_of
 from osmn_recurrent.training import steps
+from osmn_recurrent.training.augmentation import NO_AUGMENTATION
 
 FOLDER = pathlib.Path(__file__).parents[2] / "experiments" / "flags"
 FILES = sorted(FOLDER.glob("*.flags"))
@@ -57,6 +58,12 @@ DAVIS = {
     "steps": 50_000,
     "frozen": True,
 }
+RANDOM_GUIDE = {
+    # Release README, --randomize_guide: pairs of frames that show the object, each
+    # with a frame for its visual guide that is drawn once.
+    "targets": "visible",
+    "guide_frame": "kept",
+}
 RECONVNET = {
     # ReConvNet 3: from OSMN's weights, 1e-6 and 1e-5, Lovasz hinge, shift, scale and
     # rotation of both modulators' inputs, early stopping.
@@ -77,7 +84,12 @@ EXPECTED = {
         "steps": 300_000,
         "drops": ((200_000, 0.1),),
     },
-    "osmn_stage2": {**DAVIS, "model": "osmn", "from": ["runs/osmn_stage1/model.keras"]},
+    "osmn_stage2": {
+        **DAVIS,
+        **RANDOM_GUIDE,
+        "model": "osmn",
+        "from": ["runs/osmn_stage1/model.keras"],
+    },
     # OSMN 4.1.2: the base; release --base_model masktrack, conv1_1 new (4 channels).
     "masktrack": {
         **COCO,
@@ -122,6 +134,7 @@ EXPECTED = {
     # at 1e-5, 100,000 at 1e-6, from VGG16, batch norm trained.
     "osmn_youtube_vos": {
         **COCO,
+        **RANDOM_GUIDE,
         "model": "osmn",
         "from": [VGG16],
         "data": ("youtube_vos", "train"),
@@ -191,8 +204,16 @@ def test_a_flag_file_is_the_papers_recipe(name):
         "moves": settings.trainable or "all",
         "first_layer": flags.first_layer,
         "backbone": flags.backbone,
+        "targets": samples.targets,
+        "guide_frame": samples.guide_frame,
     }
-    assert found == {"first_layer": "normal", "backbone": "vgg16", **wanted}
+    unnamed = {
+        "first_layer": "normal",
+        "backbone": "vgg16",
+        "targets": "any",
+        "guide_frame": "drawn",
+    }
+    assert found == {**unnamed, **wanted}
     # What neither paper nor release has is off.
     assert (settings.accumulate, settings.warmup_steps, settings.final_rate) == (
         1,
@@ -200,6 +221,9 @@ def test_a_flag_file_is_the_papers_recipe(name):
         1,
     )
     assert settings.clip_norm is None and samples.crop == 1.0
+    guide = samples.guide_augmentation
+    assert samples.crop_sides == 0.0 and not getattr(guide, "light", False)
+    assert guide.undisturbed() == NO_AUGMENTATION  # neither aspect nor background kept
     assert not (samples.window or samples.distractors or samples.colour_jitter)
     augmentation = "Affine" if flags.model == "reconvnet" else "Guide"
     assert type(samples.guide_augmentation).__name__ == f"{augmentation}Augmentation"

@@ -10,7 +10,8 @@ from osmn_recurrent import guides, programs
 from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.datasets.moving_shapes import write_moving_shapes
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION
-from osmn_recurrent.training.samples import ClipSamples, SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
+from osmn_recurrent.training.samples import ClipSamples
 
 
 @pytest.fixture(scope="module")

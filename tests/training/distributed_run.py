@@ -21,7 +21,7 @@ def main(name, data, workdir, steps):
     from osmn_recurrent.datasets.davis import davis_clips
     from osmn_recurrent.models import building
     from osmn_recurrent.training import distribution, trainer
-    from osmn_recurrent.training.samples import SampleSettings
+    from osmn_recurrent.training.sample_settings import SampleSettings
 
     strategy = distribution.make_strategy(name)
     settings = trainer.TrainSettings(

@@ -15,7 +15,8 @@ from osmn_recurrent.datasets.davis import davis_clips
 from osmn_recurrent.metrics.keras_metrics import RegionSimilarity
 from osmn_recurrent.models import building
 from osmn_recurrent.training.sample_batches import SampleBatches
-from osmn_recurrent.training.samples import ClipSamples, SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
+from osmn_recurrent.training.samples import ClipSamples
 
 
 class Losses(keras.callbacks.Callback):

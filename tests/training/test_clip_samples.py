@@ -13,7 +13,8 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.media.mask_files import write_mask
 from osmn_recurrent.training import augmentation
 from osmn_recurrent.training.augmentation import NO_AUGMENTATION, AffineAugmentation
-from osmn_recurrent.training.samples import ClipSamples, SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
+from osmn_recurrent.training.samples import ClipSamples
 
 PLAIN = SampleSettings(size=(40, 60), scales=(1.0,), guide_augmentation=NO_AUGMENTATION)
 

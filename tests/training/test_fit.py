@@ -17,7 +17,8 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.metrics.keras_metrics import RegionSimilarity
 from osmn_recurrent.metrics.region import region_similarity
 from osmn_recurrent.training.sample_batches import SampleBatches
-from osmn_recurrent.training.samples import ClipSamples, SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
+from osmn_recurrent.training.samples import ClipSamples
 
 PROGRAM = pathlib.Path(__file__).with_name("fit_run.py")
 

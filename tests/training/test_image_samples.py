@@ -12,7 +12,7 @@ from osmn_recurrent import guides
 from osmn_recurrent.colours import MEAN_BGR
 from osmn_recurrent.datasets.coco import CocoObjects
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.training import pipeline, samples
+from osmn_recurrent.training import pipeline, sample_settings
 from osmn_recurrent.training.augmentation import (
     NO_AUGMENTATION,
     AffineAugmentation,
@@ -22,7 +22,7 @@ from osmn_recurrent.training.augmentation import (
 from osmn_recurrent.training.image_samples import ImageSamples
 from osmn_recurrent.training.pseudo_clips import Motion, affine_matrix
 
-PLAIN = samples.SampleSettings(
+PLAIN = sample_settings.SampleSettings(
     size=(40, 60), scales=(1.0,), guide_augmentation=NO_AUGMENTATION
 )
 
@@ -92,7 +92,7 @@ def test_image_and_guide_are_mirrored_independently():
 
 def test_stage_1_on_coco_has_squares_of_the_paper(test_data, tmp_path):
     objects = CocoObjects(test_data / "data" / "coco_mini", "val2017", tmp_path)
-    made = ImageSamples(objects, samples.STAGE_1, batch_size=2)
+    made = ImageSamples(objects, sample_settings.STAGE_1, batch_size=2)
     sizes = set()
     for number in range(16):
         image, visual, spatial, label = made.sample(number)
@@ -308,7 +308,7 @@ def test_what_cannot_be_read_is_replaced_counted_and_named(caplog):
 
 @pytest.mark.parametrize("motion", [None, Motion()])
 def test_the_pipeline_hands_on_every_augmentation(motion):
-    settings = samples.SampleSettings(
+    settings = sample_settings.SampleSettings(
         size=(40, 60),
         scales=(0.5, 1.0),
         flip=0.5,

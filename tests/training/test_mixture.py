@@ -10,7 +10,7 @@ from osmn_recurrent.training.augmentation import NO_AUGMENTATION
 from osmn_recurrent.training.image_samples import ImageSamples
 from osmn_recurrent.training.mixture import Mixture
 from osmn_recurrent.training.pseudo_clips import Motion
-from osmn_recurrent.training.samples import SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
 
 SETTINGS = SampleSettings(
     size=(40, 60), scales=(0.5, 1.0), clip_length=3, guide_augmentation=NO_AUGMENTATION

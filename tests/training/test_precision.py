@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from osmn_recurrent.models import building
 from osmn_recurrent.training import distribution, optimizers, steps
-from osmn_recurrent.training.samples import SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
 from osmn_recurrent.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(

@@ -18,7 +18,8 @@ from osmn_recurrent.training.augmentation import (
     NO_AUGMENTATION,
     GuideAugmentation,
 )
-from osmn_recurrent.training.samples import ClipSamples, SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
+from osmn_recurrent.training.samples import ClipSamples
 
 SIZE = (64, 96)
 PLAIN = SampleSettings(

@@ -20,7 +20,8 @@ from osmn_recurrent.training.guide_shares import GuideShares
 from osmn_recurrent.training.image_samples import ImageSamples
 from osmn_recurrent.training.placing import GREY, View, Window
 from osmn_recurrent.training.pseudo_clips import Motion
-from osmn_recurrent.training.samples import ClipSamples, SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
+from osmn_recurrent.training.samples import ClipSamples
 
 SIZE = (64, 96)
 COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30))

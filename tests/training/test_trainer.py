@@ -23,7 +23,8 @@ from osmn_recurrent.guides import GAUSSIAN
 from osmn_recurrent.models import building
 from osmn_recurrent.training import distribution, optimizers, steps, trainer
 from osmn_recurrent.training.callbacks import SpreadWarning
-from osmn_recurrent.training.samples import ClipSamples, SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
+from osmn_recurrent.training.samples import ClipSamples
 from osmn_recurrent.training.state import TrainState
 
 SETTINGS = trainer.TrainSettings(

@@ -12,7 +12,7 @@ from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.metrics.davis_scores import evaluate_masks
 from osmn_recurrent.models import building
 from osmn_recurrent.training import distribution
-from osmn_recurrent.training.samples import SampleSettings
+from osmn_recurrent.training.sample_settings import SampleSettings
 from osmn_recurrent.training.settings import TrainSettings
 from osmn_recurrent.training.validation import Validation
 

@@ -36,7 +36,7 @@ def inside(folder, name, source):
     if fault:
         raise InputError(
             f"{source} names {printable(repr(name))[:200]}, which {fault}; expected "
-            f"the name of something in {folder}."
+            f"the name of something in {folder or 'the data set'}."
         )
     return pathlib.Path(folder, *pathlib.PurePosixPath(name).parts)
 

@@ -92,7 +92,8 @@ class CocoObjects:
         if missing:
             raise InputError(
                 f"{len(missing)} of {len(found)} pictures that the annotations list "
-                f"are missing, the first is {missing[0]}; complete the download."
+                f"are missing, the first is {missing[0]}; complete the download, or "
+                "correct their file_name."
             )
         return tuple(path for path, _ in found)
 

@@ -3,6 +3,7 @@
 Nothing of such a file is handed to pycocotools unchecked, see `media.run_lengths`.
 """
 
+import collections
 import dataclasses
 import math
 import os
@@ -199,7 +200,8 @@ def code_of(annotation, picture, path):
 class PictureFolder:
     """Where the pictures of a split lie.
 
-    Their names may have folders in them, and may begin with the split's.
+    Their names may have folders in them, may begin with the split's, and may have
+    another case than the files (000000000001.JPG).
 
     Args:
         data_dir: the folder that holds `annotations` and the picture folders.
@@ -222,14 +224,21 @@ class PictureFolder:
         """
         usual = names.inside(self.data_dir / self.split, name, source)
         for path in (usual, names.inside(self.data_dir, name, source)):
-            if path.name in self._listing(path.parent):
+            there, folded = self._listing(path.parent)
+            if path.name in there:
                 return path, True
+            if path.name.lower() in folded:
+                return path.with_name(folded[path.name.lower()]), True
         return usual, False
 
     def _listing(self, folder):
+        """A folder's names, and those of them that are clear in any case, by it."""
         if folder not in self._contents:
             try:
-                self._contents[folder] = set(os.listdir(folder))
+                there = frozenset(os.listdir(folder))
             except OSError:
-                self._contents[folder] = set()
+                there = frozenset()
+            count = collections.Counter(name.lower() for name in there)
+            clear = {n.lower(): n for n in there if count[n.lower()] == 1}
+            self._contents[folder] = there, clear
         return self._contents[folder]

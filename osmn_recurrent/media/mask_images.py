@@ -26,6 +26,7 @@ MOST_OBJECTS = 254
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 _DARK = 8
+_LEAST_WHITE = 16  # of soft masks in 16 bits, brought to 8; below it are ids
 _SOFT_NOTE = (
     "soft",
     "has soft (anti-aliased or compressed) borders; it is cut at half between "
@@ -169,9 +170,11 @@ def grey_mask(values, path, lossy=False, bits=8):
         soft = flat_regions.soft_pixels(values)
         shares, _ = flat_regions.soft_shares(values, soft, 256)
         thin = objects[(shares[objects] >= 0.5) & (objects < objects[-1])]
-        # Ids without a gap may be as thin as they like, but not all of them.
+        # Ids without a gap may be as thin as they like, but not most of them: these are
+        # the levels of a slope, whatever its share of a large object is.
         counted = objects.tolist()[:-1] == list(range(1, objects.size))
         few = totals[thin].sum() < 0.3 * totals[objects].sum()
+        few = few and thin.size < objects.size / 2
         if thin.size and not (counted and few):
             flat = np.setdiff1d(used, thin)
             inside = totals * (1 - shares)
@@ -435,17 +438,29 @@ def decode_array(values, path):
             )
         scale = 255.0 if top <= 1 else 1.0
         return grey_mask(np.rint(values * scale).astype(np.uint8), path)
+    if top >= 2**63:
+        raise _no_mask(path, f"values up to {top}")
     values = values.astype(np.int64)
     if top <= 255:
         return grey_mask(values.astype(np.uint8), path)
     for step in (257, 256):  # eight bits spread over sixteen, or moved up
         if (values % step == 0).all() and top // step <= 255:
             return grey_mask((values // step).astype(np.uint8), path)
-    objects = np.unique(values[values > 0])
+    objects, flat = np.unique(values[values > 0]), _flat_values(values)
     scaled = np.rint(values * (255.0 / 65535.0)).clip(0, 255).astype(np.uint8)
-    soft = flat_regions.soft_pixels(scaled)
-    if objects.size > MOST_OBJECTS or soft[values > 0].mean() > 0.05:
-        if top > 65535:
+    soft = flat_regions.soft_pixels(scaled)[values > 0].mean() > 0.05
+    # In a large picture slopes are a small share of it, but have many values.
+    soft = soft or objects.size - flat > max(4, 2 * flat)
+    if soft or objects.size > MOST_OBJECTS:
+        many = flat > MOST_OBJECTS
+        if many or top > 65535 or scaled.max() < _LEAST_WHITE:
             raise _no_mask(path, f"{objects.size} different values up to {top}")
         return grey_mask(scaled, path)
     return _keyed(values, objects, "value")
+
+
+def _flat_values(values):
+    """How many different values above 0 fill a square of 2 x 2 pixels somewhere."""
+    corner = values[:-1, :-1]
+    same = (corner == values[1:, :-1]) & (corner == values[:-1, 1:])
+    return np.unique(corner[same & (corner == values[1:, 1:]) & (corner > 0)]).size

@@ -16,6 +16,7 @@ _JPEG_END = b"\xff\xd9"
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Endings of files that are taken for frames, in lower case."""
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _FRACTION = re.compile(r"(?<![\d.])(\d+)\.(\d+)(?![\d.])")
 
 
@@ -117,7 +118,7 @@ def natural_key(names):
 
     Two numbers with a dot between them are one with a fraction (time stamps:
     10.5, 10.625, 10.75), unless the names count behind the dot (take1.8,
-    take1.9, take1.10).
+    take1.9, take1.10). Where all names are numbers, a minus is one (-2, -1, 0).
 
     Args:
         names: all names that are sorted, str.
@@ -125,6 +126,9 @@ def natural_key(names):
     Returns:
         Function of a name that gives its key.
     """
+    if all(_NUMBER.fullmatch(name) for name in names):
+        if any(name.startswith("-") for name in names):
+            return lambda name: [float(name)]
     fractions = not _count_behind_the_dot(names)
 
     def key(name):

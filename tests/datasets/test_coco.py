@@ -303,6 +303,21 @@ def test_file_names_with_folders(tmp_path, name, place):
     assert objects.image(0)[0].shape == (40, 60, 3)
 
 
+def test_file_names_of_another_case(tmp_path):
+    path = write_coco(tmp_path, [annotation(1)])
+    content = json.loads(path.read_text())
+    file = content["images"][0]["file_name"]
+    content["images"][0]["file_name"] = file.upper()
+    path.write_text(json.dumps(content))
+    objects = coco.CocoObjects(tmp_path, "tiny")
+    assert objects.sources == (tmp_path / "tiny" / file,)
+    # Two that differ in their case alone: which one is meant is not clear.
+    (tmp_path / "tiny" / file).rename(tmp_path / "tiny" / file.replace("jpg", "Jpg"))
+    shutil.copy(objects.sources[0].with_suffix(".Jpg"), tmp_path / "tiny" / file)
+    with pytest.raises(InputError, match="are missing, .* or correct their file_name"):
+        coco.CocoObjects(tmp_path, "tiny")
+
+
 def test_run_lengths_of_any_mask_are_understood():
     from osmn_recurrent.datasets import coco_annotations
     from osmn_recurrent.media.run_lengths import decompressed

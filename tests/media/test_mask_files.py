@@ -299,6 +299,22 @@ def test_seventy_objects_in_grey_and_palette(tmp_path):
         np.testing.assert_array_equal(read_mask(tmp_path / name), many)
 
 
+@pytest.mark.parametrize("step", [1, 3, 200])
+def test_more_objects_than_ids_are_refused(tmp_path, step):
+    """Three hundred, which are no soft mask of one."""
+    tiles = np.kron(np.arange(300).reshape(15, 20), np.ones((6, 8))).astype(np.uint16)
+    Image.fromarray(tiles * np.uint16(step)).save(tmp_path / "ids.png")
+    np.save(tmp_path / "ids.npy", tiles.astype(np.int64) * step)
+    for name in ("ids.png", "ids.npy"):
+        with pytest.raises(
+            InputError, match=f"299 different values up to {299 * step}"
+        ):
+            read_mask(tmp_path / name)
+    np.save(tmp_path / "large.npy", tiles.astype(np.uint64) << np.uint64(60))
+    with pytest.raises(InputError, match="values up to 1[0-9]{19}"):
+        read_mask(tmp_path / "large.npy")
+
+
 def test_regions_that_touch_are_not_soft(tmp_path):
     """Super-pixels: each level lies between others along its border alone."""
     tiles = np.kron(np.arange(1, 121).reshape(10, 12), np.ones((6, 8))).astype(np.uint8)
@@ -318,6 +334,21 @@ def test_soft_masks_are_cut_at_half(tmp_path, sigma, scale):
         found = read_mask(path)
     sure = np.abs(soft.astype(int) - scale / 2) > 1
     np.testing.assert_array_equal(found[sure], (soft > scale / 2)[sure])
+
+
+@pytest.mark.parametrize("sigma", [0.7, 1.5, 4.0])
+@pytest.mark.parametrize("white", [60, 128, 255, 60000])
+def test_soft_masks_in_large_pictures(tmp_path, sigma, white):
+    """The slope is a small share of the object there, and has all levels."""
+    disc = np.zeros((400, 600), np.float32)
+    cv2.circle(disc, (300, 200), 150, white, -1)
+    soft = np.rint(cv2.GaussianBlur(disc, (0, 0), sigma))
+    soft = soft.astype(np.uint16 if white > 255 else np.uint8)
+    Image.fromarray(soft).save(tmp_path / "soft.png")
+    with pytest.warns(InputNote, match="soft.png has soft"):
+        found = read_mask(tmp_path / "soft.png")
+    sure = np.abs(soft.astype(int) - white / 2) > max(1, white / 200)
+    np.testing.assert_array_equal(found[sure], (soft > white / 2)[sure])
 
 
 def test_soft_levels_of_several_objects(tmp_path):

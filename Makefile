@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 RUN := .venv/bin/python
 STAMP := .venv/.installed
 EXTRAS := .venv/.installed_extras
+# Processes that share the fast tests; each holds TensorFlow (about 2 GB).
+WORKERS ?= 2
 
 .PHONY: help demo test test-slow bench lint format docs clean
 
@@ -25,7 +27,7 @@ demo: $(STAMP)
 	$(RUN) -m osmn_recurrent.cli.main demo --out=runs/demo
 
 test: $(STAMP)
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -m "not slow" -n $(WORKERS) --dist=loadfile
 
 test-slow: $(EXTRAS)
 	$(RUN) -m pytest

@@ -11,6 +11,10 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many workers as cores: more threads would only wait for each other.
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 sys.path.append(str(pathlib.Path(__file__).with_name("reports")))
@@ -46,6 +50,20 @@ def missing_for(item):
             if importlib.util.find_spec(package) is None:
                 return f"the package {package}, which make test-slow installs"
     return None
+
+
+def pytest_sessionfinish(session):
+    """Hands what was left out to the process that reports, with pytest-xdist."""
+    if hasattr(session.config, "workeroutput"):
+        left_out = session.config.stash.get(LEFT_OUT, {})
+        session.config.workeroutput["left_out"] = dict(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Every worker leaves out the same."""
+    if hasattr(node, "workeroutput"):
+        node.config.stash[LEFT_OUT] = node.workeroutput.get("left_out", {})
 
 
 def pytest_terminal_summary(terminalreporter, config):

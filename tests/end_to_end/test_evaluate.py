@@ -202,7 +202,7 @@ def test_youtube_objects_per_video_and_per_category(evaluate, tmp_path):
     assert [row["J-Mean"] for row in rows] == [f"{cats:.3f}", f"{dogs:.3f}"]
 
 
-def test_youtube_vos_with_local_truth(evaluate, tmp_path):
+def test_youtube_vos_with_local_ground_truth(evaluate, tmp_path):
     clip = moving_boxes(5, (1, 2))
     names = [f"{t:05d}" for t in range(5)]
     frames = {"1": names, "2": names[2:]}

@@ -28,7 +28,7 @@ def run(program, *arguments):
 
 
 @pytest.mark.slow
-def test_tuning_going_on_and_refusing(data, random_weights, tmp_path, capsys):
+def test_tuning_resuming_and_refusing(data, random_weights, tmp_path, capsys):
     out = tmp_path / "out"
     flags = [
         f"--weights={random_weights['osmn.keras']}",

@@ -154,7 +154,7 @@ def test_lists_and_names(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.needs("apache_beam")
-def test_beam_goes_on_after_a_worker_was_killed(boxes, random_weights):
+def test_beam_resumes_after_a_worker_was_killed(boxes, random_weights):
     """12 clips, two processes, one killed; the rerun finishes, byte for byte."""
     copies(boxes, 12, frames=40)
     weights = random_weights["osmn.keras"]

@@ -118,7 +118,7 @@ def test_networks_and_masks_in_one_table(benchmark, random_weights, tmp_path):
     ]
 
 
-def test_a_run_that_broke_off_goes_on(benchmark, random_weights, tmp_path):
+def test_an_interrupted_run_resumes(benchmark, random_weights, tmp_path):
     given = {"weights": f"{random_weights['reconvnet.keras']}"}
     assert benchmark(**given)[0] == 0
     folder = tmp_path / "out" / "ReConvNet"
@@ -171,7 +171,7 @@ def test_broken_masks_make_no_table(benchmark, tmp_path):
     assert not printed and not (tmp_path / "out").exists()
 
 
-def test_truth_that_is_not_public_is_said_before_work(benchmark, tmp_path):
+def test_ground_truth_that_is_not_public_is_said_before_work(benchmark, tmp_path):
     folder = tmp_path / "data" / "Annotations/480p/one"
     for path in sorted(folder.iterdir())[1:]:
         path.unlink()

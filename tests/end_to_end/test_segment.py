@@ -361,7 +361,7 @@ def test_ctrl_c_for_real(boxes, random_weights):
     ]
 
 
-def test_finetuned_segmentation_goes_on_with_the_same_networks(
+def test_finetuned_segmentation_resumes_with_the_same_networks(
     segment_program, random_weights, boxes
 ):
     given = {

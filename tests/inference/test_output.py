@@ -63,7 +63,7 @@ def test_files_are_the_masks(segmenters, clip, scene, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["osmn", "reconvnet"])
-def test_goes_on_to_the_same_bytes(segmenters, clip, tmp_path, name, monkeypatch):
+def test_resumes_to_the_same_bytes(segmenters, clip, tmp_path, name, monkeypatch):
     segmenter = segmenters(name)
     output.segment_clip(segmenter, clip, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):

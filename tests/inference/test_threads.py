@@ -19,7 +19,7 @@ def wait_until(condition, seconds=5.0):
     return condition()
 
 
-def test_ahead_is_bounded_and_in_order():
+def test_prefetch_is_bounded_and_in_order():
     made = []
 
     def numbers():
@@ -37,7 +37,7 @@ def test_ahead_is_bounded_and_in_order():
     assert not running()
 
 
-def test_ahead_runs_beside_its_user():
+def test_prefetch_runs_beside_its_user():
     """The second item is made while the first one is in use."""
     made, main = threading.Event(), threading.get_ident()
     makers = []
@@ -56,7 +56,7 @@ def test_ahead_runs_beside_its_user():
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_ahead_hands_errors_on(error):
+def test_prefetch_hands_errors_on(error):
     def failing():
         yield 1
         yield 2
@@ -70,7 +70,7 @@ def test_ahead_hands_errors_on(error):
     assert not running()
 
 
-def test_ahead_ends_when_its_user_does():
+def test_prefetch_ends_when_its_user_does():
     """An endless source is closed, its thread gone."""
     closed = []
 
@@ -88,7 +88,7 @@ def test_ahead_ends_when_its_user_does():
     assert not running()
 
 
-def test_behind_is_bounded_and_in_order():
+def test_async_writer_is_bounded_and_in_order():
     gate, done = threading.Event(), []
 
     def work(k):
@@ -109,7 +109,7 @@ def test_behind_is_bounded_and_in_order():
     assert not running()
 
 
-def test_behind_finishes_on_interrupts():
+def test_async_writer_finishes_on_interrupts():
     done = []
     with pytest.raises(KeyboardInterrupt), threads.AsyncWriter() as writer:
         for k in range(3):
@@ -119,7 +119,7 @@ def test_behind_finishes_on_interrupts():
     assert not running()
 
 
-def test_behind_stops_at_an_error():
+def test_async_writer_stops_at_an_error():
     done = []
 
     def work(k):

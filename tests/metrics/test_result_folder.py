@@ -262,7 +262,7 @@ def write_frames(data, name, count):
         )
 
 
-def test_a_set_without_public_truth_is_checked(tmp_path):
+def test_a_set_without_public_ground_truth_is_checked(tmp_path):
     clip = moving_boxes(5, (1, 2))
     write_davis(tmp_path / "data", {"secret": clip[:1]}, split="test-dev")
     write_frames(tmp_path / "data", "secret", 5)

@@ -107,7 +107,7 @@ def test_layer_normalization_is_that_of_keras_on_each_gate():
     np.testing.assert_allclose(output, np.stack(expected, axis=1), atol=1e-5)
 
 
-def test_a_state_goes_on_where_it_was():
+def test_a_state_resumes_where_it_was():
     cell, rng = cell_with_weights(3, 2)
     x = rng.normal(size=(1, 4, 5, 6, 3)).astype(np.float32)
     whole, last = cell(x)

@@ -353,11 +353,15 @@ np.savez(f"{folder}/outputs.npz", **outputs)
 """
 
 
-JAX_CASES = [f"{name}-vgg16_compact" for name in MODELS]
+# OSVOS is OSMN's segmentation part, and the "_m" networks are made of the same parts.
+JAX_CASES = [f"{name}-vgg16_compact" for name in ("osmn", "reconvnet", "masktrack")]
 OTHER_JAX_CASES = [
-    f"{name}-{backbone}"
-    for backbone in ("deeplab_compact", "mobilenet_compact", "efficientnet_lite0")
-    for name in ("osmn", "reconvnet")
+    *(f"{name}-vgg16_compact" for name in ("osvos", "osvos_m", "masktrack_m")),
+    *(
+        f"{name}-{backbone}"
+        for backbone in ("deeplab_compact", "mobilenet_compact", "efficientnet_lite0")
+        for name in ("osmn", "reconvnet")
+    ),
 ]
 
 

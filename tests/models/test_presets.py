@@ -159,7 +159,13 @@ def test_what_comes_with_the_package_is_small_and_described():
         assert presets.PRESETS[name].sha256 in card
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if "compact" in name else ())
+        for name in OWN
+    ],
+)
 def test_packaged_networks_follow_real_objects(test_data, name):
     """A car, a swan and two camels that they never saw, for 25 frames."""
     root = test_data / "data" / "davis2016"

@@ -41,7 +41,7 @@ def validated(**more):
 
 
 @pytest.mark.parametrize(("name", "frames"), [("osmn", None), ("reconvnet", 2)])
-def test_a_strip_shows_frame_guide_truth_and_prediction(tmp_path, name, frames):
+def test_a_strip_shows_frame_guide_ground_truth_and_prediction(tmp_path, name, frames):
     keras.utils.set_random_seed(0)
     model = building.build_model(name, "vgg16_compact")
     log = TensorBoardLog(tmp_path, model, [sample(frames)])

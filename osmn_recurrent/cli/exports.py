@@ -118,12 +118,14 @@ def make(flag_values, clip, out):
         InputError: a value that is none.
     """
     from osmn_recurrent.inference import writers
-    from osmn_recurrent.reports import overlays
+    from osmn_recurrent.reports import exported_videos, overlays
 
     wanted, name = set(flag_values.export), clip.name
     if flag_values.overlay:
         wanted.add("overlay.mp4")
-    found = _videos(wanted, clip, out / name, flag_values)
+    timing = exported_videos.timing_of(clip, flag_values.fps)
+    opacity = flag_values.opacity
+    found = exported_videos.make(wanted, clip, out / name, opacity, timing)
     if flag_values.cutouts or "png" in wanted:
         found.append(writers.Cutouts(out / f"{name}_cutouts", clip.frame_names))
     if flag_values.tracks:
@@ -153,55 +155,3 @@ def make_mattes(flag_values, clip, out):
     refine = mattes.ClosedForm() if flag_values.refine_matte else None
     ending = "matte_refined" if flag_values.refine_matte else "matte"
     return mattes.Mattes(out / f"{clip.name}_{ending}", clip.frame_names, refine)
-
-
-def _videos(wanted, clip, begin, flag_values):
-    """Followers that write the videos of some `EXPORTS`, in that order.
-
-    Args:
-        wanted: names.
-        clip: the clip.
-        begin: path that the files' names begin with.
-        flag_values: for opacity and fps.
-    """
-    from osmn_recurrent.inference import video_exports
-    from osmn_recurrent.reports import overlays
-
-    def place(ending):
-        return begin.with_name(f"{begin.name}_{ending}")
-
-    shown, times = (
-        (flag_values.opacity, clip.palette()),
-        timing(clip, flag_values.fps),
-    )
-    found = []
-    for name in (name for name in EXPORTS if name in wanted):
-        if name in ("overlay.mp4", "overlay.webm", "gif"):
-            path = place(f"overlay.{name.rpartition('.')[2]}")
-            found.append(overlays.OverlayVideo(path, clip.size, *shown, **times))
-        elif name == "matte.mp4":
-            path = place("matte.mp4")
-            found.append(video_exports.MatteVideo(path, clip.size, **times))
-        elif name in ("prores", "webm-alpha"):
-            kind, ending = {
-                "prores": ("prores", "prores.mov"),
-                "webm-alpha": ("vp9-alpha", "alpha.webm"),
-            }[name]
-            found.append(
-                video_exports.KeyedVideo(place(ending), clip.size, kind, **times)
-            )
-    return found
-
-
-def timing(clip, fps=None):
-    """When frames are shown: arguments of `VideoWriter`.
-
-    Args:
-        clip: the clip.
-        fps: frames per second, or None for the clip's own times.
-    """
-    video = getattr(clip, "video", None)
-    aspect = {} if video is None else {"aspect": video.aspect}
-    if fps is not None or video is None:
-        return {"fps": DEFAULT_FPS if fps is None else fps, **aspect}
-    return {"times": video.times, "end": video.end, "sound_of": video, **aspect}

@@ -232,6 +232,7 @@ def tune_and_segment(model, clip, settings, working_size, out):
     from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
     from osmn_recurrent.inference.segmenter import VideoSegmenter
     from osmn_recurrent.models.precision import precision_of
+    from osmn_recurrent.training import online
 
     path = out / "sequences" / f"{clip.name}.json"
     inputs = {"inputs": tuning.digest_of(clip)}
@@ -253,7 +254,7 @@ def tune_and_segment(model, clip, settings, working_size, out):
         folder = out / "before" / clip.name
         output.segment_clip(plain, clip, folder, FLAGS.overwrite, later_masks=False)
         before = mean_j(clip, out / "before")
-    settings = tuning.at_size(settings, clip, working_size)
+    settings = online.at_size(settings, clip, working_size)
     models, seconds = tuning.tuned_networks(model, clip, settings, out)
     if FLAGS.adapt:
         from osmn_recurrent.training.adaptation import AdaptingSegmenter

@@ -8,6 +8,7 @@ from osmn_recurrent import programs
 
 VERBS = {
     "segment": ("osmn_recurrent.cli.segment", "masks of a video from its first mask"),
+    "studio": ("osmn_recurrent.cli.studio", "a page to paint, propagate and correct"),
     "train": ("osmn_recurrent.cli.train", "train a network"),
     "finetune": ("osmn_recurrent.cli.finetune", "tune a network to first frames"),
     "evaluate": ("osmn_recurrent.cli.evaluate", "official scores of masks"),

@@ -56,7 +56,7 @@ def make_segmenter(model, clip, out, options, steps=0):
 
     settings = online.FinetuneSettings.for_network(model)
     settings = dataclasses.replace(settings, iterations=steps)
-    settings = at_size(settings, clip, options["working_size"])
+    settings = online.at_size(settings, clip, options["working_size"])
     models, _ = tuned_networks(model, clip, settings, out)
     policy = PRECISIONS[options["precision"]]
     models = {
@@ -89,15 +89,6 @@ def steps_for(value, model, clip):
     from osmn_recurrent.training import online
 
     return online.FinetuneSettings.for_network(model).iterations
-
-
-def at_size(settings, clip, working_size):
-    """`FinetuneSettings` whose first frame has the size that the loop shows."""
-    from osmn_recurrent import guides
-
-    size = guides.network_size(working_size, *clip.size)
-    transforms = dataclasses.replace(settings.transforms, size=size)
-    return dataclasses.replace(settings, transforms=transforms)
 
 
 def check_first_mask_alone(clip):

@@ -16,16 +16,20 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import warnings
 
 import numpy as np
 
 from osmn_recurrent import files, masks, text_files
 from osmn_recurrent.datasets.video_files import open_clip
-from osmn_recurrent.errors import InputError
+from osmn_recurrent.errors import InputError, InputNote
 from osmn_recurrent.media.mask_files import read_mask, write_mask
 
 PROJECT_FILE = "project.json"
 VERSION = 1
+
+TUNED = "tuned"
+"""Folder of the networks that were tuned to a project's objects."""
 
 
 def is_project(folder):
@@ -117,7 +121,7 @@ class Project:
         """
         folder = pathlib.Path(folder)
         path = folder / PROJECT_FILE
-        record = text_files.read_json(path, "a studio project")
+        record = text_files.read_json(path, "a project of osmn studio")
         try:
             known = record["version"] == VERSION
             video, before = folder / record["video"], record["clip"]
@@ -126,14 +130,14 @@ class Project:
             known = False
         if not known:
             raise InputError(
-                f"{path} is no project of this version of the studio; open the video "
-                "again in another folder."
+                f"{path} is no project of this version of osmn studio; open the video "
+                "again with another --project."
             )
         clip = open_clip(video, [])
         if before != _identity(clip):
             raise InputError(
                 f"{video} is not the video that {path} was made of; put that one back, "
-                "or begin a project elsewhere."
+                "or begin a project elsewhere with --project."
             )
         return cls(folder, clip, record)
 
@@ -262,8 +266,15 @@ def open_project_clip(folder):
     project = Project.open(folder)
     if not project.objects():
         raise InputError(
-            f"nothing is painted in the project {folder} yet; paint the objects in it "
-            "first."
+            f"nothing is painted in the project {folder} yet; paint the objects with "
+            "osmn studio first."
+        )
+    if any((project.folder / TUNED).glob("*.keras")):
+        warnings.warn(
+            f"the project {folder} has tuned networks, which make its masks in osmn "
+            "studio alone; here the network of --weights makes them.",
+            InputNote,
+            stacklevel=2,
         )
     frames = project.painted_frames()
     painted = {k: project.file("painted", k) for k in frames}

@@ -8,16 +8,24 @@ from osmn_recurrent import files
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import threads
 from osmn_recurrent.inference.writers import Cutouts, Tracks
-from osmn_recurrent.media import DEFAULT_FPS
-from osmn_recurrent.reports.overlays import OverlayVideo
+from osmn_recurrent.reports import exported_videos
 
 KINDS = {
     "masks": "palette PNGs (zip)",
-    "overlay": "the masks over the video, with its sound (mp4)",
-    "cutouts": "the objects without background, RGBA PNGs (zip)",
+    "overlay.mp4": "the masks over the video, with its sound (H.264)",
+    "overlay.webm": "the same (VP9)",
+    "gif": "the same as a GIF",
+    "matte.mp4": "the objects white on black (H.264)",
+    "prores": "the objects without background (ProRes 4444)",
+    "webm-alpha": "the same for browsers (VP9 with alpha)",
+    "png": "the same as RGBA PNGs (zip)",
     "tracks": "COCO run-length code, a track per object (json)",
 }
-"""What can be exported, and what it is."""
+"""What can be exported, and what it is; names are those of `osmn segment --export`."""
+
+DEFAULT = ("masks", "overlay.mp4")
+OPACITY = 0.5
+"""Of the masks in overlays."""
 
 STOPPED = "the export was stopped; files that were complete are kept."
 
@@ -50,11 +58,9 @@ def export(project, kinds, job):
     files.make_folders(folder, [])
     with contextlib.ExitStack() as held:
         cut = held.enter_context(files.scratch_folder(folder)) / name
-        followers = []
-        if "overlay" in kinds:
-            path = folder / f"{name}_overlay.mp4"
-            followers.append(OverlayVideo(path, clip.size, **_timing(clip, done)))
-        if "cutouts" in kinds:
+        timing = exported_videos.timing_of(clip, count=done)
+        followers = exported_videos.make(kinds, clip, folder / name, OPACITY, timing)
+        if "png" in kinds:
             followers.append(Cutouts(cut, names))
         if "tracks" in kinds:
             file_names = [pathlib.Path(path).name for path in clip.frame_paths[:done]]
@@ -65,7 +71,7 @@ def export(project, kinds, job):
         paths = [project.file("masks", index) for index in range(done)]
         if "masks" in kinds:
             _zip(folder / f"{name}_masks.zip", name, paths)
-        if "cutouts" in kinds:
+        if "png" in kinds:
             cutouts = [cut / f"{each}.png" for each in names]
             _zip(folder / f"{name}_cutouts.zip", name, cutouts)
     job.step(done, done)
@@ -93,13 +99,3 @@ def _zip(path, name, paths):
     ):
         for each in paths:
             archive.write(each, f"{name}/{each.name}")
-
-
-def _timing(clip, count):
-    """When the overlay's frames are shown, with sound if it has all frames."""
-    video = getattr(clip, "video", None)
-    if video is None:
-        return {"fps": DEFAULT_FPS}
-    times, end = video.times[:count], (*video.times, video.end)[count]
-    sound = {"sound_of": video} if count == len(video) else {}
-    return {"times": times, "end": end, "aspect": video.aspect, **sound}

@@ -10,7 +10,7 @@ class Job:
     """Work that is under way or has ended.
 
     Args:
-        kind: "propagate" or "export".
+        kind: "propagate", "finetune" or "export".
         work: function of this job; calls `step`, and ends when that gives False.
 
     Attributes:

@@ -2,11 +2,14 @@
 
 import collections
 import contextlib
+import functools
+import secrets
 import threading
 import zlib
 
 import numpy as np
 
+from osmn_recurrent.datasets.projects import TUNED
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.studio import exporting, tools
 from osmn_recurrent.studio.frames import Frames, preview_size
@@ -16,6 +19,7 @@ from osmn_recurrent.studio.walk import Walk
 MOST_UNDONE = 100
 """Edits that can be taken back."""
 
+LOADING = "loading the network"
 NOTHING_PAINTED = "nothing is painted yet; paint the objects in a frame first."
 
 
@@ -31,13 +35,15 @@ class Session:
         project: see there.
         frames: `Frames` of its clip.
         version: counts up with every change of a mask.
+        key: str, of this session alone; browsers keep its pictures by it.
     """
 
     def __init__(self, project, make_segmenter):
         self.project, self.frames, self.version = project, Frames(project.clip), 0
+        self.key = secrets.token_hex(4)
         self._lock, self._job, self._walk = threading.RLock(), None, None
         self._undo = collections.deque(maxlen=MOST_UNDONE)
-        self._redo, self._warnings, self._recent = [], [], None
+        self._redo, self._warnings, self._recent, self._tuned = [], [], None, None
         self._loaded, self._failed = threading.Event(), None
         self._make = make_segmenter
         threading.Thread(target=self._load, name="load", daemon=True).start()
@@ -51,7 +57,7 @@ class Session:
 
     @property
     def segmenter(self):
-        """The segmenter, once it is loaded.
+        """The segmenter of the untuned network, once it is loaded.
 
         Raises:
             InputError: it could not be loaded.
@@ -202,9 +208,14 @@ class Session:
         self._begin("propagate", self._propagate)
 
     def _propagate(self, job):
-        job.step(self.project.done, len(self.frames), "loading the network")
-        if self._walk is None:
-            self._walk = Walk(self.project, self.segmenter)
+        objects = self.project.objects()
+        while not self._loaded.wait(0.05):
+            if not job.step(self.project.done, len(self.frames), LOADING):
+                return
+        if self._walk is None or self._tuned not in (None, objects):
+            own = self._tuned_segmenter()
+            self._tuned = None if own is None else objects
+            self._walk = Walk(self.project, own or self.segmenter)
         job.step(self.project.done, len(self.frames))
 
         def seen(index, frame, predicted, ids):
@@ -217,7 +228,52 @@ class Session:
 
         self._walk.run(seen)
 
-    def export(self, kinds=("masks", "overlay")):
+    def _tuned_segmenter(self):
+        """The segmenter of networks of the objects' own, or None."""
+        if not self._tuned_files():
+            return None
+        from osmn_recurrent.studio import finetuning
+
+        return finetuning.tuned_segmenter(
+            self.project, self.segmenter.model, self.segmenter.working_size
+        )
+
+    def _tuned_files(self):
+        return sorted((self.project.folder / TUNED).glob("*.keras"))
+
+    def finetune(self):
+        """Begins to tune a network to each object."""
+        if not self.project.objects():
+            raise InputError(NOTHING_PAINTED)
+        self._begin("finetune", self._finetune)
+
+    def _finetune(self, job):
+        from osmn_recurrent.studio import finetuning
+
+        job.step(0, 1, LOADING)
+        model, size = self.segmenter.model, self.segmenter.working_size
+        networks = finetuning.tune(self.project, model, size, job.step)
+        if networks:
+            with self._lock:
+                self._networks_changed()
+                finetuning.save(self.project, model, networks)
+            job.step(1, 1, "done; propagate again to use it")
+
+    def forget_tuning(self):
+        """Removes tuned networks; the untuned one is used again."""
+        with self._at_rest():
+            self._networks_changed()
+            for path in (self.project.folder / TUNED).glob("*"):
+                path.unlink()
+
+    def _networks_changed(self):
+        """Masks of the networks until now are not valid; before others are stored."""
+        first = min(self.project.painted_frames(), default=0)
+        self._walk = None
+        self.project.invalidate(first + 1)
+        self.version += 1
+
+    def export(self, kinds=exporting.DEFAULT):
         """Begins to write the valid masks to `export/`, see `exporting.KINDS`."""
         if not self.project.done:
             raise InputError("there are no masks yet; paint and propagate first.")
@@ -243,6 +299,7 @@ class Session:
             job = self._job.state() if self._job else None
             return {
                 "name": project.clip.name,
+                "key": self.key,
                 "folder": str(project.folder),
                 "frames": len(self.frames),
                 "size": list(size),
@@ -254,10 +311,17 @@ class Session:
                 "job": job,
                 "warnings": self._small_objects(),
                 "network": self._failed or ("" if self._loaded.is_set() else "loading"),
+                "tuned": sorted(int(path.stem) for path in self._tuned_files()),
                 "exports": list(self.exports()),
                 "can_undo": bool(self._undo),
                 "can_redo": bool(self._redo),
+                "click": self.click_missing,
             }
+
+    @functools.cached_property
+    def click_missing(self):
+        """Why the click tool is hidden, or None."""
+        return tools.click_missing()
 
     def close(self):
         """Ends what is running and lets go of files."""

@@ -1,7 +1,10 @@
-"""The open project of one program."""
+"""What one server holds: an open project, and which page may change it."""
 
 import contextlib
 import pathlib
+import re
+import threading
+import time
 import warnings
 
 from osmn_recurrent import files, run_folder
@@ -9,20 +12,29 @@ from osmn_recurrent.datasets import projects
 from osmn_recurrent.errors import InputError, InputNote
 from osmn_recurrent.studio.session import Session
 
+AWAY = 20.0
+"""Seconds without a sign of life after which a writer counts as gone."""
+
+RELOADED = 4.0
+"""Seconds that a page which is loaded again has before others may write."""
+
+READ_ONLY = (
+    "this project is changed in another tab or window; take it over here to change it."
+)
+
 
 class Studio:
-    """Holds a session, or none yet, and its project's folder.
+    """What one server holds: a session, or none yet, and who may write.
 
     Args:
         make_segmenter: of `Session`.
-
-    Attributes:
-        session: the open `Session`, or None.
-        notes: sentences on its video.
+        projects_folder: where projects of uploaded videos go.
     """
 
-    def __init__(self, make_segmenter):
-        self._make, self.session, self.notes = make_segmenter, None, []
+    def __init__(self, make_segmenter, projects_folder):
+        self._make, self.folder = make_segmenter, pathlib.Path(projects_folder)
+        self.session, self.notes = None, []
+        self._writer, self._seen, self._lock = None, 0.0, threading.Lock()
         self._held = contextlib.ExitStack()
 
     def open(self, video=None, folder=None):
@@ -46,7 +58,7 @@ class Studio:
                     project = projects.Project.open(folder)
                     _refuse_other_video(project, video)
                 elif video is None:
-                    raise InputError(f"{folder} is no studio project.")
+                    raise InputError(f"{folder} is no project of osmn studio.")
                 else:
                     files.check_output(folder, folder=True)
                     held.enter_context(run_folder.hold(folder))
@@ -66,6 +78,66 @@ class Studio:
         self.session = None
         self._held.close()
 
+    # Who may write.
+
+    def take(self, page):
+        """Makes a page the writer, whichever was.
+
+        Raises:
+            InputError: it has no name.
+        """
+        if not page:
+            raise InputError(READ_ONLY)
+        with self._lock:
+            self._writer, self._seen = page, time.monotonic()
+
+    def join(self, page):
+        """A page makes itself known; gives whether it is the writer."""
+        with self._lock:
+            away = time.monotonic() - self._seen > AWAY
+            if self._writer in (None, page) or away:
+                self._writer, self._seen = page, time.monotonic()
+            return self._writer == page
+
+    def leave(self, page):
+        """A page is closed, or loaded again: others may write after a moment."""
+        with self._lock:
+            if self._writer == page:
+                self._seen = time.monotonic() - AWAY + RELOADED
+
+    def check_writer(self, page):
+        """Raises `InputError` if a page may not change anything."""
+        if not page or not self.join(page):
+            raise InputError(READ_ONLY)
+
+    def state(self, page):
+        """JSON values: what `page` shows."""
+        state = {"writer": bool(page) and self.join(page), "notes": self.notes}
+        if self.session is None:
+            return {**state, "name": None}
+        return {**state, **self.session.state()}
+
+    def upload(self, name, path):
+        """Begins a project of a video that was uploaded to the file `path`."""
+        stem = re.sub(r"[^\w.-]+", "_", pathlib.Path(name).stem).strip(".") or "video"
+        folder, count = self.folder / stem, 1
+        while folder.exists():
+            count += 1
+            folder = self.folder / f"{stem}-{count}"
+        suffix = re.sub(r"[^\w.]", "", pathlib.Path(name).suffix)
+        video = folder / f"{stem}{suffix}"
+        made = []
+        files.make_folders(folder, made)
+        try:
+            pathlib.Path(path).rename(video)
+            self.open(video, folder)
+        except BaseException as error:
+            video.unlink(missing_ok=True)
+            files.remove_empty(made)
+            if isinstance(error, InputError):
+                raise InputError(str(error).replace(str(video), name)) from None
+            raise
+
 
 def _is_note(warning):
     return issubclass(warning.category, InputNote)
@@ -75,5 +147,5 @@ def _refuse_other_video(project, video):
     if video is not None and project.video.resolve() != pathlib.Path(video).resolve():
         raise InputError(
             f"{project.folder} is a project of {project.video}, not of {video}; name "
-            "another folder for it."
+            "another place with --project."
         )

@@ -1,10 +1,11 @@
-"""What a person does to a frame's mask: paint, erase, outline, complete.
+"""What a person does to a frame's mask: paint, erase, outline, complete, click.
 
 Every tool gives a `Said`: the painted map and the dropped objects of the frame. All
 coordinates are (x, y) pixels of the full frame, pixel centres at whole numbers.
 """
 
 import dataclasses
+from importlib.util import find_spec
 
 import cv2
 import numpy as np
@@ -199,6 +200,51 @@ def complete(frame, region, box=False, background=None):
     found = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     found = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
     return found & region if box else found | region
+
+
+def click_missing():
+    """Why one click cannot find an object here, or None if it can."""
+    if find_spec("osam") is None:
+        return (
+            "one click needs the package osam; install it with pip install "
+            "'osmn_recurrent[click]'"
+        )
+    from osam import apis
+
+    if apis.get_model_type_by_name("efficientsam").get_size() is None:
+        return "one click needs EfficientSAM's weights (osam pull efficientsam)"
+    return None
+
+
+def click(frame, point):
+    """The object at a point, by EfficientSAM through osam.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        point: (x, y).
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        InputError: see `click_missing`, or it finds nothing.
+    """
+    missing = click_missing()
+    if missing:
+        raise InputError(f"{missing}; use the box.")
+    from osam import apis, types
+
+    prompt = types.Prompt(points=np.array([point], float), point_labels=np.array([1]))
+    answer = apis.generate(
+        types.GenerateRequest(model="efficientsam", image=frame, prompt=prompt)
+    )
+    region = np.zeros(frame.shape[:2], bool)
+    for found in answer.annotations[:1]:
+        box = found.bounding_box
+        region[box.ymin : box.ymax + 1, box.xmin : box.xmax + 1] = found.mask
+    if not region.any():
+        raise InputError("no object was found there; click on its middle, or box it.")
+    return region
 
 
 def too_small(ids, network_size):

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from osmn_recurrent import losses
+from osmn_recurrent import guides, losses
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.arrays import checked_frame, checked_mask
 from osmn_recurrent.masks import object_ids
@@ -165,6 +165,19 @@ PUBLISHED = {
 def name_of(model):
     """The name under which `build_model` makes this kind of network."""
     return next(n for n, kind in building.MODELS.items() if kind is type(model))
+
+
+def at_size(settings, clip, working_size):
+    """`FinetuneSettings` whose first frame has the size that the loop shows.
+
+    Args:
+        settings: `FinetuneSettings`.
+        clip: a clip, or anything with its `size`.
+        working_size: of the loop.
+    """
+    size = guides.network_size(working_size, *clip.size)
+    transforms = dataclasses.replace(settings.transforms, size=size)
+    return dataclasses.replace(settings, transforms=transforms)
 
 
 class FinetuneWarning(UserWarning):

@@ -1,5 +1,6 @@
 """Projects and sessions: the studio without a browser."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -16,7 +17,7 @@ from drifting import Drifting
 from osmn_recurrent import run_folder
 from osmn_recurrent.cli import shared, tuning
 from osmn_recurrent.datasets.projects import Project, open_project_clip
-from osmn_recurrent.errors import InputError
+from osmn_recurrent.errors import InputError, InputNote
 from osmn_recurrent.media.mask_files import read_mask, write_mask
 from osmn_recurrent.studio import walk
 from osmn_recurrent.studio.session import Session
@@ -244,7 +245,7 @@ def test_export(session, region):
         session.export()
     painted_session(session, region)
     project = finished(session)
-    session.export(("masks", "overlay", "cutouts", "tracks"))
+    session.export(("masks", "overlay.mp4", "png", "tracks"))
     session.wait()
     assert list(session.exports()) == [
         f"boxes_{each}"
@@ -328,9 +329,42 @@ def test_memory_does_not_grow_with_the_clip(video, tmp_path, region):
     assert most[1] - most[0] < 1_000_000
 
 
-def test_a_second_program_is_refused(session):
+@pytest.mark.slow
+def test_tuned_networks_are_kept_and_used(
+    video, tmp_path, packaged, region, monkeypatch
+):
+    from osmn_recurrent.training.online import FinetuneSettings
+
+    project = Project.create(tmp_path / "project", video)
+    session = Session(project, lambda: packaged("osmn-compact"))
+    original = FinetuneSettings.for_network
+
+    def quick(model):
+        return dataclasses.replace(original(model), iterations=2)
+
+    monkeypatch.setattr(FinetuneSettings, "for_network", quick)
+    with pytest.raises(InputError, match="nothing is painted yet"):
+        session.finetune()
+    session.paint(0, region(8, 10), 1)
+    finished(session)
+    session.finetune()
+    session.wait()
+    state = session.state()
+    assert state["tuned"] == [1] and state["done"] == 1
+    finished(session)
+    session.paint(2, region(36, 50), 2)  # has no network of its own
+    project = finished(session)
+    assert project.done == 6 and (project.read("masks", 5) == 2).any()
+    with pytest.warns(InputNote, match="tuned"):
+        open_project_clip(project.folder)
+    session.forget_tuning()
+    assert session.state()["tuned"] == []
+    assert session.state()["done"] == 1
+
+
+def test_a_second_program_is_refused(session, tmp_path):
     folder = session.project.folder
-    first, second = Studio(Drifting), Studio(Drifting)
+    first, second = Studio(Drifting, tmp_path), Studio(Drifting, tmp_path)
     first.open(folder=folder)
     try:
         said = []

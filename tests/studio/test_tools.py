@@ -1,5 +1,8 @@
 """What gestures do to masks."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 
@@ -83,3 +86,52 @@ def test_too_small():
     ids = np.zeros((480, 854), np.uint8)
     ids[:10, :10], ids[100:200, 100:200] = 1, 2
     assert list(tools.too_small(ids, (240, 427))) == [1]
+
+
+class TestClick:
+    """One click, with a stand-in for the package and its weights."""
+
+    @pytest.fixture
+    def osam(self, monkeypatch):
+        apis, kinds = types.SimpleNamespace(), types.SimpleNamespace()
+        apis.get_model_type_by_name = lambda name: types.SimpleNamespace(
+            get_size=lambda: apis.size
+        )
+        kinds.Prompt = kinds.GenerateRequest = types.SimpleNamespace
+        apis.size, apis.found = 10, []
+
+        def generate(request):
+            apis.asked = request
+            return types.SimpleNamespace(annotations=apis.found)
+
+        apis.generate = generate
+        package = types.SimpleNamespace(apis=apis, types=kinds)
+        monkeypatch.setitem(sys.modules, "osam", package)
+        monkeypatch.setattr(tools, "find_spec", lambda name: package)
+        return apis
+
+    def test_the_region_around_the_point(self, osam):
+        box = types.SimpleNamespace(xmin=3, ymin=2, xmax=5, ymax=3)
+        mask = np.array([[True, True, False], [False, True, True]])
+        osam.found = [types.SimpleNamespace(bounding_box=box, mask=mask)]
+        assert tools.click_missing() is None
+        region = tools.click(np.zeros((8, 9, 3), np.uint8), (4, 2))
+        expected = np.zeros((8, 9), bool)
+        expected[2:4, 3:6] = mask
+        assert np.array_equal(region, expected)
+        assert osam.asked.model == "efficientsam"
+        assert osam.asked.prompt.points.tolist() == [[4, 2]]
+
+    def test_nothing_there(self, osam):
+        with pytest.raises(InputError, match="no object was found"):
+            tools.click(np.zeros((8, 9, 3), np.uint8), (4, 2))
+
+    def test_no_weights(self, osam):
+        osam.size = None
+        with pytest.raises(InputError, match="osam pull efficientsam"):
+            tools.click(np.zeros((8, 9, 3), np.uint8), (4, 2))
+
+    def test_no_package(self, monkeypatch):
+        monkeypatch.setattr(tools, "find_spec", lambda name: None)
+        with pytest.raises(InputError, match=r"osmn_recurrent\[click\]"):
+            tools.click(np.zeros((8, 9, 3), np.uint8), (4, 2))

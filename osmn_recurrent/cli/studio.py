@@ -13,6 +13,7 @@ Without an argument a video is uploaded in the page. Needs the extra studio.
 import contextlib
 import functools
 import pathlib
+import shlex
 import socket
 import threading
 import webbrowser
@@ -23,7 +24,7 @@ from absl import flags
 from osmn_recurrent import programs
 from osmn_recurrent.datasets import projects
 from osmn_recurrent.errors import InputError
-from osmn_recurrent.models.published import DEFAULT, PRESETS
+from osmn_recurrent.models.presets import DEFAULT, PRESETS
 
 FLAGS = flags.FlagValues()
 
@@ -72,6 +73,15 @@ def main(video=None):
             if video is not None or FLAGS.project:
                 studio.open(*project_of(video, FLAGS.project))
             serve(studio, listener)
+            return ended(studio)
+
+
+def ended(studio):
+    """`programs.Done` of a studio: its project, and how to open it again."""
+    if studio.session is None:
+        return programs.Done()
+    folder = studio.session.project.folder
+    return programs.Done((folder,), f"osmn studio {shlex.quote(str(folder))}")
 
 
 def check_packages():
@@ -166,9 +176,9 @@ def load_segmenter(weights):
 
     if weights in PRESETS:
         return VideoSegmenter.from_preset(weights)
-    from osmn_recurrent.models import presets
+    from osmn_recurrent.models import building
 
-    return VideoSegmenter(presets.load_model(weights))
+    return VideoSegmenter(building.load_model(weights))
 
 
 def console():

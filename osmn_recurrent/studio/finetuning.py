@@ -6,7 +6,7 @@ from osmn_recurrent import files, text_files
 from osmn_recurrent.datasets.projects import TUNED
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.objectwise import ObjectwiseSegmenter
-from osmn_recurrent.models import presets
+from osmn_recurrent.models import building
 from osmn_recurrent.training import online
 
 
@@ -54,7 +54,7 @@ def save(project, model, networks):
         model: network that they were tuned from.
         networks: of `tune`.
     """
-    digest = presets.weights_digest(model)
+    digest = building.weights_digest(model)
     for object_id, network in networks.items():
         path = project.folder / TUNED / f"{object_id}.keras"
         with files.replace_when_done(path) as temporary:
@@ -75,7 +75,7 @@ def first_painted(project):
 
 def tuned_objects(project, model):
     """Ids of objects for which the project keeps a network tuned from `model`."""
-    digest, found = presets.weights_digest(model), []
+    digest, found = building.weights_digest(model), []
     for path in sorted((project.folder / TUNED).glob("*.keras")):
         record = path.with_suffix(".json")
         if record.exists() and path.stem.isdigit():
@@ -94,7 +94,7 @@ def tuned_segmenter(project, model, working_size):
     if not own:
         return None
     networks = {
-        i: presets.load_model(project.folder / TUNED / f"{i}.keras")
+        i: building.load_model(project.folder / TUNED / f"{i}.keras")
         if i in own
         else model
         for i in {*own, *project.objects()}

@@ -271,5 +271,6 @@ def test_the_command_to_its_first_mask(browser, tmp_path):
         assert window.errors == []
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
-        process.stdout.close()
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "runs/studio/rabbit" in said

@@ -195,7 +195,7 @@ def _steps_of(network, batch, length):
     """A training step, its convolutions alone, and it with guides of its own making."""
     from osmn_recurrent.models import building
     from osmn_recurrent.training import distribution, optimizers, steps
-    from osmn_recurrent.training.samples import SampleSettings
+    from osmn_recurrent.training.sample_settings import SampleSettings
     from osmn_recurrent.training.settings import TrainSettings
 
     settings = TrainSettings(

@@ -60,7 +60,7 @@ def imports_of(tree, module):
 
 def faults_of_tree(root):
     """All faults of the packages under `root`, as lines of text."""
-    faults, edges = [], {}
+    faults, edges, names, wanted = [], {}, {}, []
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             module = ".".join(path.relative_to(root).with_suffix("").parts)
@@ -68,9 +68,42 @@ def faults_of_tree(root):
             tree = ast.parse(path.read_text())
             imports = list(imports_of(tree, module))
             edges[module] = {name for _, name in imports}
+            names[module] = set(_names(tree))
+            wanted += [(module, line, name) for line, name in imports]
             faults += [f"{module}: {fault}" for fault in _imports(module, imports)]
             faults += [f"{module}: {fault}" for fault in _shape(path, tree, module)]
-    return faults + _twice(edges) + _circles(edges)
+    return faults + _missing(wanted, names) + _twice(edges) + _circles(edges)
+
+
+def _names(tree):
+    """Everything that a module gives a name, wherever it does."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                yield (alias.asname or alias.name).split(".")[0]
+
+
+def _missing(wanted, names):
+    """Imports of names that are not there; many stand in functions."""
+    there = {parent for module in names for parent in _parents(module)}
+    faults = []
+    for module, line, name in wanted:
+        package, _, last = name.rpartition(".")
+        given = names.get(package, ())
+        if name.split(".")[0] in PACKAGES and name not in there:
+            if last not in given and "__getattr__" not in given:
+                faults.append(f"{module}: {line}: there is no {name}")
+    return faults
+
+
+def _parents(module):
+    """A module's dotted name and those of the packages that it lies in."""
+    parts = module.split(".")
+    return [".".join(parts[:k]) for k in range(1, len(parts) + 1)]
 
 
 def _twice(modules):

@@ -77,10 +77,23 @@ def test_a_circle_is_found(tmp_path):
     room = tmp_path / "osmn_recurrent" / "models"
     room.mkdir(parents=True)
     (room / "a.py").write_text("from osmn_recurrent.models import b")
-    (room / "b.py").write_text("from osmn_recurrent.models.a import x")
+    (room / "b.py").write_text("from osmn_recurrent.models.a import b")
     assert faults_of_tree(tmp_path) == [
         "circle: osmn_recurrent.models.a > osmn_recurrent.models.b > "
         "osmn_recurrent.models.a"
+    ]
+
+
+def test_an_import_of_nothing_is_found(tmp_path):
+    room = tmp_path / "osmn_recurrent" / "models"
+    room.mkdir(parents=True)
+    (room / "a.py").write_text("if True:\n    SIZE = 1")
+    (room / "b.py").write_text(
+        "from osmn_recurrent.models.a import SIZE\n"
+        "if SIZE:\n    from osmn_recurrent.models.a import WIDTH"
+    )
+    assert faults_of_tree(tmp_path) == [
+        "osmn_recurrent.models.b: 3: there is no osmn_recurrent.models.a.WIDTH"
     ]
 
 

@@ -1,4 +1,24 @@
-"""Five training steps of the released graph, followed by ours."""
+"""Five training steps of the released graph, followed by ours.
+
+What rounding does to them. Units of a ReLU and of a max-pool whose two sides are
+nearly equal fall on either side by rounding: processor, oneDNN and fused kernels
+decide. One of them moves the gradients of the layers below it by thousandths of their
+norm. Ours and the release's differed, in units of each variable's norm, by up to
+
+    oneDNN on, AVX-512    5.1e-3 in slots after step 1, norms 4.7e-4, losses 5e-5
+    oneDNN off, 1 thread  3.2e-3                        3.3e-4        7e-6
+
+all of it in the first three blocks of the visual modulator. `SLOT` leaves four times as
+much. What a wrong step would show (golden README: another epsilon, no decay or twice as
+much, another balance, a loss that is divided) is 5% and more in norms, 1% in losses, or
+in the averages of batch norm, whose limits are the README's.
+
+Adam's first step is the gradient's sign. An error of e in a gradient (of its norm, so
+per element e of the standard deviation of a normal distribution) turns the sign of a
+share of 0.8 e of its elements, which moves the step by 2 sqrt(0.8 e) of its norm; its
+projection on random numbers is normal with that deviation. `delta_limit` is three of
+these.
+"""
 
 import gc
 import zlib
@@ -41,6 +61,18 @@ GRAPHS = {
     "osmn_fixbn_64x96_seed7": "osmn_64x96_seed7",
     "osmn_finetune_75x101_seed11": "osmn_75x101_seed11",
 }
+
+
+NORM, SLOT = 2e-3, 2e-2
+"""Limits of slots after step 1, in units of each variable's norm, see above."""
+
+AVERAGES = 2e-4, 1e-3
+"""Of norm and projection of batch norm's averages, the README's."""
+
+
+def delta_limit(error):
+    """Limit of a first step's projection, given the error of its gradient."""
+    return 3 * 2 * np.sqrt(0.8 * max(error, 1e-5))
 
 
 def projected(name, values):
@@ -106,24 +138,29 @@ def test_our_steps_are_the_releases(case, golden):
 
 def compare(trace, number, moving, named, start, optimizer, trained, names):
     """Adam's first moments and the movement of all variables."""
-    norms, sides = {1: (1e-3, 1e-3), 5: (1e-2, 0.1)}[number]
+    norms, sides = {1: (NORM, SLOT), 5: (1e-2, 0.1)}[number]
     order = list(trace["trainable"]) + list(trace["statistics"])
     momenta = dict(
         zip([names[id(v)] for v in trained], optimizer._momentums, strict=True)
     )
+    errors = {}
     for index, name in enumerate(trace["trainable"]):
         norm, side = projected(name, np.asarray(momenta[name]))
         wanted = float(trace[f"adam_m_norm_{number}"][index])
-        assert norm == pytest.approx(wanted, rel=norms, abs=1e-12), name
+        assert norm == pytest.approx(wanted, rel=norms, abs=1e-12), (number, name)
         other = float(trace[f"adam_m_projection_{number}"][index])
-        assert abs(side - other) <= sides * wanted + 1e-12, name
-    limit, share = {1: (1e-3, 2e-2), 5: (1e-2, 0.1)}[number]
+        errors[name] = abs(side - other) / (wanted + 1e-12)
+    worst = max(errors, key=errors.get)
+    assert errors[worst] <= sides, (number, worst, errors[worst])
+    # One projection may be small by chance, all of a network's are not.
+    share = {1: delta_limit(errors[worst]), 5: 0.1}[number]
     for index, name in enumerate(order):
         if name.endswith("_depthwise/BatchNorm/beta"):
             continue  # gradients are rounding noise, see README.md
         moved = np.asarray(named[name], np.float64) - start[name]
         norm, side = projected(name, moved)
         wanted = float(trace[f"delta_norm_{number}"][index])
-        assert norm == pytest.approx(wanted, rel=limit, abs=1e-12), (number, name)
+        most, limit = (norms, share) if name in momenta else AVERAGES
+        assert norm == pytest.approx(wanted, rel=most, abs=1e-12), (number, name)
         other = float(trace[f"delta_projection_{number}"][index])
-        assert abs(side - other) <= share * wanted + 1e-12, (number, name)
+        assert abs(side - other) <= limit * wanted + 1e-12, (number, name)

@@ -129,12 +129,15 @@ SHARED = {
     "dataset": Shared(
         "text",
         f"Data set, and its rules: {DATASETS}; the DAVIS ones fit anything laid out "
-        "like it.",
+        "like it. youtube_objects_labelled is the release's way: first shots, labelled "
+        "frames alone; so is youtube_vos_listed: objects in their listed frames alone.",
     ),
     "data_dir": Shared("text", "Folder of the data set."),
     "split": Shared("text", "List of sequences (COCO: of images) in the data set."),
     "resolution": Shared(
-        "text", "Folder under JPEGImages and Annotations; DAVIS only."
+        "text",
+        "Folder under JPEGImages and Annotations, or two, FRAMES:MASKS "
+        "(Full-Resolution:480p is the release's --use_full_res); DAVIS only.",
     ),
     "train_split": Shared("text", "List of the training clips."),
     "val_split": Shared("text", "List of the clips that are not trained on."),

@@ -126,6 +126,8 @@ class Clip:
         corrected: whether a later mask also replaces what was predicted for the
             objects in it, as in a project of the studio.
         dropped: `{frame index: ids}` of objects that are followed no longer.
+        listed: `{object id: frame indexes}` in which an object is shown; in others it
+            is followed, but takes no part in the merge. None: in all of them.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Clip:
     layered: bool = False
     corrected: bool = False
     dropped: dict = dataclasses.field(default_factory=dict)
+    listed: dict | None = None
 
     def __len__(self):
         return len(self.frame_paths)

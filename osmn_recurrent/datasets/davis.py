@@ -6,7 +6,8 @@
 
 Masks of 2017 are palette PNGs whose values are object ids, those of 2016
 are 0/255. A resolution is any folder under JPEGImages: "480p", "240p",
-"Full-Resolution".
+"Full-Resolution"; or two, FRAMES:MASKS, such as "Full-Resolution:480p", with the
+masks enlarged to the frames (release --use_full_res, for small visual guides).
 """
 
 import pathlib
@@ -73,13 +74,19 @@ def _sequence(line, path):
     return names.inside("", name, path).as_posix()
 
 
+def resolutions(text):
+    """`(frames, masks)`, folders under JPEGImages and Annotations, of a resolution."""
+    frames, _, own = str(text).partition(":")
+    return frames, own or frames
+
+
 def annotation_paths(data_dir, sequence, resolution="480p"):
     """The masks of a sequence, sorted by name.
 
     Args:
         data_dir: the folder that holds Annotations.
         sequence: a sequence name.
-        resolution: a folder name under Annotations.
+        resolution: a folder name under Annotations, or see above.
 
     Returns:
         list of `pathlib.Path`, at least one.
@@ -87,7 +94,7 @@ def annotation_paths(data_dir, sequence, resolution="480p"):
     Raises:
         InputError: no such resolution or sequence, or no PNG in its folder.
     """
-    folder = _folder(data_dir, "Annotations", resolution, sequence)
+    folder = _folder(data_dir, "Annotations", resolutions(resolution)[1], sequence)
     paths = picture_paths(folder, (".png",))
     if not paths:
         raise InputError(
@@ -109,7 +116,7 @@ def davis_clips(
         data_dir: the folder that holds JPEGImages, Annotations, ImageSets.
         year: 2016 (every non-zero pixel is the one object) or 2017.
         split: see `sequence_names`.
-        resolution: a folder name under JPEGImages and Annotations.
+        resolution: a folder name under JPEGImages and Annotations, or see above.
         first_mask_only: leave out all masks but the first frame's.
 
     Returns:
@@ -121,7 +128,7 @@ def davis_clips(
     """
     clips = []
     for name in sequence_names(data_dir, year, split):
-        folder = _folder(data_dir, "JPEGImages", resolution, name)
+        folder = _folder(data_dir, "JPEGImages", resolutions(resolution)[0], name)
         frames = picture_paths(folder)
         if not frames:
             raise InputError(f"{folder} holds no picture; expected its frames.")
@@ -148,7 +155,8 @@ def davis_sequences(data_dir, year, split, resolution="480p"):
         data_dir: the folder that holds Annotations and ImageSets.
         year: 2016 or 2017.
         split: name of a list of sequences, such as "val".
-        resolution: a folder name under Annotations.
+        resolution: a folder name under Annotations, or see above; results may then
+            have the frames' size too.
 
     Returns:
         list of `Sequence`.
@@ -157,15 +165,19 @@ def davis_sequences(data_dir, year, split, resolution="480p"):
         InputError: a list, resolution or sequence that is missing.
     """
     sequences = []
+    of_frames, of_masks = resolutions(resolution)
     for name in sequence_names(data_dir, year, split):
         paths = annotation_paths(data_dir, name, resolution)
         ground_truth = {path.stem: path for path in paths}
-        stems, hidden = tuple(ground_truth), False
-        pictures = pathlib.Path(data_dir) / "JPEGImages" / resolution / name
+        stems, hidden, picture = tuple(ground_truth), False, None
+        if of_frames != of_masks:
+            folder = _folder(data_dir, "JPEGImages", of_frames, name)
+            picture = next(iter(picture_paths(folder)), None)
+        pictures = pathlib.Path(data_dir) / "JPEGImages" / of_frames / name
         if len(paths) == 1 and pictures.is_dir():
             stems = tuple(path.stem for path in picture_paths(pictures)) or stems
             hidden = len(stems) > 1
-        sequences.append(Sequence(name, stems, ground_truth, hidden))
+        sequences.append(Sequence(name, stems, ground_truth, hidden, picture=picture))
     return sequences
 
 

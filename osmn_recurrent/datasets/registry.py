@@ -90,7 +90,8 @@ def clips(name, data_dir, split, resolution="480p", first_mask_only=True):
         name: of the data set.
         data_dir: its folder.
         split: name of a list of sequences.
-        resolution: folder under JPEGImages and Annotations; DAVIS' layout only.
+        resolution: folder under JPEGImages and Annotations, or FRAMES:MASKS, two of
+            them; DAVIS' layout only.
         first_mask_only: with the masks alone that a method starts from; False
             for training.
 
@@ -143,27 +144,26 @@ def _davis(year):
     )
 
 
-register(_davis(2016))
-register(_davis(2017))
-register(
-    Dataset(
-        "youtube_objects",
+def _youtube_objects(name, labelled):
+    return Dataset(
+        name,
         # It has a mask at every tenth frame; no network here trains on it.
         lambda data_dir, split, resolution, first: (
-            youtube_objects.youtube_objects_clips(data_dir, split)
+            youtube_objects.youtube_objects_clips(data_dir, split, labelled, labelled)
         ),
         lambda data_dir, split, resolution: youtube_objects.youtube_objects_sequences(
-            data_dir, split
+            data_dir, split, labelled
         ),
         Protocol(skip=(1, 0), binary=True, by_category=True),
         sparse_masks=True,
     )
-)
-register(
-    Dataset(
-        "youtube_vos",
+
+
+def _youtube_vos(name, listed):
+    return Dataset(
+        name,
         lambda data_dir, split, resolution, first: youtube_vos.youtube_vos_clips(
-            data_dir, split, first
+            data_dir, split, first, listed
         ),
         lambda data_dir, split, resolution: youtube_vos.youtube_vos_sequences(
             data_dir, split
@@ -171,7 +171,17 @@ register(
         server_layout="Annotations/",
         sparse_masks=True,
     )
-)
+
+
+register(_davis(2016))
+register(_davis(2017))
+register(_youtube_objects("youtube_objects", labelled=False))
+# The OSMN release's: the first shot of each video, from labelled frame to labelled
+# frame, of which its published figures presumably are.
+register(_youtube_objects("youtube_objects_labelled", labelled=True))
+register(_youtube_vos("youtube_vos", listed=False))
+# The OSMN release's merge: an object in the frames that meta.json lists for it.
+register(_youtube_vos("youtube_vos_listed", listed=True))
 
 BUILT_IN = tuple(_KNOWN)
 """Names of those that come with this package."""

@@ -57,13 +57,18 @@ class Video:
     frame_paths: tuple
 
 
-def list_videos(data_dir, split="all"):
+FIRST_SHOT = "001"
+"""The one shot of a video that the OSMN release takes (`preprocess_youtube.py`)."""
+
+
+def list_videos(data_dir, split="all", first_shots=False):
     """The videos of a list.
 
     Args:
         data_dir: folder in one of the layouts above.
         split: name of a list. "all" and "val" mean all videos where there
             is no such list: the data set has no official split.
+        first_shots: of the published layout `FIRST_SHOT` alone, as in the release.
 
     Returns:
         list of `Video`, sorted by name or in the order of the list.
@@ -78,7 +83,7 @@ def list_videos(data_dir, split="all"):
             videos = _arranged(data_dir / labels, data_dir / images)
             break
     else:
-        videos = _published(data_dir)
+        videos = _published(data_dir, FIRST_SHOT if first_shots else "*")
     if not videos:
         raise InputError(
             f"{data_dir} has no masks of YouTube-Objects; expected "
@@ -110,12 +115,15 @@ class LabelledClip(Clip):
         return masks.davis_palette()
 
 
-def youtube_objects_clips(data_dir, split="all"):
+def youtube_objects_clips(data_dir, split="all", first_shots=False, labelled=False):
     """The clips of a list, each from its first to its last labelled frame.
 
     Args:
         data_dir: see `list_videos`.
         split: see `list_videos`.
+        first_shots: see `list_videos`.
+        labelled: leave out the frames between labels, as in the release, whose loop
+            steps from one labelled frame to the next.
 
     Returns:
         list of `LabelledClip` with the first label alone.
@@ -125,7 +133,7 @@ def youtube_objects_clips(data_dir, split="all"):
             the frame of a label.
     """
     clips = []
-    for video in list_videos(data_dir, split):
+    for video in list_videos(data_dir, split, first_shots):
         if not video.frame_paths:
             first = next(iter(video.labels.values()))
             raise InputError(
@@ -140,20 +148,20 @@ def youtube_objects_clips(data_dir, split="all"):
                 f"{labels[missing[0]]} labels the frame {missing[0]}, which is not "
                 f"among those of {video.name} ({stems[0]} to {stems[-1]}); add it."
             )
-        order = [stems.index(name) for name in labels]
-        first, last = min(order), max(order)
+        order = sorted(stems.index(name) for name in labels)
+        shown = order if labelled else range(order[0], order[-1] + 1)
         clips.append(
             LabelledClip(
                 video.name,
-                video.frame_paths[first : last + 1],
-                {0: labels[stems[first]]},
+                tuple(video.frame_paths[t] for t in shown),
+                {0: labels[stems[order[0]]]},
                 binary=True,
             )
         )
     return clips
 
 
-def youtube_objects_sequences(data_dir, split="all"):
+def youtube_objects_sequences(data_dir, split="all", first_shots=False):
     """What a result folder must hold, and its ground truth.
 
     Only the first annotated frame is left out of the scores. Predictions may
@@ -162,6 +170,7 @@ def youtube_objects_sequences(data_dir, split="all"):
     Args:
         data_dir: see `list_videos`.
         split: see `list_videos`.
+        first_shots: see `list_videos`.
 
     Returns:
         list of `Sequence`, with their categories.
@@ -178,7 +187,7 @@ def youtube_objects_sequences(data_dir, split="all"):
             picture=next(iter(video.frame_paths), None),
             category=video.category,
         )
-        for video in list_videos(data_dir, split)
+        for video in list_videos(data_dir, split, first_shots)
     ]
 
 
@@ -217,10 +226,10 @@ def _arranged(labels, images):
     return videos
 
 
-def _published(data_dir):
-    """`{name: Video}` of the layout of the download."""
+def _published(data_dir, shots):
+    """`{name: Video}` of the layout of the download; `shots` is a pattern."""
     videos = {}
-    for folder in sorted(data_dir.glob("*/data/*/shots/*/labels")):
+    for folder in sorted(data_dir.glob(f"*/data/*/shots/{shots}/labels")):
         category, video, shot = (folder.parents[n].name for n in (4, 2, 0))
         name = f"{category}_{video}"
         if len(list(folder.parents[1].glob("*/labels"))) > 1:

@@ -93,7 +93,7 @@ def list_videos(data_dir, split="train"):
     return videos
 
 
-def youtube_vos_clips(data_dir, split="valid", first_mask_only=True):
+def youtube_vos_clips(data_dir, split="valid", first_mask_only=True, listed=False):
     """The clips of a split, each from the first frame with an object on.
 
     Args:
@@ -101,6 +101,8 @@ def youtube_vos_clips(data_dir, split="valid", first_mask_only=True):
         split: see `list_videos`.
         first_mask_only: leave out all masks but those of the frames in which
             an object appears.
+        listed: an object is shown in the frames that `meta.json` lists for it alone,
+            as in the release (`ytvos_merge_result.py`), and not to the clip's end.
 
     Returns:
         list of `Clip`. A mask of a later frame may show objects that appeared
@@ -130,9 +132,19 @@ def youtube_vos_clips(data_dir, split="valid", first_mask_only=True):
                     for k, path in masks.items()
                     if k in given or (k >= start and not first_mask_only)
                 },
+                listed=_listed(video, stems, start) if listed else None,
             )
         )
     return clips
+
+
+def _listed(video, stems, start):
+    """`Clip.listed` of a clip that begins with frame `start`."""
+    place = {stem: t - start for t, stem in enumerate(stems)}
+    return {
+        i: frozenset(place[name] for name in frames if name in place)
+        for i, frames in video.objects.items()
+    }
 
 
 def youtube_vos_sequences(data_dir, split="train"):

@@ -19,6 +19,7 @@ from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import edits, threads
 from osmn_recurrent.inference.followers import Crew, Follower
 from osmn_recurrent.inference.mattes import Mattes
+from osmn_recurrent.inference.merging import MERGES
 from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.media.mask_files import read_mask, write_mask
 from osmn_recurrent.run_folder import RunFolder, hold
@@ -111,6 +112,12 @@ def segment_clip(
         raise InputError(
             f"{clip.name} is a studio project, of which no mattes are made; leave the "
             "matte out, or segment its video with masks of its own."
+        )
+    if clip.listed and segmenter.guides_from != "own":
+        raise InputError(
+            f"{clip.name} lists the frames in which each object is shown, which leaves "
+            "the others' guides as they are only with --guides_from=own; give it, or "
+            "name the data set without such lists (youtube_vos)."
         )
     clip.check()
     own: list = [*followers, *([] if mattes is None else [mattes])]
@@ -243,6 +250,9 @@ def _identity(clip, later_masks):
         digest.update(np.ascontiguousarray(clip.mask(index)))
     if clip.corrected:
         digest.update(json.dumps(sorted(clip.dropped.items())).encode())
+    if clip.listed:
+        shown = {i: sorted(frames) for i, frames in sorted(clip.listed.items())}
+        digest.update(json.dumps(shown).encode())
     return {
         "name": clip.name,
         "frames": len(clip),
@@ -333,10 +343,12 @@ class _Maker:
         elif index < self.done:
             ids = read_mask(self.paths[index])
             self.segmenter.replay(frame, ids, new)
-        elif self.mattes is None:
+        elif self.mattes is None and not self.clip.listed:
             ids = self.segmenter.step(frame, new)
         else:
             ids, soft = self.segmenter.step(frame, new, probabilities=True)
+            if self.clip.listed:
+                ids = self._of_listed(index, soft)
         if self.clip.corrected and index > 0:
             dropped = self.clip.dropped.get(index, ())
             ids = edits.apply(self.segmenter, frame, mask, dropped)
@@ -345,3 +357,18 @@ class _Maker:
         if index < self.done:
             return ids, self.mattes.read(index)
         return ids, self.mattes.make(frame, ids, soft)
+
+    def _of_listed(self, index, soft):
+        """(H, W) uint8, merged from the objects that the clip lists for this frame.
+
+        As the release merges YouTube-VOS (`ytvos_merge_result.py`), but that pixels
+        given in an object's first frame win over a probability of exactly 1 too.
+        """
+        objects = self.segmenter.objects
+        rows = [
+            k for k, i in enumerate(objects) if index in self.clip.listed.get(i, ())
+        ]
+        values = np.array((0, *(objects[k] for k in rows)), np.uint8)
+        if not rows:
+            return np.zeros(soft.shape[1:], np.uint8)
+        return values[np.asarray(MERGES[self.segmenter.merge](soft[rows]))]

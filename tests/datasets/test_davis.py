@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from osmn_recurrent import masks
+from osmn_recurrent.datasets import registry
 from osmn_recurrent.datasets.davis import (
     annotation_paths,
     davis_clips,
@@ -12,6 +13,7 @@ from osmn_recurrent.datasets.davis import (
 )
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.media.mask_files import write_mask
+from osmn_recurrent.metrics.result_folder import evaluate_folder
 
 SHAPE = (12, 16)
 
@@ -239,3 +241,28 @@ def test_lists_that_come_with_the_package(davis, test_data):
     ):
         own = sequence_names(data / folder, year, split)
         assert own == sequence_names(davis / "none", year, split)
+
+
+def test_frames_of_full_resolution_with_masks_of_480p(davis):
+    write_list(davis, 2017, "val", "pigs\n")
+    folder = davis / "JPEGImages" / "Full-Resolution" / "pigs"
+    folder.mkdir(parents=True)
+    for path in (davis / "JPEGImages" / "480p" / "pigs").iterdir():
+        large = Image.open(path).resize((SHAPE[1] * 3, SHAPE[0] * 3))
+        large.save(folder / path.name)
+    (clip,) = davis_clips(davis, resolution="Full-Resolution:480p")
+    clip.check()
+    assert clip.size == clip.frame(2).shape[:2] == (36, 48)
+    for t in range(5):  # nearest neighbour
+        enlarged = ids_of(t).repeat(3, 0).repeat(3, 1)
+        np.testing.assert_array_equal(clip.mask(t), enlarged)
+        write_mask(davis / "results" / "pigs" / f"{t:05d}.png", enlarged)
+    sequences = registry.sequences("davis2017", davis, "val", "Full-Resolution:480p")
+    scores = evaluate_folder(davis / "results", sequences, 1)["pigs"]
+    assert all((scores[i].j == 1).all() for i in (1, 4))
+    with pytest.raises(InputError, match="240p: no such folder"):
+        davis_clips(davis, resolution="Full-Resolution:240p")
+    with pytest.raises(InputError, match="is 48x36, but the true masks"):
+        evaluate_folder(
+            davis / "results", registry.sequences("davis2017", davis, "val"), 1
+        )

@@ -113,9 +113,17 @@ def test_unknown_and_repeated_names(forgotten):
 
 def test_what_comes_with_the_package():
     found = {name: registry.find(name) for name in registry.BUILT_IN}
-    assert list(found) == ["davis2016", "davis2017", "youtube_objects", "youtube_vos"]
+    assert list(found) == [
+        "davis2016",
+        "davis2017",
+        "youtube_objects",
+        "youtube_objects_labelled",
+        "youtube_vos",
+        "youtube_vos_listed",
+    ]
     assert found["davis2016"].protocol == Protocol((1, 1), binary=True)
     assert found["davis2017"].protocol == Protocol((1, 1))
-    assert found["youtube_objects"].protocol == Protocol((1, 0), True, True)
+    for name in ("youtube_objects", "youtube_objects_labelled"):
+        assert found[name].protocol == Protocol((1, 0), True, True)
     layouts = [each.server_layout for each in found.values()]
-    assert layouts == ["", "", None, "Annotations/"]
+    assert layouts == ["", "", None, None, "Annotations/", "Annotations/"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from result_folders import write_clip, write_grey
 
-from osmn_recurrent.datasets import youtube_objects, youtube_vos
+from osmn_recurrent.datasets import registry, youtube_objects, youtube_vos
 from osmn_recurrent.errors import InputError
 
 SQUARE = np.zeros((12, 16), np.uint8)
@@ -225,3 +225,47 @@ def test_lists_of_videos_that_lead_out_are_refused(tmp_path):
     (tmp_path / "few.txt").write_text("../bird_0001")
     with pytest.raises(InputError, match="few.txt names .*, which leads out"):
         youtube_objects.list_videos(tmp_path, "few")
+
+
+def test_the_releases_youtube_objects_are_first_shots_and_labelled_frames(tmp_path):
+    videos = {
+        ("bird", "0001", "001"): (2, 12, 22),
+        ("bird", "0001", "004"): (1, 11),
+        ("bird", "0002", "003"): (1, 11),  # has no first shot
+    }
+    write_published(tmp_path, videos)
+    name = "youtube_objects_labelled"
+    (clip,) = registry.clips(name, tmp_path, "all")
+    assert clip.name == "bird_0001_001"
+    assert clip.frame_names == ("frame0002", "frame0012", "frame0022")
+    assert list(clip.mask_paths) == [0]
+    (sequence,) = registry.sequences(name, tmp_path, "all")
+    assert (sequence.name, sequence.frames) == (clip.name, clip.frame_names)
+    assert sequence.protocol == registry.find("youtube_objects").protocol
+    assert [
+        len(each) for each in registry.clips("youtube_objects", tmp_path, "all")
+    ] == [
+        21,
+        11,
+        11,
+    ]
+
+
+def test_listed_frames_of_youtube_vos(tmp_path):
+    names = [f"{5 * t:05d}" for t in range(6)]
+    listed = {"1": names[1:3], "2": [names[2], names[4]]}
+    objects = {i: {"frames": frames} for i, frames in listed.items()}
+    folder = tmp_path / "valid"
+    ids = np.zeros((6, 12, 16), np.uint8)
+    ids[1:, :4], ids[2:, 8:] = 1, 2
+    write_clip(folder / "Annotations" / "v", ids[1:3], names[1:3])
+    (folder / "meta.json").write_text(
+        json.dumps({"videos": {"v": {"objects": objects}}})
+    )
+    for name in names:
+        write_grey(folder / "JPEGImages" / "v" / f"{name}.jpg", SQUARE)
+    (clip,) = registry.clips("youtube_vos_listed", tmp_path, "valid")
+    # Indexes count from the first frame with an object, 00005.
+    assert clip.listed == {1: {0, 1}, 2: {1, 3}}
+    (default,) = registry.clips("youtube_vos", tmp_path, "valid")
+    assert default.listed is None and default.mask_paths == clip.mask_paths

@@ -12,6 +12,7 @@ from osmn_recurrent import masks
 from osmn_recurrent.datasets.clips import Clip
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference import output
+from osmn_recurrent.inference.segmenter import VideoSegmenter
 from osmn_recurrent.media.mask_files import (
     read_mask,
     read_mask_with_palette,
@@ -225,3 +226,43 @@ def test_clip_of_one_frame(segmenters, clip, tmp_path):
     outcome = output.segment_clip(segmenters("osmn"), one, tmp_path)
     assert (outcome.frames, outcome.seconds) == (1, None)
     assert np.array_equal(read_mask(tmp_path / "00000.png"), one.mask(0))
+
+
+def merged_as_released(score_of, listed, frame, shape):
+    """`ytvos_merge_result.py` for one frame, with scores by object id."""
+    shown = sorted(i for i, frames in listed.items() if frame in frames)
+    scores = [np.full(shape, 0.5, np.float32)] + [score_of[i] for i in shown]
+    return np.array([0, *shown], np.uint8)[np.stack(scores, -1).argmax(-1)]
+
+
+def test_objects_are_shown_in_their_listed_frames(network, clip, scene, tmp_path):
+    frames = scene[0]
+    listed = {1: {0, 1, 2, 5}, 5: {2, 3}, 200: {0, 1, 2, 3, 5}}
+    segmenter = VideoSegmenter(network("osmn"), guides_from="own")
+    scores = [{i: np.float32(clip.mask(0) == i) for i in (1, 5, 200)}]
+    segmenter.start(frames[0], clip.mask(0))
+    for t in range(1, 6):
+        _, soft = segmenter.step(frames[t], clip.mask(t), probabilities=True)
+        scores.append(dict(zip(segmenter.objects, soft, strict=True)))
+    expected = [
+        merged_as_released(score, listed, t, clip.size)
+        for t, score in enumerate(scores)
+    ]
+    assert not expected[4].any() and 200 in expected[5]
+    clip = dataclasses.replace(clip, listed=listed)
+    output.segment_clip(segmenter, clip, tmp_path / "whole")
+    for t, ids in enumerate(expected):
+        np.testing.assert_array_equal(read_mask(tmp_path / f"whole/{t:05d}.png"), ids)
+    with pytest.raises(KeyboardInterrupt):
+        output.segment_clip(segmenter, stopped(clip), tmp_path / "parts")
+    output.segment_clip(segmenter, clip, tmp_path / "parts")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_listed_frames_need_objects_followed_by_their_own_masks(
+    segmenters, clip, tmp_path
+):
+    clip = dataclasses.replace(clip, listed={1: {0}})
+    with pytest.raises(InputError, match="boxes lists the frames .*guides_from=own"):
+        output.segment_clip(segmenters("osmn"), clip, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -61,6 +61,8 @@ def define_loop(flag_values):
     shared.define(flag_values, "working_size", note=note)
     shared.define(flag_values, "search_area", note="Default: the preset's, or 0.")
     shared.define(flag_values, "refine", "none")
+    for name in GUIDE_OPTIONS:
+        shared.define(flag_values, f"guide_{name}", False)
 
 
 def define_masks_between(flag_values):
@@ -73,6 +75,10 @@ LOOP = ("precision", "merge", "refine", "guides_from", "enlarge")
 """Flags of `define_loop` that a segmenter takes as they are."""
 
 
+GUIDE_OPTIONS = ("keep_aspect", "keep_background")
+"""Arguments of `guides.visual_guide`; their flags have `guide_` before."""
+
+
 def loop_options(flag_values, weights):
     """The values of `define_loop`, for `tuning.make_segmenter`.
 
@@ -81,8 +87,10 @@ def loop_options(flag_values, weights):
         weights: what --weights names; a preset may say how to see frames.
     """
     options = {name: flag_values[name].value for name in LOOP}
+    seen = {n: True for n in GUIDE_OPTIONS if flag_values[f"guide_{n}"].value}
     return {
         **options,
+        "visual_guide": seen,
         "working_size": working_size(flag_values, weights),
         "search_area": search_area(flag_values, weights),
     }

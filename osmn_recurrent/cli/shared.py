@@ -182,6 +182,16 @@ SHARED = {
         "larger. 0: whole frames (papers).",
         least=0.0,
     ),
+    "guide_keep_aspect": Shared(
+        "switch",
+        "Do not stretch the visual guide to a square, but pad it, in training and in "
+        "testing (release --vg_keep_aspect_ratio, off in all figures).",
+    ),
+    "guide_keep_background": Shared(
+        "switch",
+        "Leave the background in the visual guide, a box being all that is known, in "
+        "training and in testing (release --bbox_sup, off in all figures).",
+    ),
     "refine": Shared(
         "choice",
         "Fit every mask to its frame's edges before the next one is made: dense CRF "

@@ -1,5 +1,6 @@
 """Flags of `osmn train`, and the settings they describe."""
 
+import dataclasses
 import re
 
 from absl import flags
@@ -195,24 +196,14 @@ for _name, _default, _text_ in (
     ("mask_scale", 0.2, "MaskTrack's guide grows by this share (its paper: 0.05)"),
 ):
     _number(_name, _default, f"{_text_}; with --guide_augmentation=osmn (release).")
-for _name, _text_ in (
-    (
-        "guide_light",
-        "Change brightness and contrast of the visual guide alone, by factors from 0.8 "
-        "to 1.3 (release --vg_color_aug, off)",
-    ),
-    (
-        "guide_keep_aspect",
-        "Do not stretch the visual guide to a square, but pad it (release "
-        "--vg_keep_aspect_ratio, off); segment with the same flag",
-    ),
-    (
-        "guide_keep_background",
-        "Leave the background in the visual guide, a box being all that is known "
-        "(release --bbox_sup, off); segment with the same flag",
-    ),
-):
-    _switch(_name, False, f"{_text_}. With --guide_augmentation=osmn.")
+_switch(
+    "guide_light",
+    False,
+    "Change brightness and contrast of the visual guide alone, by factors from 0.8 to "
+    "1.3; with --guide_augmentation=osmn (release --vg_color_aug, off in all figures).",
+)
+for _name in shared_flags.GUIDE_OPTIONS:
+    shared.define(FLAGS, f"guide_{_name}", False, note="Not with affine guides.")
 _share("guide_cover", 0.003, "Visual guides come from frames with so much object.")
 _share("guide_fill", 0.2, "And whose object fills this share of its box (release).")
 
@@ -336,6 +327,14 @@ def _sample_settings():
     scales = tuple(s for (s,) in _numbers("scales", "0.5,0.8,1", (float,)))
     if not scales or min(scales) <= 0:
         raise InputError("--scales must be numbers above 0, such as 0.5,0.8,1.")
+    seen = {name: FLAGS[f"guide_{name}"].value for name in shared_flags.GUIDE_OPTIONS}
+    if FLAGS.guide_augmentation == "affine" and (
+        any(seen.values()) or FLAGS.guide_light
+    ):
+        raise InputError(
+            "--guide_light, --guide_keep_aspect and --guide_keep_background do not go "
+            "with --guide_augmentation=affine; leave them out or choose osmn."
+        )
     if FLAGS.crop_sides and (FLAGS.window or FLAGS.crop < 1):
         raise InputError(
             "--crop_sides, --crop and --window are three ways to cut a picture; give "
@@ -355,11 +354,10 @@ def _sample_settings():
                 mask_shift=FLAGS.mask_shift,
                 mask_scale=FLAGS.mask_scale,
                 light=FLAGS.guide_light,
-                keep_aspect=FLAGS.guide_keep_aspect,
-                keep_background=FLAGS.guide_keep_background,
+                **seen,
             ),
             "affine": augmentation.AffineAugmentation(),
-            "none": augmentation.NO_AUGMENTATION,
+            "none": dataclasses.replace(augmentation.NO_AUGMENTATION, **seen),
         }[FLAGS.guide_augmentation],
         flip=FLAGS.flip,
         min_cover=FLAGS.guide_cover,

@@ -57,6 +57,7 @@ def make_segmenter(model, clip, out, options, steps=0):
     settings = online.FinetuneSettings.for_network(model)
     settings = dataclasses.replace(settings, iterations=steps)
     settings = online.at_size(settings, clip, options["working_size"])
+    settings = seeing(settings, options.get("visual_guide") or {})
     models, _ = tuned_networks(model, clip, settings, out)
     policy = PRECISIONS[options["precision"]]
     models = {
@@ -89,6 +90,16 @@ def steps_for(value, model, clip):
     from osmn_recurrent.training import online
 
     return online.FinetuneSettings.for_network(model).iterations
+
+
+def seeing(settings, visual_guide):
+    """`FinetuneSettings` whose visual guides are of the loop's kind."""
+    if not visual_guide:
+        return settings
+    transforms = settings.transforms
+    own = dataclasses.replace(transforms.guides, **visual_guide)
+    transforms = dataclasses.replace(transforms, guides=own)
+    return dataclasses.replace(settings, transforms=transforms)
 
 
 def check_first_mask_alone(clip):

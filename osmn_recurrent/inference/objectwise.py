@@ -34,8 +34,8 @@ class ObjectwiseSegmenter(VideoSegmenter):
             they were built in.
         merge: see `VideoSegmenter`.
         working_size: see `VideoSegmenter`.
-        **options: `guides_from`, `enlarge` and `search_area` of `VideoSegmenter`; each
-            network sees the area around its own object.
+        **options: `guides_from`, `enlarge`, `visual_guide` and `search_area` of
+            `VideoSegmenter`; each network sees the area around its own object.
 
     Raises:
         ValueError: no network, or arguments that `VideoSegmenter` refuses.
@@ -123,7 +123,7 @@ class ObjectwiseSegmenter(VideoSegmenter):
         self._modulation, self._state = dict(self._modulation), dict(self._state)
         image = guides.network_image(frame, self._network_size(*frame.shape[:2]))[None]
         for i in painted:
-            visual_guide = guides.visual_guide(frame, mask == i)[None]
+            visual_guide = self._seen(frame, mask == i)[None]
             self._modulation[i] = ()
             if self.models[i].use_visual_modulator:
                 self._modulation[i] = self.models[i].adapt(

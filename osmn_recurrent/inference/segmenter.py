@@ -1,6 +1,7 @@
 """Frame by frame through a video: the loop around a network."""
 
 import copy
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -32,13 +33,13 @@ from osmn_recurrent.models.precision import PRECISIONS
 class VideoSegmenter:
     """Segments the objects of a video, one frame at a time.
 
-    The loop is OSMN's (section 3; release `osmn.py: test`): the visual
-    modulator sees each object once, in the frame that its mask came with;
-    frame t is steered by a guide made from the object's mask in frame t - 1
-    (at first the given mask); the network's probabilities are thresholded at 0.5.
-    With several objects `guides_from` says which mask that is. An object that is lost
-    has an empty mask and from then on a guide of zeros, as released; a recurrent
-    network or a purely visual one may find it again.
+    The loop is OSMN's (section 3; release `osmn.py: test`): the visual modulator sees
+    each object once, in the frame that its mask came with; frame t is steered by a
+    guide made from the object's mask in frame t - 1 (at first the given mask); the
+    network's probabilities are thresholded at 0.5.
+    With several objects `guides_from` says which mask that is. A lost object has an
+    empty mask and from then on a guide of zeros, as released; a recurrent network or a
+    purely visual one may find it again.
 
     All objects share one `encode` per frame and go through the rest of the network as
     one batch; what a network carries is kept per object and starts at zero. Guide,
@@ -59,12 +60,10 @@ class VideoSegmenter:
         segmenter.drop(3)                      # object 3 is of no interest
 
     Args:
-        model: a built `SegmentationModel`. In its own precision its variables
-            are used as they are, and later changes to them take effect; in
-            another precision they are copied now.
-        precision: "float32", "bfloat16" or "float16", the type that layers
-            compute in. Images, guides, cell states, logits and probabilities
-            are float32 all the same.
+        model: a built `SegmentationModel`. In its own precision its variables are used
+            as they are, and later changes take effect; in another they are copied now.
+        precision: "float32", "bfloat16" or "float16", the type that layers compute in.
+            Images, guides, cell states, logits and probabilities stay float32.
         merge: "argmax" or "soft", see `merging`.
         guides_from: "merged": the next guides are made from the masks that are
             handed out, in which no two objects overlap. "own": each object is
@@ -73,14 +72,13 @@ class VideoSegmenter:
         enlarge: with a `working_size`, "probabilities" brings these to the frame's
             size (bilinear) and then cuts, for smoother outlines; "labels" cuts first
             (nearest neighbour), as the release does for all its figures.
-        working_size: size at which the network sees the frames: `(height,
-            width)`, or the length of the shorter side, or None for the
-            frames' own. Frames are resized with Pillow (bilinear, with antialiasing).
-            The visual guide is cut from the full frame. The release stretches frames
-            to 480x854 (DAVIS), 360x640 (YouTube-Objects) or 256x448 (YouTube-VOS).
+        working_size: size at which the network sees the frames: `(height, width)`, the
+            length of the shorter side, or None for the frames' own (Pillow, bilinear,
+            with antialiasing). The visual guide is cut from the full frame.
         search_area: None: the network sees whole frames, as in the papers. A number:
             the area around all objects' last masks; see `search_areas.around`. A state
             moves with it; not for networks that `memorize`.
+        visual_guide: keep_aspect and keep_background of `guides.visual_guide`.
 
     Raises:
         ValueError: an unknown choice, or a bad `working_size`.
@@ -105,6 +103,7 @@ class VideoSegmenter:
         guides_from: str = GUIDES_FROM[0],
         enlarge: str = ENLARGE[0],
         search_area: float | None = None,
+        visual_guide: Mapping[str, Any] | None = None,
     ) -> None:
         for name, value, known in (
             ("precision", precision, sorted(PRECISIONS)),
@@ -123,8 +122,8 @@ class VideoSegmenter:
         if model.dtype_policy.name != PRECISIONS[precision]:
             model = building.with_dtype(model, PRECISIONS[precision])
         self.model = model
-        self.precision, self.merge = precision, merge
-        self.working_size = working_size
+        self.precision, self.merge, self.working_size = precision, merge, working_size
+        self._seen: Any = functools.partial(guides.visual_guide, **(visual_guide or {}))
         self.guides_from, self.enlarge = guides_from, enlarge
         self.search_area = search_area
         resized = working_size is not None or search_area is not None
@@ -185,6 +184,7 @@ class VideoSegmenter:
             "guides_from": self.guides_from,
             "enlarge": self.enlarge,
             "search_area": self.search_area,
+            **({"visual_guide": seen} if (seen := self._seen.keywords) else {}),
         }
 
     @property
@@ -364,7 +364,7 @@ class VideoSegmenter:
                 f"the mask of the visual guide of object {object_id} is empty, "
                 "expected one that shows the object."
             )
-        self._show(object_id, guides.visual_guide(frame, mask)[None])
+        self._show(object_id, self._seen(frame, mask)[None])
 
     def _show(self, object_id, seen):
         """Makes an object's modulation anew from a visual guide (1, 224, 224, 3)."""
@@ -427,7 +427,7 @@ class VideoSegmenter:
         """Gives the objects `painted` (ids) the pixels they have in `mask`."""
         if not painted:
             return self._ids.numpy()
-        seen = np.stack([guides.visual_guide(frame, mask == i) for i in painted])
+        seen = np.stack([self._seen(frame, mask == i) for i in painted])
         modulation = ()
         if self.model.use_visual_modulator:
             modulation = self.model.adapt(ops.convert_to_tensor(seen))

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from osmn_recurrent import guides, masks
+from osmn_recurrent import masks
 from osmn_recurrent.inference.frame_function import make_memory_function
 from osmn_recurrent.inference.objectwise import (
     ObjectwiseSegmenter,
@@ -95,7 +95,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
             the first frame's transformations; default: `FinetuneSettings.for_network`.
         merge: see `VideoSegmenter`.
         working_size: see `VideoSegmenter`.
-        **options: `guides_from` and `enlarge` of `VideoSegmenter`.
+        **options: `guides_from`, `enlarge`, `visual_guide` of `VideoSegmenter`.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class AdaptingSegmenter(ObjectwiseSegmenter):
                 self._learners[i] = _Learner(self, i, frame, mask == i)
             else:
                 self._learners[i].reference = mask == i
-            self._learners[i].visual_guide = guides.visual_guide(frame, mask == i)[None]
+            self._learners[i].visual_guide = self._seen(frame, mask == i)[None]
         return ids
 
     def _show(self, object_id, seen):

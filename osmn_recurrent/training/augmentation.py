@@ -130,6 +130,10 @@ class AffineAugmentation:
         """`NO_AUGMENTATION`."""
         return NO_AUGMENTATION
 
+    def kept(self):
+        """Nothing; see `GuideAugmentation`."""
+        return {}
+
     def draw(self, rng):
         """`((x, y) shift in boxes, scale factor, degrees)` of a transform."""
         widest = 1.0 + self.scale

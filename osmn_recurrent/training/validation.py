@@ -36,6 +36,7 @@ class Validation:
             model,
             precision_of(model),
             working_size=settings.validate_at,
+            visual_guide=settings.samples.guide_augmentation.kept(),
         )
         self.samples = ClipSamples(
             self.clips,

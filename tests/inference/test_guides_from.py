@@ -133,3 +133,25 @@ def test_labels_are_enlarged_by_nearest_neighbour(network, scene):
 def test_unknown_choices_are_refused(network, name):
     with pytest.raises(ValueError, match=f"{name} must be one of"):
         VideoSegmenter(network("osmn"), **{name: "lion"})
+
+
+def test_visual_guides_of_the_loop_are_as_asked(network, scene, monkeypatch):
+    frames, ids = scene
+    model, asked = network("osmn"), {"keep_aspect": True, "keep_background": True}
+    seen = []
+    adapt = model.adapt
+    monkeypatch.setattr(
+        model, "adapt", lambda views: seen.append(views) or adapt(views)
+    )
+    for segmenter in (
+        VideoSegmenter(model, visual_guide=asked),
+        ObjectwiseSegmenter({1: model}, visual_guide=asked),
+    ):
+        seen.clear()
+        segmenter.start(frames[0], ids[0] == 1)
+        segmenter.replace_visual_guide(1, frames[2], ids[2] == 1)
+        for views, t in zip(seen, (0, 2), strict=True):
+            expected = guides.visual_guide(frames[t], ids[t] == 1, **asked)
+            np.testing.assert_array_equal(np.asarray(views)[0], expected)
+        assert segmenter.settings()["visual_guide"] == asked
+    assert "visual_guide" not in VideoSegmenter(model).settings()

@@ -205,3 +205,5 @@ def test_flags_of_the_releases_samples():
     for other in ("--crop=0.5", "--window"):
         with pytest.raises(InputError, match="three ways to cut a picture"):
             train_flags_settings("--crop_sides=0.2", other)
+    with pytest.raises(InputError, match="do not go with --guide_augmentation=affine"):
+        train_flags_settings("--guide_light", "--guide_augmentation=affine")

@@ -1,4 +1,4 @@
-"""the small-scale study's table, curves and failures, from its benchmark's results."""
+"""The small-scale study's table, curves and failures, from its benchmark's results."""
 
 import collections
 import csv

@@ -61,8 +61,9 @@ def load_clips(dataset, data_dir, split, prepared=False):
 def make_samples(settings, guide):
     """The samples that the flags describe."""
     own = settings.samples, guide, settings.batch_size, settings.seed
-    if FLAGS.dataset == "coco":
-        objects = open_images(FLAGS.data_dir, FLAGS.split or "train2017")
+    if FLAGS.dataset in registry.IMAGE_SETS:
+        split = FLAGS.split or registry.IMAGE_SETS[FLAGS.dataset]
+        objects = open_images(FLAGS.data_dir, split)
         return make_image_samples(objects, own, FLAGS.pseudo_clips)
     from osmn_recurrent.training.mixture import Mixture
     from osmn_recurrent.training.samples import ClipSamples
@@ -133,7 +134,7 @@ def validation_clips():
     if not FLAGS.val_split:
         return []
     own = FLAGS.dataset
-    if own == "coco" or registry.find(own).sparse_masks:
+    if own in registry.IMAGE_SETS or registry.find(own).sparse_masks:
         own = "davis2017"
     kind = FLAGS.val_dataset or own
     prepared = FLAGS.prepared and not FLAGS.val_data_dir

@@ -380,7 +380,7 @@ def _sample_settings():
         most_stride=FLAGS.most_stride or None,
         backwards=FLAGS.backwards,
         guide_distance=FLAGS.guide_distance,
-        sparse_masks=FLAGS.dataset != "coco"
+        sparse_masks=FLAGS.dataset not in registry.IMAGE_SETS
         and registry.find(FLAGS.dataset).sparse_masks,
     )
 

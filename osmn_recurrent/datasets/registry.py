@@ -44,6 +44,9 @@ class Dataset:
     sparse_masks: bool = False
 
 
+IMAGE_SETS = {"coco": "train2017"}
+"""Sets of single images, for training alone, and the split that is the default."""
+
 _KNOWN = {}
 
 

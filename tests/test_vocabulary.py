@@ -14,7 +14,7 @@ WORDS = {
     r"yard_?sticks?": "baselines",
     r"\blooks\b(?!\s+(like|alike|for|up|into|at)\b)": "visual guides",
     r"\w_looks?\b(?! (like|alike))|\blooks?_\w+": "visual guide",
-    r"\bstills\b|\bstill_\w+|\w+_stills?\b|\bstill = ": "images",
+    r"\bstills\b|_a_still_|\bstill_\w+|\w+_stills?\b|\bstill = ": "images",
     r"own_guides?\b": "scheduled sampling",
     r"\bstart_from|\binit_only": "transfer_weights, SOURCE:PATTERN",
     r"\bWatchers?\b": "callback",

@@ -47,10 +47,14 @@ class GuideAugmentation:
 
     def undisturbed(self):
         """The same visual guides without anything random, for validation."""
-        kept = {
-            name: getattr(self, name) for name in ("keep_aspect", "keep_background")
+        return GuideAugmentation(*[0.0] * 7, **self.visual_guide_options())
+
+    def visual_guide_options(self):
+        """Options of `guides.visual_guide` that hold in validation too, a dict."""
+        return {
+            "keep_aspect": self.keep_aspect,
+            "keep_background": self.keep_background,
         }
-        return GuideAugmentation(*[0.0] * 7, **kept)
 
     def visual_guide(self, rng, frame_rgb, mask):
         """`guides.visual_guide` with a random box, angle and mirroring.
@@ -130,8 +134,8 @@ class AffineAugmentation:
         """`NO_AUGMENTATION`."""
         return NO_AUGMENTATION
 
-    def kept(self):
-        """Nothing; see `GuideAugmentation`."""
+    def visual_guide_options(self):
+        """None, as of `GuideAugmentation`."""
         return {}
 
     def draw(self, rng):

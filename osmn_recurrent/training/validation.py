@@ -36,7 +36,7 @@ class Validation:
             model,
             precision_of(model),
             working_size=settings.validate_at,
-            visual_guide=settings.samples.guide_augmentation.kept(),
+            visual_guide=settings.samples.guide_augmentation.visual_guide_options(),
         )
         self.samples = ClipSamples(
             self.clips,

@@ -53,7 +53,7 @@ def same(ours, theirs):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_still_without_disturbance_is_the_picture_and_its_guides():
+def test_an_image_without_disturbance_is_the_picture_and_its_guides():
     made = ImageSamples(Images(), PLAIN)
     image, visual, spatial, label = made.sample(0)
     picture, mask = Images().image(int(made._order(0)[0]))

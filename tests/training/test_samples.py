@@ -34,7 +34,7 @@ def clips(tmp_path_factory):
     return davis_clips(folder, 2017, "train")
 
 
-def test_a_still_is_the_frame_with_the_guide_of_the_frame_before(clips):
+def test_an_image_is_the_frame_with_the_guide_of_the_frame_before(clips):
     samples = ClipSamples(clips, PLAIN)
     image, visual, spatial, label = samples.sample(0)
     c, t, i = samples.index[samples._order(0)[0]]
@@ -141,7 +141,9 @@ def test_clips_without_a_visible_object_are_refused(clips, tmp_path):
         ClipSamples([clip], PLAIN)
 
 
-@pytest.mark.parametrize("name", ["osmn", "reconvnet", "masktrack"])
+@pytest.mark.parametrize(
+    "name", ["reconvnet", "masktrack", pytest.param("osmn", marks=pytest.mark.slow)]
+)
 def test_training_lowers_the_loss_and_stores_the_network(name, clips, tmp_path):
     keras.utils.set_random_seed(0)
     # Started from nothing, sequential coupling does not learn in so few steps.

@@ -65,6 +65,8 @@ def main():
     """Segments; see the module's text."""
     segment_many.check(FLAGS)
     exports.check(FLAGS)
+    from osmn_recurrent.datasets.video_files import is_stream
+
     network = Network()
     if any(is_stream(video) for video in FLAGS.video or ()):
         return follow_stream(network)
@@ -254,31 +256,21 @@ def load_network(weights, name, backbone, options):
     return model
 
 
-def is_stream(video):
-    """Whether a --video is a camera or an address: what cannot be read twice."""
-    from osmn_recurrent.media.videos import is_address
-
-    return video.startswith("camera:") or is_address(video)
-
-
 def follow_stream(network):
     """Segments what a camera or an address gives, until Ctrl-C or its end."""
     from tqdm import tqdm
 
-    from osmn_recurrent.datasets.video_files import camera_frames
+    from osmn_recurrent.datasets.video_files import stream_frames
     from osmn_recurrent.inference import output
     from osmn_recurrent.media.mask_files import read_mask_with_palette
-    from osmn_recurrent.media.videos import address_frames
 
-    source = FLAGS.video[0]
-    number = source.removeprefix("camera:")
-    camera = number != source
-    if (camera and not number.isdigit()) or len(FLAGS.mask) * len(FLAGS.video) != 1:
+    if len(FLAGS.mask) * len(FLAGS.video) != 1:
         raise InputError(
             f"--video={' '.join(FLAGS.video)} --mask={' '.join(FLAGS.mask)}: expected "
             "camera:0 (or another number) or an address, and one mask, of its first "
             "frame."
         )
+    name, frames = stream_frames(FLAGS.video[0])
     ids, palette = read_mask_with_palette(FLAGS.mask[0])
     if not masks.object_ids(ids):
         raise InputError(
@@ -287,8 +279,7 @@ def follow_stream(network):
         )
     files.check_output(FLAGS.out, folder=True)
     segmenter = network.segmenter()
-    folder = pathlib.Path(FLAGS.out) / (f"camera{number}" if camera else "stream")
-    frames = camera_frames(int(number)) if camera else address_frames(source)
+    folder = pathlib.Path(FLAGS.out) / name
     stream = output.segment_stream(segmenter, frames, ids, folder, palette)
     with (
         contextlib.suppress(KeyboardInterrupt),  # how a camera is ended

@@ -7,7 +7,9 @@ Example:
 Everything is kept in a project, by default runs/studio/CLIP, whose masks/ are
 palette PNGs; osmn studio runs/studio/CLIP goes on with it, and
 osmn segment --video=runs/studio/CLIP --out=DIR makes its masks without the page.
-Without an argument a video is uploaded in the page. Needs the extra studio.
+Without an argument a video is uploaded in the page. Of a camera (camera:0) or a
+stream (rtsp://...) a frame is frozen to paint on, and all that follow are kept until
+it is stopped. Needs the extra studio.
 """
 
 import contextlib
@@ -22,7 +24,7 @@ from importlib.util import find_spec
 from absl import flags
 
 from osmn_recurrent import programs
-from osmn_recurrent.datasets import projects
+from osmn_recurrent.datasets import projects, video_files
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.models.presets import DEFAULT, PRESETS
 
@@ -70,17 +72,39 @@ def main(video=None):
 
         make_segmenter = functools.partial(load_segmenter, FLAGS.weights)
         with contextlib.closing(Studio(make_segmenter, PROJECTS)) as studio:
-            if video is not None or FLAGS.project:
+            if video is not None and is_live(video):
+                name, frames = video_files.stream_frames(video)
+                studio.watch(frames, name, FLAGS.project)
+            elif video is not None or FLAGS.project:
                 studio.open(*project_of(video, FLAGS.project))
             serve(studio, listener)
             return ended(studio)
 
 
+def is_live(video):
+    """Whether a video is a camera or a stream, and no file.
+
+    Raises:
+        InputError: an address that may be that of a file.
+    """
+    if not video_files.is_stream(video):
+        return False
+    if video.lower().startswith((video_files.CAMERA, "rtsp://", "rtsps://")):
+        return True
+    raise InputError(
+        f"{video} may be a file, which osmn studio cannot read twice over the network; "
+        "download it and open the file. Cameras (camera:0) and rtsp:// are opened."
+    )
+
+
 def ended(studio):
     """`programs.Done` of a studio: its project, and how to open it again."""
-    if studio.session is None:
+    if studio.session is not None:
+        folder = studio.session.project.folder
+    elif studio.live is not None and studio.live.kept:
+        folder = studio.live.folder
+    else:
         return programs.Done()
-    folder = studio.session.project.folder
     return programs.Done((folder,), f"osmn studio {shlex.quote(str(folder))}")
 
 

@@ -13,10 +13,18 @@ from osmn_recurrent.datasets.clips import Clip, masks_by_name
 from osmn_recurrent.errors import InputError, InputNote
 from osmn_recurrent.media.mask_folders import frames_of, masks_in, named_masks
 from osmn_recurrent.media.pictures import FRAME_SUFFIXES, file_digest, picture_paths
-from osmn_recurrent.media.videos import VideoFile, open_video
+from osmn_recurrent.media.videos import (
+    VideoFile,
+    address_frames,
+    is_address,
+    open_video,
+)
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 """Folder of the clip that comes with the package."""
+
+CAMERA = "camera:"
+"""What a camera's name begins with, before its number."""
 
 
 def open_clip(
@@ -190,6 +198,32 @@ def _masks_of(given, clip, video):
         return {0: paths[0]}
     counted = isinstance(clip, VideoFileClip)
     return masks_by_name(named_masks(paths, frame_names, counted), frame_names, video)
+
+
+def is_stream(video):
+    """Whether a video is a camera or an address: what cannot be read twice."""
+    return str(video).startswith(CAMERA) or is_address(video)
+
+
+def stream_frames(video):
+    """Name and frames of a camera or an address.
+
+    Args:
+        video: "camera:0" or another number, or an address.
+
+    Returns:
+        `(name, generator of (H, W, 3) uint8 RGB)`; nothing is opened before the first
+        frame is asked for.
+
+    Raises:
+        InputError: a camera without a number.
+    """
+    number = video.removeprefix(CAMERA)
+    if number == video:
+        return "stream", address_frames(video)
+    if not number.isdigit():
+        raise InputError(f"{video} is no camera, expected {CAMERA}0 or another number.")
+    return f"camera{number}", camera_frames(int(number))
 
 
 def camera_frames(number):

@@ -105,6 +105,12 @@ def routes(studio):
         given = [[k, v, k in exporting.DEFAULT] for k, v in exporting.KINDS.items()]
         return JSONResponse(given)
 
+    def live(request):
+        if studio.live is None:
+            return JSONResponse({"error": "no camera or stream is shown."}, 404)
+        headers = {"Cache-Control": "no-store"}
+        return Response(studio.live.preview(), 200, headers, "image/jpeg")
+
     def index(request):
         headers = {"Content-Security-Policy": POLICY}
         return FileResponse(PAGE / "index.html", headers=headers)
@@ -119,11 +125,14 @@ def routes(studio):
         "stop": lambda given: session().stop(),
         "finetune": lambda given: session().finetune(),
         "forget_tuning": lambda given: session().forget_tuning(),
+        "freeze": lambda given: studio.freeze(),
+        "stop_watching": lambda given: studio.stop_watching(),
         "export": lambda given: session().export(_texts(given.get("kinds"))),
     }
     return [
         Route("/", index),
         Route("/studio/kinds", kinds),
+        Route("/studio/live.jpg", live),
         Route("/studio/state", _answer(studio, lambda given: None, check=False)),
         Route("/studio/take", _answer(studio, None, check=False), methods=["POST"]),
         Route("/studio/leave", leave, methods=["POST"]),

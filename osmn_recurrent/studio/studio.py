@@ -10,6 +10,7 @@ import warnings
 from osmn_recurrent import files, run_folder
 from osmn_recurrent.datasets import projects
 from osmn_recurrent.errors import InputError, InputNote
+from osmn_recurrent.studio.live import Live
 from osmn_recurrent.studio.session import Session
 
 AWAY = 20.0
@@ -33,7 +34,7 @@ class Studio:
 
     def __init__(self, make_segmenter, projects_folder):
         self._make, self.folder = make_segmenter, pathlib.Path(projects_folder)
-        self.session, self.notes = None, []
+        self.session, self.live, self.notes = None, None, []
         self._writer, self._seen, self._lock = None, 0.0, threading.Lock()
         self._held = contextlib.ExitStack()
 
@@ -71,8 +72,53 @@ class Studio:
         self._held, self.session = held, session
         self.notes = [str(each.message) for each in said if _is_note(each)]
 
+    def watch(self, frames, name, folder=None):
+        """Shows a camera or a stream, until `stop_watching`.
+
+        Args:
+            frames: generator of (H, W, 3) uint8 RGB.
+            name: of the source.
+            folder: of the project to come, which must not exist; None: a new one
+                called `name`.
+
+        Raises:
+            InputError: no frame comes, or the folder exists.
+        """
+        folder = self._new_folder(name) if folder is None else pathlib.Path(folder)
+        if folder.exists():
+            raise InputError(
+                f"{folder} exists; frames of a camera or stream need a new folder, "
+                "name another place with --project."
+            )
+        files.check_output(folder, folder=True)
+        self.live = Live(frames, folder / "frames")
+
+    def freeze(self):
+        """Freezes the frame that is shown; it and all that follow are kept."""
+        self._watched().freeze()
+
+    def stop_watching(self):
+        """Ends reading, and begins a project of the frames that were kept.
+
+        Raises:
+            InputError: none was kept.
+        """
+        live = self._watched()
+        if not live.kept:
+            raise InputError("no frame is kept yet; freeze the first one to paint on.")
+        live.close()
+        self.open(live.folder, live.folder.parent)
+        self.live = None
+
+    def _watched(self):
+        if self.live is None:
+            raise InputError("no camera or stream is shown; reload the page.")
+        return self.live
+
     def close(self):
         """Closes what is open."""
+        if self.live is not None:
+            self.live.close()
         if self.session is not None:
             self.session.close()
         self.session = None
@@ -114,16 +160,21 @@ class Studio:
         """JSON values: what `page` shows."""
         state = {"writer": bool(page) and self.join(page), "notes": self.notes}
         if self.session is None:
-            return {**state, "name": None}
+            live = None if self.live is None else self.live.state()
+            return {**state, "name": None, "live": live}
         return {**state, **self.session.state()}
+
+    def _new_folder(self, name):
+        folder, count = self.folder / name, 1
+        while folder.exists():
+            count += 1
+            folder = self.folder / f"{name}-{count}"
+        return folder
 
     def upload(self, name, path):
         """Begins a project of a video that was uploaded to the file `path`."""
         stem = re.sub(r"[^\w.-]+", "_", pathlib.Path(name).stem).strip(".") or "video"
-        folder, count = self.folder / stem, 1
-        while folder.exists():
-            count += 1
-            folder = self.folder / f"{stem}-{count}"
+        folder = self._new_folder(stem)
         suffix = re.sub(r"[^\w.]", "", pathlib.Path(name).suffix)
         video = folder / f"{stem}{suffix}"
         made = []

@@ -1,6 +1,7 @@
 """The page in a real headless browser, from the first disc to the export."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import re
@@ -17,6 +18,7 @@ from drifting import Drifting
 from serving import served
 
 from osmn_recurrent.datasets.projects import Project
+from osmn_recurrent.datasets.video_files import open_clip
 from osmn_recurrent.media.mask_files import read_mask
 from osmn_recurrent.studio import tools
 from osmn_recurrent.studio.studio import Studio
@@ -52,7 +54,7 @@ def take_picture(page, name):
 class Window:
     """The page as a person uses it."""
 
-    def __init__(self, browser, address):
+    def __init__(self, browser, address, ready="osmnStudio.state.name"):
         self.page = browser.new_context(
             viewport={"width": 1280, "height": 1000}, accept_downloads=True
         ).new_page()
@@ -60,7 +62,7 @@ class Window:
         self.errors = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(address, wait_until="commit")
-        self.until("osmnStudio.state.name && osmnStudio.shown")
+        self.until(f"{ready} && osmnStudio.shown")
 
     def until(self, condition):
         self.page.wait_for_function(f"() => window.osmnStudio && ({condition})")
@@ -207,8 +209,9 @@ def exported(window, tmp_path, project):
     assert content == project.file("masks", 30).read_bytes()
 
 
-def test_box_and_upload(browser, tmp_path):
+def test_box_and_upload(browser, tmp_path, monkeypatch):
     """A video is opened in the page, and a box is completed by GrabCut."""
+    monkeypatch.setattr(tools, "find_spec", lambda name: None)  # no osam
     studio = Studio(Drifting, tmp_path)
     with contextlib.closing(studio), served(studio) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
@@ -224,6 +227,8 @@ def test_box_and_upload(browser, tmp_path):
         )
         rabbit = read_mask(EXAMPLES / "rabbit.png") > 0
         rows, columns = np.nonzero(rabbit)
+        page.keyboard.press("c")
+        page.locator("#message", has_text="osmn_recurrent[click]").wait_for()
         page.keyboard.press("x")
         box = page.locator("#canvas").bounding_box()
         scale = box["width"] / SIZE[1]
@@ -244,6 +249,31 @@ def test_box_and_upload(browser, tmp_path):
         deadline = time.monotonic() + 10
         while not page.evaluate("osmnStudio.state.can_undo"):
             assert time.monotonic() < deadline
+
+
+def test_camera(browser, tmp_path):
+    """A frame is frozen, those after it are kept, and all of them get masks."""
+
+    def frames():
+        for frame in itertools.cycle(open_clip(EXAMPLES / "rabbit.mp4", []).frames()):
+            yield frame
+            time.sleep(0.05)
+
+    studio = Studio(Drifting, tmp_path)
+    studio.watch(frames(), "camera0")
+    with contextlib.closing(studio), served(studio) as address:
+        window = Window(browser, address, "osmnStudio.shown === 'live false'")
+        window.press("freeze")
+        window.until("osmnStudio.shown === 'live true'")
+        window.until("osmnStudio.state.live.kept >= 5")
+        window.press("stop_watching")
+        window.until("osmnStudio.state.frames >= 5 && osmnStudio.shown === '0 0'")
+        window.draw((186, 130))
+        window.press("propagate")
+        window.until("osmnStudio.state.done === osmnStudio.state.frames")
+        assert window.errors == []
+    project = Project.open(tmp_path / "camera0")
+    assert project.done == len(project.clip) and project.read("masks", 4).any()
 
 
 def test_the_command_to_its_first_mask(browser, tmp_path):

@@ -5,6 +5,7 @@ import pathlib
 import re
 import socket
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -152,6 +153,65 @@ def test_a_large_clip_is_shown_small_and_painted_in_full_size(client, studio, tm
     assert abs(area - np.pi * 25**2) < 50
     painted = Project.open(tmp_path / "project").read("painted", 0)
     assert painted.shape == (2160, 3840) and painted[2000, 3099] == 1
+
+
+def stream(count, error=None):
+    """Grey frames, each lighter than the last one, until `count`, and an error."""
+    for index in range(count):
+        yield np.full((64, 96, 3), index, np.uint8)
+        time.sleep(0.005)
+    if error:
+        raise InputError(error)
+
+
+def ready(condition):
+    """Waits until a function says so."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_frame_of_a_camera_is_frozen_and_frames_are_kept(client, studio, tmp_path):
+    studio.watch(stream(250), "camera0")
+    assert client.post("stop_watching").json()["error"].startswith("no frame is kept")
+    first = client.ask("/studio/live.jpg").content
+    ready(lambda: client.ask("/studio/live.jpg").content != first)
+    state = client.post("freeze").json()
+    assert state["name"] is None and state["live"]["frozen"]
+    frozen = client.ask("/studio/live.jpg").content
+    ready(lambda: client.state()["live"]["kept"] >= 4)
+    assert client.ask("/studio/live.jpg").content == frozen
+    state = client.post("stop_watching").json()
+    assert state["frames"] >= 4 and state["folder"] == str(studio.folder / "camera0")
+    levels = [int(studio.session.frames.frame(k).mean() + 0.5) for k in range(4)]
+    assert np.diff(levels).tolist() == [1, 1, 1] and levels[0] > 0
+    client.post("tool", BRUSH)
+    client.post("propagate")
+    studio.session.wait()
+    assert client.state()["done"] == state["frames"]
+    assert client.ask("/studio/live.jpg").status == 404
+    with pytest.raises(InputError, match="camera0 exists"):
+        studio.watch(stream(2), "x", studio.folder / "camera0")
+
+
+def test_a_stream_that_fails_keeps_its_frames(client, studio):
+    studio.watch(stream(3, "the cable is out."), "stream")
+    ready(lambda: client.state()["live"]["ended"])
+    state = client.post("freeze").json()
+    assert state["live"]["error"] == "the cable is out." and state["live"]["kept"] == 1
+    assert client.post("stop_watching").json()["frames"] == 1
+    with pytest.raises(InputError, match="gives no frame"):
+        studio.watch(stream(0), "none")
+    with pytest.raises(InputError, match="the cable"):
+        studio.watch(stream(0, "the cable is out."), "none")
+    assert not (studio.folder / "none").exists()
+
+
+@pytest.mark.parametrize("video", ["camera:x", "https://127.0.0.1:9/a.mp4"])
+def test_what_is_no_camera(never_served, capsys, video):
+    code, errors = call(capsys, video, "--port=0")
+    assert code == 2 and len(errors) == 1 and video in errors[0]
 
 
 def test_page_is_served_and_hosts_are_checked(client):

@@ -54,7 +54,8 @@ const osmnStudio = (() => {
   async function poll() {
     const mine = ++polls;
     await ask("state");
-    const wait = state.job?.running || state.network === "loading" ? 300 : 2500;
+    const busy = state.job?.running || state.network === "loading";
+    const wait = state.live ? 150 : busy ? 300 : 2500;
     setTimeout(() => mine === polls && poll(), wait);
   }
 
@@ -235,8 +236,10 @@ const osmnStudio = (() => {
     element("stop").disabled = !able || !job?.running;
     element("forget").hidden = !state.tuned?.length;
     element("forget").disabled = !able || job?.running;
+    element("live").hidden = !state.live;
     if (!state.name) {
-      element("text").textContent = "Open a video to begin.";
+      element("text").textContent = state.live ? "" : "Open a video to begin.";
+      if (state.live) watch(state.live);
       return;
     }
     begun(job);
@@ -262,6 +265,24 @@ const osmnStudio = (() => {
     following = Boolean(job?.running);
     mask = null;
     show(state.painted.at(-1) ?? 0);
+  }
+
+  // Shows a camera or a stream, or its frozen frame.
+  function watch(live) {
+    const image = new Image(), canvas = element("canvas");
+    image.onload = () => {
+      if (state.name) return;
+      [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+      canvas.style.width = `min(100%, ${(62 * image.naturalWidth) / image.naturalHeight}vh)`;
+      canvas.getContext("2d").drawImage(image, 0, 0);
+      shown = `live ${live.frozen}`;
+    };
+    image.src = `/studio/live.jpg?${Date.now()}`;
+    element("freeze").disabled = !state.writer || live.frozen;
+    element("stop_watching").disabled = !state.writer || !live.frozen;
+    let text = live.frozen ? `frozen; ${live.kept} frames are kept` : "freeze the first frame to paint on";
+    if (live.ended) text += live.error ? `; ${live.error}` : "; the stream has ended";
+    element("kept").textContent = text;
   }
 
   const duration = (seconds) =>
@@ -382,7 +403,7 @@ const osmnStudio = (() => {
       post("export", { kinds: chosen.map((each) => each.value) });
     };
     for (const name of ["undo", "redo"]) element(name).onclick = () => undo(name);
-    for (const name of ["take", "propagate", "stop", "finetune"])
+    for (const name of ["take", "propagate", "stop", "finetune", "freeze", "stop_watching"])
       element(name).onclick = () => post(name);
     // Keys belong to the canvas again after a click with the mouse.
     document.addEventListener("click", (event) => {

@@ -1,8 +1,10 @@
 """The networks on EfficientNet-Lite0: means of seeds, and differences that count.
 
 Reads records: lite.csv and lite_sequences.csv (table.csv and sequences.csv of
-`osmn benchmark`), lite_tuned.csv (with --finetune_steps=60) and lite_swap_test.json
-(`experiments.swap_test`), whose networks are called "NAME seed N".
+`osmn benchmark --search_area=0`), lite_area.csv and lite_area_sequences.csv (the same
+with --search_area=3), lite_tuned.csv (with that and --finetune_steps=60) and
+lite_swap_test.json (`experiments.swap_test`), whose networks are called "NAME seed N";
+and lite_recurrence.csv, one row per training of `RECURRENCE`.
 """
 
 import collections
@@ -11,7 +13,7 @@ import re
 
 import numpy as np
 
-from osmn_recurrent.metrics.comparison import paired_difference
+from osmn_recurrent.metrics.comparison import crossed_difference
 from osmn_recurrent.reports.text_tables import markdown_table
 
 OSMN, RECONVNET = "OSMN-lite0", "ReConvNet-lite0"
@@ -29,13 +31,15 @@ def by_network(rows, key):
     return found
 
 
-def table(scores, swaps):
+def table(scores, swaps, areas):
     """One row per network, means over its seeds, as a Markdown table.
 
     Args:
         scores: rows of lite.csv.
         swaps: rows of lite_swap_test.json.
+        areas: rows of lite_area.csv.
     """
+    zoomed = by_network(areas, "method")
     swapped = by_network(swaps, "network")
     rows = []
     for name, seeds in by_network(scores, "method").items():
@@ -45,9 +49,9 @@ def table(scores, swaps):
                 "network": name,
                 **{key: _mean(seeds, key) for key in ("J&F", "J", "F")},
                 "spread": _spread(swapped[name].values()),
-                "J of each seed": ", ".join(
-                    f"{row['J']:.1f}" for row in seeds.values()
-                ),
+                "J of each seed": _each(seeds),
+                "J, search area": _mean(zoomed[name], "J") if name in zoomed else None,
+                "of each seed": _each(zoomed.get(name, {})),
                 "J, swapped guide": 100
                 * np.mean([row["clips"]["other"] for row in swapped[name].values()]),
                 "right pairs": _percent(pairs, "both"),
@@ -55,6 +59,10 @@ def table(scores, swaps):
             }
         )
     return markdown_table(rows, {"spread": 3})
+
+
+def _each(seeds):
+    return ", ".join(f"{row['J']:.1f}" for row in seeds.values()) or "-"
 
 
 def _mean(seeds, key):
@@ -97,10 +105,16 @@ def sequence_values(text, name):
     return values
 
 
-def in_words(swaps, sequences):
-    """What the differences are, with intervals over sequences and seeds."""
+def in_words(swaps, sequences, areas):
+    """What the differences are, with intervals over sequences and seeds.
+
+    Args:
+        swaps: rows of lite_swap_test.json.
+        sequences: contents of lite_sequences.csv.
+        areas: contents of lite_area_sequences.csv.
+    """
     own = guide_values(swaps, OSMN, "own")
-    other = paired_difference(
+    other = crossed_difference(
         own, guide_values(swaps, OSMN, "other"), coverage=COVERAGE
     )
     without = guide_values(swaps, WITHOUT, "own")
@@ -109,11 +123,14 @@ def in_words(swaps, sequences):
         clip: {seed: seeds[seed] for seed in controls}
         for clip, seeds in guide_values(swaps, BEFORE, "own").items()
     }
-    none = paired_difference(before, without, coverage=COVERAGE)
-    recurrence = paired_difference(
-        sequence_values(sequences, RECONVNET),
-        sequence_values(sequences, OSMN),
-        coverage=COVERAGE,
+    none = crossed_difference(before, without, coverage=COVERAGE)
+    recurrence, zoomed = (
+        crossed_difference(
+            sequence_values(text, RECONVNET),
+            sequence_values(text, OSMN),
+            coverage=COVERAGE,
+        )
+        for text in (sequences, areas)
     )
     pairs = next(iter(swaps[0]["images"].values()))["none"]["pairs"]
     seeds = len(by_network(swaps, "network")[OSMN])
@@ -125,14 +142,16 @@ def in_words(swaps, sequences):
         f"{', '.join(map(str, controls))}). {RECONVNET} has {_said(recurrence, 1)} "
         f"more J&F than {OSMN}, which was trained for as long, and is better on "
         f"{recurrence.better} of {len(recurrence.sequences)} clips. "
-        "In brackets: 90% intervals over clips."
+        f"With the search area, the default, it has {_said(zoomed, 1)} more. "
+        "In brackets: 90% intervals over clips and seeds."
     )
 
 
 def tuned_in_words(row):
     """What fine-tuning on the first mask reaches, of a row of lite_tuned.csv."""
     return (
-        f"After 60 steps of fine-tuning on each first mask {OSMN} (seed 0) has J&F "
+        f"After 60 steps of fine-tuning on each first mask {OSMN} (seed 0, search "
+        f"area) has J&F "
         f"{row['J&F']:.1f}, J {row['J']:.1f} and F {row['F']:.1f}."
     )
 

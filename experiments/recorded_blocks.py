@@ -78,10 +78,14 @@ def packaged():
 def lite():
     """Networks on EfficientNet-Lite0: J, and what the visual guide is worth."""
     swaps = read_json("lite_swap_test.json")["rows"]
-    sequences = (RECORDS / "lite_sequences.csv").read_text(encoding="utf-8")
+    sequences, areas = (
+        (RECORDS / name).read_text(encoding="utf-8")
+        for name in ("lite_sequences.csv", "lite_area_sequences.csv")
+    )
+    zoomed = read_table("lite_area.csv")
     return (
-        f"{lite_table.table(read_table('lite.csv'), swaps)}\n\n"
-        f"{lite_table.in_words(swaps, sequences)} "
+        f"{lite_table.table(read_table('lite.csv'), swaps, zoomed)}\n\n"
+        f"{lite_table.in_words(swaps, sequences, areas)} "
         f"{lite_table.tuned_in_words(read_table('lite_tuned.csv')[0])} "
         "Frames a second on two cores, 854x480 and 427x240: "
         f"OSMN {_rate('osmn', 480):.0f} and {_rate('osmn', 240):.0f}, "

@@ -93,6 +93,47 @@ def paired_difference(ours, baseline, resamples=RESAMPLES, seed=0, coverage=COVE
     )
 
 
+def crossed_difference(ours, baseline, resamples=RESAMPLES, seed=0, coverage=COVERAGE):
+    """Compares two methods that were trained several times, on the same sequences.
+
+    Sequences and trainings are drawn anew, each for themselves, so that the interval
+    is of other sequences and other trainings (Owen 2007, The pigeonhole bootstrap,
+    Annals of Applied Statistics 1).
+
+    Args:
+        ours: `{sequence: {training: value}}`, the same trainings in every sequence.
+        baseline: the same for the method to compare with.
+        resamples: as of `paired_difference`, as are `seed` and `coverage`.
+        seed: see there.
+        coverage: see there.
+
+    Returns:
+        `Difference`.
+
+    Raises:
+        InputError: as `paired_difference`; also if trainings are missing somewhere.
+    """
+    found = paired_difference(ours, baseline, resamples, seed, coverage)
+    runs = sorted({run for values in ours.values() for run in values})
+    if any(len(values) != len(runs) for values in ours.values()):
+        raise InputError(
+            f"some of the trainings {', '.join(map(str, runs))} have no value for some "
+            "sequence; give all of both."
+        )
+    gaps = np.array(
+        [
+            [values[run] - baseline[name][run] for run in runs]
+            for name, values in ours.items()
+        ]
+    )
+    rng = np.random.default_rng(seed)
+    rows, columns = (rng.integers(0, n, (resamples, n)) for n in gaps.shape)
+    means = gaps[rows[:, :, None], columns[:, None, :]].mean((1, 2))
+    tail = (1 - coverage) / 2
+    low, high = np.quantile(means, [tail, 1 - tail]).tolist()
+    return dataclasses.replace(found, low=low, high=high)
+
+
 def _interval(sums, counts, resamples, seed, coverage):
     """Percentile interval of sums' sum over counts' sum, `(low, high)`."""
     drawn = np.random.default_rng(seed).integers(0, len(sums), (resamples, len(sums)))

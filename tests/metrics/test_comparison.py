@@ -8,7 +8,7 @@ import pytest
 
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.metrics import comparison
-from osmn_recurrent.metrics.comparison import paired_difference
+from osmn_recurrent.metrics.comparison import crossed_difference, paired_difference
 
 
 def test_the_interval_is_that_of_all_resamples():
@@ -25,6 +25,24 @@ def test_the_interval_is_that_of_all_resamples():
     assert found.mean == pytest.approx((0.3 - 0.1 + 0.9) / 6)
     assert (found.better, found.worse) == (2, 1)
     assert found.sequences == pytest.approx({"a": 0.15, "b": -0.1, "c": 0.3})
+
+
+def test_sequences_and_trainings_are_drawn_each_for_themselves():
+    gaps = np.array([[1.0, 3.0, -1.0], [2.0, 2.5, 7.0]])
+    ours = {n: dict(enumerate(row)) for n, row in zip("ab", gaps, strict=True)}
+    base = {n: dict.fromkeys(range(3), 0.0) for n in "ab"}
+    every = [
+        gaps[list(rows)][:, list(columns)].mean()
+        for rows in itertools.product(range(2), repeat=2)
+        for columns in itertools.product(range(3), repeat=3)
+    ]
+    found = crossed_difference(ours, base, resamples=200_000, coverage=0.9)
+    low, high = np.quantile(every, [0.05, 0.95], method="inverted_cdf")
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.mean == pytest.approx(gaps.mean())
+    del ours["a"][2], base["a"][2]
+    with pytest.raises(InputError, match="trainings 0, 1, 2 have no value"):
+        crossed_difference(ours, base)
 
 
 def test_the_interval_of_many_sequences_is_the_normal_one():

@@ -61,6 +61,20 @@ def table(scores, swaps, areas):
     return markdown_table(rows, {"spread": 3})
 
 
+def sizes(tables):
+    """OSMN seen in several ways, means over its seeds, as a Markdown table.
+
+    Args:
+        tables: `{way: rows of a table.csv}`.
+    """
+    rows = []
+    for way, scores in tables.items():
+        seeds = by_network(scores, "method")[OSMN]
+        means = {key: _mean(seeds, key) for key in ("J&F", "J", "F")}
+        rows.append({"the network sees": way, **means, "J of each seed": _each(seeds)})
+    return markdown_table(rows)
+
+
 def _each(seeds):
     return ", ".join(f"{row['J']:.1f}" for row in seeds.values()) or "-"
 

@@ -113,6 +113,32 @@ def lite_pairs():
     return markdown_table(rows)
 
 
+def lite_sizes():
+    """Whole frames at two sizes, and the search area."""
+    return lite_table.sizes(
+        {
+            "whole frames, 256 rows": read_table("lite.csv"),
+            "the search area, 256 rows (default)": read_table("lite_area.csv"),
+            "whole frames, 480 rows": read_table("lite_480.csv"),
+        }
+    )
+
+
+def lite_lost():
+    """How often an object was lost, and where its mask then was."""
+    return markdown_table(read_table("lite_lost.csv"), {})
+
+
+def lite_recurrence():
+    """Trainings that were to make the recurrence worth something."""
+    return markdown_table(read_table("lite_recurrence.csv"))
+
+
+def lite_variants():
+    """The channelwise modulator's variants after a short training."""
+    return markdown_table(read_table("lite_variants.csv"), {"spread": 3})
+
+
 def lite_choice():
     """How the packaged networks on EfficientNet-Lite0 were chosen."""
     return lite_table.choice_in_words(
@@ -424,6 +450,10 @@ BLOCKS = {
         packaged,
         lite,
         lite_pairs,
+        lite_sizes,
+        lite_lost,
+        lite_recurrence,
+        lite_variants,
         lite_choice,
         why_compact,
         why_lite0,

@@ -34,6 +34,7 @@ shared_flags.define_network(FLAGS)
 shared.define(FLAGS, "weights", note="Default: random weights, as fast.")
 shared.define(FLAGS, "height", 480, lower_bound=16)
 shared.define(FLAGS, "width", 854, lower_bound=16)
+shared.define(FLAGS, "working_size", note="Default: the frames' own.")
 shared.define(FLAGS, "objects", ["1", "3", "5"], several=True)
 shared.define(
     FLAGS,
@@ -85,7 +86,10 @@ def main():
     from osmn_recurrent.inference.segmenter import VideoSegmenter
 
     model = _network()
-    segmenters = {name: VideoSegmenter(model, name) for name in precisions}
+    size = shared_flags.parse_working_size(FLAGS.working_size)
+    segmenters = {
+        name: VideoSegmenter(model, name, working_size=size) for name in precisions
+    }
     released = None
     if FLAGS.released and release_loop.fits(model):
         released = release_loop.release_graph(model)
@@ -94,6 +98,7 @@ def main():
         "model": type(model).__name__,
         "backbone": model.backbone.name,
         "frame": [FLAGS.height, FLAGS.width],
+        "working_size": FLAGS.working_size,
         "hardware": machine,
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),

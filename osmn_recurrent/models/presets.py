@@ -168,13 +168,13 @@ PRESETS = {
         "osmn",
         "OSMN",
         "23812832a5f87b8905e197b6beb33bf918e5eb82f6bff9dee699d6eacccb41e1",
-        73.5,
+        72.0,
     ),
     "reconvnet-lite0": _lite(
         "reconvnet",
         "ReConvNet",
         "a12818aab4b819fd4344c7068f24ecbe80f480eaa990d5cf7d0336e1b0fb5b9a",
-        73.9,
+        72.2,
         coupling="residual",
     ),
     "osmn-compact": _of_the_study(

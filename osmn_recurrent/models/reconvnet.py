@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from osmn_recurrent import backbones
+from osmn_recurrent.models.modulation import average_pool
 from osmn_recurrent.models.osmn import OSMN
 from osmn_recurrent.models.recurrent import ModulatedConvLSTM2D
 
@@ -184,11 +185,9 @@ class ReConvNet(OSMN):
             return state
         count = len(self.cells)
         kept = []
-        for known in state[count:]:
-            size = ops.shape(known)[1:3]
-            small = ops.image.resize(
-                masks, size, antialias=True, data_format="channels_last"
-            )
+        masks = self.backbone.pad(masks)
+        for number, known in zip(self.recurrent_levels, state[count:], strict=True):
+            small = average_pool(masks, self.backbone.level(number).stride)
             kept.append(ops.where(known == NOT_GIVEN, small, known))
         return (*state[:count], *kept)
 

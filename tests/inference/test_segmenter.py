@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import random_network
 from keras import ops
 from reenactment import assert_decided, reenact
 
@@ -341,3 +342,31 @@ def test_soft_merge_is_used(network, segmenters, scene):
     assert not np.array_equal(hard, soft)
     # Soft aggregation only ever takes pixels from the background.
     assert np.all(soft[hard > 0] > 0)
+
+
+def test_the_first_mask_goes_into_the_state(scene):
+    frames, ids = scene
+    mask = (ids[0] == 1).astype(np.uint8)
+    model = random_network(
+        "reconvnet", frames[0], mask, first_state="mask", recurrent_levels=(4, 5)
+    )
+    rng = np.random.default_rng(0)
+    for start in model.starts:
+        start.kernel.assign(rng.normal(0, 0.1, start.kernel.shape))
+    segmenter = VideoSegmenter(model)
+    segmenter.start(frames[0], mask)
+    segmenter.step(frames[1])
+    images = [guides.network_image(frame)[None] for frame in frames[:2]]
+    modulation = model.adapt(guides.visual_guide(frames[0], mask)[None])
+    given = model.memorize(
+        model.encode(images[0]),
+        mask[None, ..., None].astype(np.float32),
+        model.initial_state(1, *mask.shape),
+    )
+    found = []
+    for state in (given, model.initial_state(1, *mask.shape)):
+        guide = guides.spatial_guide(mask)[None]
+        logits, _ = model.step(model.encode(images[1]), guide, modulation, state)
+        found.append(ops.sigmoid(logits)[0, ..., 0])
+    np.testing.assert_allclose(segmenter.probabilities[1], found[0], atol=1e-4)
+    assert np.abs(found[0] - found[1]).max() > 0.01

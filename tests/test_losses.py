@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from osmn_recurrent import losses
 from osmn_recurrent.losses import balanced_cross_entropy, lovasz_hinge
 
 
@@ -123,3 +124,19 @@ def test_a_clip_is_a_batch_of_its_frames_and_types_do_not_matter(loss):
     small = loss(tf.constant(labels), tf.cast(logits, tf.bfloat16))
     assert small.dtype == tf.float32
     assert float(small) == pytest.approx(flat, rel=2e-2)
+
+
+def test_a_reduction_reaches_the_losses_that_have_a_choice(monkeypatch):
+    def of_one_s_own(labels, logits, reduction="sum"):
+        return {"sum": 12.0, "image_mean": 3.0}[reduction]
+
+    monkeypatch.setitem(losses._REGISTERED, "own", of_one_s_own)
+    for reduction, value in (("sum", 12.0), ("image_mean", 3.0)):
+        found = losses.with_reduction("own", reduction)
+        assert found(None, None) == value
+        assert losses.is_sum(found) == (reduction == "sum")
+        assert not losses.takes_share(found)
+    balanced = losses.with_reduction("balanced_cross_entropy", "image_mean")
+    assert losses.takes_share(balanced) and not losses.is_sum(balanced)
+    lovasz = losses.with_reduction("lovasz_hinge", "sum")
+    assert lovasz is losses.lovasz_hinge and not losses.is_sum(lovasz)

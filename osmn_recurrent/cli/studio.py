@@ -101,7 +101,7 @@ def ended(studio):
     """`programs.Done` of a studio: its project, and how to open it again."""
     if studio.session is not None:
         folder = studio.session.project.folder
-    elif studio.live is not None and studio.live.kept:
+    elif studio.live is not None and studio.live.count:
         folder = studio.live.folder
     else:
         return programs.Done()

@@ -23,14 +23,14 @@ class Live:
         folder: where frames are kept, as 000000.jpg and so on; must not exist.
 
     Attributes:
-        kept: number of frames that are kept.
+        count: number of frames that are kept.
 
     Raises:
         InputError: the source gives no frame.
     """
 
     def __init__(self, frames, folder):
-        self.folder, self.kept, self._error = pathlib.Path(folder), 0, None
+        self.folder, self.count, self._error = pathlib.Path(folder), 0, None
         self._frames, self._end = frames, threading.Event()
         self._lock, self._keeping = threading.Lock(), False
         self._latest = next(frames, None)  # a source that is none is told at once
@@ -55,12 +55,12 @@ class Live:
         return not self._end.is_set()
 
     def _keep(self, frame):
-        path = self.folder / f"{self.kept:06d}.jpg"
+        path = self.folder / f"{self.count:06d}.jpg"
         quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
         bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         with files.replace_when_done(path) as temporary:
             temporary.write_bytes(cv2.imencode(".jpg", bgr, quality)[1].tobytes())
-        self.kept += 1
+        self.count += 1
 
     def freeze(self):
         """Keeps the frame that is shown as the first one, and all that follow."""
@@ -75,10 +75,10 @@ class Live:
             return encode(self._latest)
 
     def state(self):
-        """JSON values: frozen, kept, ended and error."""
+        """JSON values: frozen, count (of the kept frames), ended and error."""
         return {
             "frozen": self._keeping,
-            "kept": self.kept,
+            "count": self.count,
             "ended": not self._thread.is_alive(),
             "error": self._error,
         }

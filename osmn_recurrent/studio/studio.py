@@ -104,7 +104,7 @@ class Studio:
             InputError: none was kept.
         """
         live = self._watched()
-        if not live.kept:
+        if not live.count:
             raise InputError("no frame is kept yet; freeze the first one to paint on.")
         live.close()
         self.open(live.folder, live.folder.parent)

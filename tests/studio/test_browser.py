@@ -265,7 +265,7 @@ def test_camera(browser, tmp_path):
         window = Window(browser, address, "osmnStudio.shown === 'live false'")
         window.press("freeze")
         window.until("osmnStudio.shown === 'live true'")
-        window.until("osmnStudio.state.live.kept >= 5")
+        window.until("osmnStudio.state.live.count >= 5")
         window.press("stop_watching")
         window.until("osmnStudio.state.frames >= 5 && osmnStudio.shown === '0 0'")
         window.draw((186, 130))

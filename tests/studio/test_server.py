@@ -180,7 +180,7 @@ def test_a_frame_of_a_camera_is_frozen_and_frames_are_kept(client, studio, tmp_p
     state = client.post("freeze").json()
     assert state["name"] is None and state["live"]["frozen"]
     frozen = client.ask("/studio/live.jpg").content
-    ready(lambda: client.state()["live"]["kept"] >= 4)
+    ready(lambda: client.state()["live"]["count"] >= 4)
     assert client.ask("/studio/live.jpg").content == frozen
     state = client.post("stop_watching").json()
     assert state["frames"] >= 4 and state["folder"] == str(studio.folder / "camera0")
@@ -199,7 +199,7 @@ def test_a_stream_that_fails_keeps_its_frames(client, studio):
     studio.watch(stream(3, "the cable is out."), "stream")
     ready(lambda: client.state()["live"]["ended"])
     state = client.post("freeze").json()
-    assert state["live"]["error"] == "the cable is out." and state["live"]["kept"] == 1
+    assert state["live"]["error"] == "the cable is out." and state["live"]["count"] == 1
     assert client.post("stop_watching").json()["frames"] == 1
     with pytest.raises(InputError, match="gives no frame"):
         studio.watch(stream(0), "none")

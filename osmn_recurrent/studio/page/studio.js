@@ -280,7 +280,7 @@ const osmnStudio = (() => {
     image.src = `/studio/live.jpg?${Date.now()}`;
     element("freeze").disabled = !state.writer || live.frozen;
     element("stop_watching").disabled = !state.writer || !live.frozen;
-    let text = live.frozen ? `frozen; ${live.kept} frames are kept` : "freeze the first frame to paint on";
+    let text = live.frozen ? `frozen; ${live.count} frames are kept` : "freeze the first frame to paint on";
     if (live.ended) text += live.error ? `; ${live.error}` : "; the stream has ended";
     element("kept").textContent = text;
   }

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 import warnings
 
 import av
@@ -27,6 +28,11 @@ _NETWORK = "rtsp,rtp,srtp,udp,tcp,tls,https,http,httpproxy,crypto,data"
 
 PATIENCE = 10.0
 """Seconds without an answer after which an address is given up."""
+
+_LONGEST = 1e6
+"""Seconds; a longer stated length is nonsense, such as a live recording's."""
+
+_CLOCK = re.compile(r"\d+:\d\d:\d\d(\.\d+)?")
 
 _UPRIGHT = (False, False, False)
 
@@ -100,6 +106,7 @@ def open_video(path):
     with _opened(path) as (container, stream):
         # Containers may state no length, or a nonsensical one.
         stated, rate = max(stream.frames, 0), _stated_rate(stream)
+        length = _stated_length(container, stream)
         progress = tqdm(
             total=stated or None,
             desc=f"counting frames of {path.name}",
@@ -125,8 +132,10 @@ def open_video(path):
             f"{path}: no frame can be decoded; re-encode it, or give a folder of "
             "frames."
         )
-    _note_lost(path, len(stamps), stated, lost, stamps[0] or 0.0)
     times, end = _times(path, stamps, rate)
+    if not stated and _ends_early(length, times, end, stamps[0] or 0.0):
+        lost.append(None)
+    _note_lost(path, len(stamps), stated, lost, stamps[0] or 0.0)
     aspect = float(pixel) if pixel else 1.0
     if turn[0]:
         size, aspect = size[::-1], 1.0 / aspect
@@ -298,6 +307,27 @@ def _stated_rate(stream):
         if rate and 0 < float(rate) <= FASTEST:
             return float(rate)
     return None
+
+
+def _stated_length(container, stream):
+    """Seconds that the container states for the video, or None.
+
+    Matroska and WebM state no number of frames. Their length is the longest stream's,
+    so that it says nothing of the video where there is sound.
+    """
+    text = stream.metadata.get("DURATION", "")
+    if _CLOCK.fullmatch(text):
+        hours, minutes, seconds = text.split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def _ends_early(length, times, end, start):
+    """Whether a frame or more is missing before the stated length in seconds."""
+    longest = max(np.diff([*times, end]))
+    return length is not None and start + end + 0.75 * longest < length < _LONGEST
 
 
 def _times(path, stamps, rate):

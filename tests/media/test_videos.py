@@ -139,6 +139,26 @@ def test_a_video_that_is_cut_off(tmp_path):
     assert len(list(video.frames())) == len(video)
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "webm"])
+def test_a_video_that_states_a_length_but_no_number_of_frames(tmp_path, suffix):
+    """Cut between two frames: nothing is damaged."""
+    kind = {"codec": "mjpeg", "pixel_format": "yuvj420p"}
+    kind["sound"] = np.zeros(5 * 48000, np.int16)
+    if suffix == "webm":
+        kind = {"codec": "libvpx"}
+    times = [40 * t for t in range(30)]
+    whole = make.write_av(tmp_path / f"a.{suffix}", frames(30), times, **kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # sound may be longer than the picture
+        assert len(open_video(whole)) == 30
+    path = tmp_path / f"cut.{suffix}"
+    content = whole.read_bytes()
+    path.write_bytes(content[: int(0.7 * len(content))])
+    with pytest.warns(InputNote, match=rf"cut.{suffix} ends early: \d+ can be decoded"):
+        video = open_video(path)
+    assert len(video) < 30
+
+
 def test_a_video_that_changes_after_opening_is_named(tmp_path):
     path = make.write_cv(tmp_path / "clip.avi", frames(20))
     video = open_video(path)

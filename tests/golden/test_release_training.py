@@ -2,17 +2,18 @@
 
 What rounding does to them. Units of a ReLU and of a max-pool whose two sides are
 nearly equal fall on either side by rounding: processor, oneDNN and fused kernels
-decide. One of them moves the gradients of the layers below it, presumably by thousandths
-of their norm. In stage 1's case ours and the release's differed, in units of each
-variable's norm, by up to
+decide. One of them moves the gradients of the layers below it, presumably by
+thousandths of their norm. In stage 1's case ours and the release's differed, in units
+of each variable's norm, by up to
 
-    oneDNN on, AVX-512    5.1e-3 in slots after step 1, norms 4.7e-4, losses 5e-5
-    oneDNN off, 1 thread  3.2e-3                        3.3e-4        7e-6
+    oneDNN on, AVX-512    5.1e-3 in slots after step 1, norms 4.7e-4
+    oneDNN off, 1 thread  3.2e-3                        3.3e-4
 
-with the largest all in the first three blocks of the visual modulator, while the loss
-agreed within 5e-7 at step 1. `SLOT` leaves four times as much. What a wrong step would show (golden README: another epsilon, no decay or twice as
-much, another balance, a loss that is divided) is 5% and more in norms, 1% in losses, or
-in the averages of batch norm, whose limits are the README's.
+with the largest in the first three blocks of the visual modulator, while the loss of
+step 1 agreed within 5e-7. `SLOT` leaves four times as much. What a wrong step would
+show (golden README: another epsilon, no decay or twice as much, another balance, a loss
+that is divided) is 5% and more in norms, 1% in losses, or in the averages of batch
+norm, whose limits are the README's.
 
 Adam's first step is the gradient's sign. An error of e in a gradient (of its norm, so
 per element e of the standard deviation of a normal distribution) turns the sign of a

@@ -21,7 +21,7 @@ class Job:
 
     def __init__(self, kind, work):
         self.kind, self.error, self.text = kind, None, ""
-        self._at = self._of = self._first = 0
+        self._at = self._of = self._first = self._progress = 0
         self._stop, self._began = threading.Event(), None
         self._thread = threading.Thread(
             target=self._run, args=(work,), name=kind, daemon=True
@@ -34,7 +34,9 @@ class Job:
 
     def step(self, at, of, text=""):
         """Says how far it is; gives False if it is to stop."""
-        if self._began is None:
+        if self._began is None or at != self._at:
+            self._progress += 1
+        if self._progress <= 2:  # the first step compiles, and says nothing of others
             self._began, self._first = time.monotonic(), at
         self._at, self._of, self.text = at, of, text
         return not self._stop.is_set()

@@ -258,6 +258,8 @@ class Session:
                 self._networks_changed()
                 finetuning.save(self.project, model, networks)
             job.step(1, 1, "done; propagate again to use it")
+        else:
+            job.step(0, 1, "stopped; nothing of it is kept")
 
     def forget_tuning(self):
         """Removes tuned networks; the untuned one is used again."""

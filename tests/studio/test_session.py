@@ -19,7 +19,7 @@ from osmn_recurrent.cli import shared, tuning
 from osmn_recurrent.datasets.projects import Project, open_project_clip
 from osmn_recurrent.errors import InputError, InputNote
 from osmn_recurrent.media.mask_files import read_mask, write_mask
-from osmn_recurrent.studio import walk
+from osmn_recurrent.studio import jobs, walk
 from osmn_recurrent.studio.session import Session
 from osmn_recurrent.studio.studio import Studio
 
@@ -360,6 +360,19 @@ def test_tuned_networks_are_kept_and_used(
     session.forget_tuning()
     assert session.state()["tuned"] == []
     assert session.state()["done"] == 1
+
+
+def test_time_left_is_that_of_later_steps(monkeypatch):
+    """The first one compiles."""
+    now = iter([0.0, 50.0, 52.0, 52.0])
+    clock = types.SimpleNamespace(monotonic=lambda: next(now))
+    monkeypatch.setattr(jobs, "time", clock)
+    job = jobs.Job("finetune", print)
+    left = []
+    for at in range(3):
+        job.step(at, 10)
+        left.append(job.state()["seconds_left"])
+    assert left == [None, None, 16.0]
 
 
 def test_a_second_program_is_refused(session, tmp_path):

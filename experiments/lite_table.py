@@ -47,15 +47,14 @@ def table(scores, swaps, areas):
         rows.append(
             {
                 "network": name,
-                **{key: _mean(seeds, key) for key in ("J&F", "J", "F")},
+                **{key: _mean(seeds, key) for key in ("J&F", "F")},
                 "spread": _spread(swapped[name].values()),
-                "J of each seed": _each(seeds),
-                "J, search area": _mean(zoomed[name], "J") if name in zoomed else None,
-                "of each seed": _each(zoomed.get(name, {})),
+                "J (each seed)": _with_seeds(seeds),
+                "J, search area": _with_seeds(zoomed.get(name)),
                 "J, swapped guide": 100
                 * np.mean([row["clips"]["other"] for row in swapped[name].values()]),
                 "right pairs": _percent(pairs, "both"),
-                "right pairs, no Gaussian": _percent(pairs, "none"),
+                "no Gaussian": _percent(pairs, "none"),
             }
         )
     return markdown_table(rows, {"spread": 3})
@@ -75,8 +74,15 @@ def sizes(tables):
     return markdown_table(rows)
 
 
+def _with_seeds(seeds):
+    """`"mean (J of each seed)"`; None for no seeds."""
+    if not seeds:
+        return None
+    return f"{_mean(seeds, 'J'):.1f} ({_each(seeds)})"
+
+
 def _each(seeds):
-    return ", ".join(f"{row['J']:.1f}" for row in seeds.values()) or "-"
+    return ", ".join(f"{row['J']:.1f}" for row in seeds.values())
 
 
 def _mean(seeds, key):
@@ -164,8 +170,7 @@ def in_words(swaps, sequences, areas):
 def tuned_in_words(row):
     """What fine-tuning on the first mask reaches, of a row of lite_tuned.csv."""
     return (
-        f"After 60 steps of fine-tuning on each first mask {OSMN} (seed 0, search "
-        f"area) has J&F "
+        f"After 60 steps of fine-tuning on each first mask {OSMN} (seed 0) has J&F "
         f"{row['J&F']:.1f}, J {row['J']:.1f} and F {row['F']:.1f}."
     )
 

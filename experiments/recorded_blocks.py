@@ -119,24 +119,14 @@ def lite_sizes():
         {
             "whole frames, 256 rows": read_table("lite.csv"),
             "the search area, 256 rows (default)": read_table("lite_area.csv"),
-            "whole frames, 480 rows": read_table("lite_480.csv"),
         }
     )
 
 
 def lite_lost():
     """How often an object was lost, and where its mask then was."""
-    return markdown_table(read_table("lite_lost.csv"), {})
-
-
-def lite_recurrence():
-    """Trainings that were to make the recurrence worth something."""
-    return markdown_table(read_table("lite_recurrence.csv"))
-
-
-def lite_variants():
-    """The channelwise modulator's variants after a short training."""
-    return markdown_table(read_table("lite_variants.csv"), {"spread": 3})
+    rows = read_table("lite_lost.csv")
+    return markdown_table(rows, {name: 0 for name in rows[0]})
 
 
 def lite_choice():
@@ -452,8 +442,6 @@ BLOCKS = {
         lite_pairs,
         lite_sizes,
         lite_lost,
-        lite_recurrence,
-        lite_variants,
         lite_choice,
         why_compact,
         why_lite0,

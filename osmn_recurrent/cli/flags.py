@@ -59,7 +59,11 @@ def define_loop(flag_values):
     shared.define(flag_values, "merge", "argmax")
     define_masks_between(flag_values)
     shared.define(flag_values, "working_size", note=note)
-    shared.define(flag_values, "search_area", note="Default: the preset's, or 0.")
+    shared.define(
+        flag_values,
+        "search_area",
+        note="Default: the preset's, if it is not fine-tuned, or 0.",
+    )
     shared.define(flag_values, "refine", "none")
     for name in GUIDE_OPTIONS:
         shared.define(flag_values, f"guide_{name}", False)
@@ -93,6 +97,8 @@ def loop_options(flag_values, weights):
         "visual_guide": seen,
         "working_size": working_size(flag_values, weights),
         "search_area": search_area(flag_values, weights),
+        # Tuned networks learned the first frame whole; see presets.Preset.
+        "tuned_search_area": search_area(flag_values),
     }
 
 
@@ -103,8 +109,8 @@ def working_size(flag_values, weights):
     return parse_working_size(flag_values.working_size)
 
 
-def search_area(flag_values, weights):
-    """The value of --search_area, or else that of the preset `weights`."""
+def search_area(flag_values, weights=None):
+    """The value of --search_area, or else that of the preset `weights`, if given."""
     value = flag_values.search_area
     if value is None and weights in PRESETS:
         return PRESETS[weights].search_area

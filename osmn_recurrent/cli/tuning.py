@@ -23,7 +23,8 @@ def make_segmenter(model, clip, out, options, steps=0):
         clip: the clip.
         out: folder in which `tuned/` keeps tuned networks, so that a
             interrupted run resumes with the same ones.
-        options: dict of `flags.LOOP` and working_size, see
+        options: dict of `flags.LOOP`, working_size, search_area, and
+            tuned_search_area in its place after fine-tuning; see
             `shared_flags.loop_options`.
         steps: of online fine-tuning with the network's own
             settings; 0: none.
@@ -41,7 +42,7 @@ def make_segmenter(model, clip, out, options, steps=0):
     from osmn_recurrent.models.precision import PRECISIONS
 
     options = dict(options)
-    refine = options.pop("refine")
+    refine, tuned_area = options.pop("refine"), options.pop("tuned_search_area", None)
     if refine != "none" and steps:
         raise InputError(
             f"--refine={refine} does not go with --finetune_steps; refine the masks "
@@ -54,6 +55,7 @@ def make_segmenter(model, clip, out, options, steps=0):
     from osmn_recurrent.models import building
     from osmn_recurrent.training import online
 
+    options["search_area"] = tuned_area
     settings = online.FinetuneSettings.for_network(model)
     settings = dataclasses.replace(settings, iterations=steps)
     settings = online.at_size(settings, clip, options["working_size"])

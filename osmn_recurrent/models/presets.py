@@ -40,8 +40,9 @@ class Preset:
         scores: `{metric: value}` as published.
         working_size: size of its training, at which a `VideoSegmenter` should
             see frames: shorter side or `(height, width)`; None: their own.
-        search_area: part of a frame that it should see, as measured on stop clips;
-            see `VideoSegmenter`.
+        search_area: part of a frame that it should see without fine-tuning, as measured
+            on stop clips; see `VideoSegmenter`. After fine-tuning, which shows it the
+            first frame whole, it did not help there and with several objects.
     """
 
     model: str

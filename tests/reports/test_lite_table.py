@@ -46,7 +46,7 @@ def test_a_row_is_the_mean_of_its_seeds():
     areas = [{**row, "J": row["J"] + 2} for row in scores if "OSMN" in row["method"]]
     text = lite_table.table(scores, SWAPS, areas)
     assert (
-        "| OSMN-lite0 | 60.0 | 61.5 | 59.0 | 0.053 | 61.0, 62.0 | 63.5 | 63.0, 64.0 "
+        "| OSMN-lite0 | 60.0 | 59.0 | 0.053 | 61.5 (61.0, 62.0) | 63.5 (63.0, 64.0) "
         "| 40.0 | 75% | 75% |" in text
     )
     assert len(text.splitlines()) == 2 + len(NAMES)

@@ -166,7 +166,7 @@ def stream(count, error=None):
 
 def ready(condition):
     """Waits until a function says so."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -196,7 +196,8 @@ def _loops(folder, model, segmenters, released, objects):
     adapt = tf.function(model.adapt)
     loops = []
     for precision, segmenter in segmenters.items():
-        loops.append(speed_runs.Floor(segmenter.model, footage, precision))
+        size = segmenter.working_size
+        loops.append(speed_runs.Floor(segmenter.model, footage, precision, size))
     for count in objects:
         for with_files in (False, True) if FLAGS.files else (False,):
 

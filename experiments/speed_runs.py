@@ -140,7 +140,7 @@ class ReleasedLoop(Loop):
 class Floor(Loop):
     """The trunk on one frame; VGG16's as `release_loop.bare_convolutions`."""
 
-    def __init__(self, model, footage, precision):
+    def __init__(self, model, footage, precision, working_size=None):
         plain = isinstance(model.backbone, VGG16)
         super().__init__(
             footage,
@@ -153,7 +153,10 @@ class Floor(Loop):
             self.function = release_loop.bare_convolutions(model, precision)
         else:
             self.function = _trunk_function(model)
-        self.images = [guides.network_image(frame)[None] for frame in footage.frames]
+        size = guides.network_size(working_size, *footage.size)
+        self.images = [
+            guides.network_image(frame, size)[None] for frame in footage.frames
+        ]
 
     def run(self, indices):
         """As of `Loop`."""

@@ -129,6 +129,16 @@ def lite_lost():
     return markdown_table(rows, {name: 0 for name in rows[0]})
 
 
+def lite_recurrence():
+    """Trainings that were to make the recurrence worth something."""
+    return markdown_table(read_table("lite_recurrence.csv"))
+
+
+def lite_variants():
+    """The channelwise modulator's variants after a short training."""
+    return markdown_table(read_table("lite_variants.csv"), {"spread": 3})
+
+
 def lite_choice():
     """How the packaged networks on EfficientNet-Lite0 were chosen."""
     return lite_table.choice_in_words(
@@ -442,6 +452,8 @@ BLOCKS = {
         lite_pairs,
         lite_sizes,
         lite_lost,
+        lite_recurrence,
+        lite_variants,
         lite_choice,
         why_compact,
         why_lite0,

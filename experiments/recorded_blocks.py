@@ -134,6 +134,11 @@ def lite_recurrence():
     return markdown_table(read_table("lite_recurrence.csv"))
 
 
+def lite_memory():
+    """What the memory of the packaged kind of ReConvNet is worth."""
+    return markdown_table(read_table("lite_memory.csv"))
+
+
 def lite_variants():
     """The channelwise modulator's variants after a short training."""
     return markdown_table(read_table("lite_variants.csv"), {"spread": 3})
@@ -453,6 +458,7 @@ BLOCKS = {
         lite_sizes,
         lite_lost,
         lite_recurrence,
+        lite_memory,
         lite_variants,
         lite_choice,
         why_compact,

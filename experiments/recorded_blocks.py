@@ -139,6 +139,19 @@ def lite_memory():
     return markdown_table(read_table("lite_memory.csv"))
 
 
+def bench():
+    """The ratios that `make bench` compares with."""
+    record = read_json("bench.json")
+    rows = [
+        {name: row[name] for name in ("what", "against", "seconds", "ratio")}
+        for row in record["rows"]
+    ]
+    return (
+        f"{markdown_table(rows, {'seconds': 3, 'ratio': 2})}\n\n"
+        f"{record['rounds']} rounds; {_machine(record)}."
+    )
+
+
 def lite_variants():
     """The channelwise modulator's variants after a short training."""
     return markdown_table(read_table("lite_variants.csv"), {"spread": 3})
@@ -460,6 +473,7 @@ BLOCKS = {
         lite_recurrence,
         lite_memory,
         lite_variants,
+        bench,
         lite_choice,
         why_compact,
         why_lite0,

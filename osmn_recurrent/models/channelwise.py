@@ -97,6 +97,7 @@ class ChannelwiseModulator(keras.layers.Layer):
                     shape=(count,),
                     initializer=keras.initializers.Constant(self.initial_scale),
                     dtype="float32",
+                    autocast=False,
                     name=f"scale{name}",
                 )
             )
@@ -105,6 +106,7 @@ class ChannelwiseModulator(keras.layers.Layer):
                     shape=(count,),
                     initializer="ones",
                     dtype="float32",
+                    autocast=False,
                     name=f"bias{name}",
                 )
             )
@@ -116,6 +118,7 @@ class ChannelwiseModulator(keras.layers.Layer):
                 initializer=initializer,
                 trainable=False,
                 dtype="float32",
+                autocast=False,
                 aggregation="mean",
                 name=name,
             )
@@ -128,12 +131,14 @@ class ChannelwiseModulator(keras.layers.Layer):
                 shape=(total, self.mixing),
                 initializer="glorot_uniform",
                 dtype="float32",
+                autocast=False,
                 name="mixing_in",
             )
             self.outward = self.add_weight(
                 shape=(self.mixing, total + self.recurrent_outputs),
                 initializer="zeros",
                 dtype="float32",
+                autocast=False,
                 name="mixing_out",
             )
 

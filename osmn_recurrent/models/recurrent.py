@@ -147,7 +147,10 @@ class ModulatedConvLSTM2D(keras.layers.Layer):
                 )
             }
             self.cell_centre = self.add_weight(
-                shape=(self.filters,), initializer="zeros", name="cell_centre"
+                shape=(self.filters,),
+                initializer="zeros",
+                autocast=False,
+                name="cell_centre",
             )
 
     def _initial_bias(self, shape, dtype=None):

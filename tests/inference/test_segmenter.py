@@ -8,6 +8,7 @@ from keras import ops
 from reenactment import assert_decided, reenact
 
 from osmn_recurrent import guides
+from osmn_recurrent.datasets.video_files import example_clip
 from osmn_recurrent.errors import InputError
 from osmn_recurrent.inference.frame_function import make_probabilities
 from osmn_recurrent.inference.segmenter import VideoSegmenter
@@ -239,6 +240,23 @@ def test_precision(segmenters, scene, precision):
     assert 0.9 < np.mean(half == full)
     back = VideoSegmenter(segmenter.model, precision="float32").settings()
     assert back == exact.settings()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_precision_of_a_packaged_network(precision):
+    # Its gammas are made outside of the network's own call, where Keras casts
+    # variables even of layers that ask for none of it.
+    clip = example_clip()
+    found = [
+        list(
+            VideoSegmenter.from_preset("reconvnet-lite0", precision=each).segment(
+                [clip.frame(0), clip.frame(1)], clip.mask(0)
+            )
+        )[1]
+        for each in ("float32", precision)
+    ]
+    assert found[0].any()
+    assert np.mean(found[0] != found[1]) < 0.01
 
 
 def test_later_changes_of_the_weights_count(scene):

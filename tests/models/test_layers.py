@@ -137,8 +137,11 @@ def test_the_gates_orthogonal_kernels_differ_and_repeat_with_a_seed():
     assert np.abs(gates[0] - gates[1]).max() > 0.01
 
 
-def test_mixed_precision_keeps_the_memory_in_float32():
-    cell, rng = cell_with_weights(3, 2, dtype="mixed_bfloat16")
+@pytest.mark.parametrize("normalization", ["none", "layer"])
+def test_mixed_precision_keeps_the_memory_in_float32(normalization):
+    cell, rng = cell_with_weights(
+        3, 2, dtype="mixed_bfloat16", normalization=normalization
+    )
     x = rng.normal(size=(1, 2, 5, 6, 3)).astype(np.float32)
     output, (hidden, memory) = cell(x)
     assert output.dtype == hidden.dtype == tf.bfloat16

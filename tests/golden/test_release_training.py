@@ -20,6 +20,11 @@ per element e of the standard deviation of a normal distribution) turns the sign
 share of 0.8 e of its elements, which moves the step by 2 sqrt(0.8 e) of its norm; its
 projection on random numbers is normal with that deviation. `delta_limit` is three of
 these.
+
+Five steps amplify this: in MaskTrack-M's case, whose step 1 is within its limits, a
+slot's projection was off by 0.12 after step 5 (oneDNN on), its norm by less than 1e-2,
+and in another run the loss of step 3 by 7e-4. `SIDES` and `LOSS` allow for it; a wrong
+balance shows as 1% of the loss.
 """
 
 import gc
@@ -65,8 +70,12 @@ GRAPHS = {
 }
 
 
-NORM, SLOT = 2e-3, 2e-2
-"""Limits of slots after step 1, in units of each variable's norm, see above."""
+NORM, SLOT, SIDES = 2e-3, 2e-2, 0.2
+"""Limits, in units of each variable's norm, see above: of slots' norms and projections
+after step 1, and of all projections after step 5."""
+
+LOSS = 2e-3
+"""Limit of the losses of steps 2 to 5, of their value."""
 
 AVERAGES = 2e-4, 1e-3
 """Of norm and projection of batch norm's averages, the README's."""
@@ -128,7 +137,7 @@ def test_our_steps_are_the_releases(case, golden):
             compare(trace, number, moving, named, start, optimizer, trained, names)
     expected = trace["main_loss"]
     assert losses[0] == pytest.approx(expected[0], rel=1e-5)
-    np.testing.assert_allclose(losses, expected, rtol=5e-4)
+    np.testing.assert_allclose(losses, expected, rtol=LOSS)
     for name in trace["statistics"]:
         wanted = trace[f"statistic:{name.replace('/', '|')}"]
         found = np.asarray(named[name])
@@ -140,7 +149,7 @@ def test_our_steps_are_the_releases(case, golden):
 
 def compare(trace, number, moving, named, start, optimizer, trained, names):
     """Adam's first moments and the movement of all variables."""
-    norms, sides = {1: (NORM, SLOT), 5: (1e-2, 0.1)}[number]
+    norms, sides = {1: (NORM, SLOT), 5: (1e-2, SIDES)}[number]
     order = list(trace["trainable"]) + list(trace["statistics"])
     momenta = dict(
         zip([names[id(v)] for v in trained], optimizer._momentums, strict=True)
@@ -155,7 +164,7 @@ def compare(trace, number, moving, named, start, optimizer, trained, names):
     worst = max(errors, key=errors.get)
     assert errors[worst] <= sides, (number, worst, errors[worst])
     # One projection may be small by chance, all of a network's are not.
-    share = {1: delta_limit(errors[worst]), 5: 0.1}[number]
+    share = {1: delta_limit(errors[worst]), 5: SIDES}[number]
     for index, name in enumerate(order):
         if name.endswith("_depthwise/BatchNorm/beta"):
             continue  # gradients are rounding noise, see README.md

@@ -119,6 +119,7 @@ def lite_sizes():
         {
             "whole frames, 256 rows": read_table("lite.csv"),
             "the search area, 256 rows (default)": read_table("lite_area.csv"),
+            "whole frames, 480 rows": read_table("lite_480.csv"),
         }
     )
 

@@ -3,7 +3,8 @@
 Reads records: lite.csv and lite_sequences.csv (table.csv and sequences.csv of
 `osmn benchmark --search_area=0`), lite_area.csv and lite_area_sequences.csv (the same
 with --search_area=3), lite_tuned.csv (with that and --finetune_steps=60) and
-lite_swap_test.json (`experiments.swap_test`), whose networks are called "NAME seed N";
+lite_swap_test.json (`experiments.swap_test`; lite_swap_area.json with --search_area=3),
+whose networks are called "NAME seed N";
 and lite_recurrence.csv, one row per training of `RECURRENCE`.
 """
 
@@ -125,17 +126,22 @@ def sequence_values(text, name):
     return values
 
 
-def in_words(swaps, sequences, areas):
+def in_words(swaps, sequences, areas, area_swaps):
     """What the differences are, with intervals over sequences and seeds.
 
     Args:
         swaps: rows of lite_swap_test.json.
         sequences: contents of lite_sequences.csv.
         areas: contents of lite_area_sequences.csv.
+        area_swaps: rows of lite_swap_area.json.
     """
-    own = guide_values(swaps, OSMN, "own")
-    other = crossed_difference(
-        own, guide_values(swaps, OSMN, "other"), coverage=COVERAGE
+    other, other_zoomed = (
+        crossed_difference(
+            guide_values(rows, OSMN, "own"),
+            guide_values(rows, OSMN, "other"),
+            coverage=COVERAGE,
+        )
+        for rows in (swaps, area_swaps)
     )
     without = guide_values(swaps, WITHOUT, "own")
     (controls,) = {tuple(seeds) for seeds in without.values()}
@@ -155,12 +161,14 @@ def in_words(swaps, sequences, areas):
     pairs = next(iter(swaps[0]["images"].values()))["none"]["pairs"]
     seeds = len(by_network(swaps, "network")[OSMN])
     return (
-        f"Without fine-tuning; {pairs} pairs, {len(own)} clips, {seeds} seeds. "
+        f"Without fine-tuning; {pairs} pairs, {len(other.sequences)} clips, {seeds} "
+        "seeds. "
         f"With its own visual guide {OSMN} has {_said(other, 100)} more J than with "
-        f"another object's, and with visual modulator {_said(none, 100)} more than "
-        "without, trained on the same samples (stage 1, seed "
-        f"{', '.join(map(str, controls))}). {RECONVNET} has {_said(recurrence, 1)} "
-        f"more J&F than {OSMN}, which was trained for as long, and is better on "
+        f"another object's ({_said(other_zoomed, 100)} with the search area), and with "
+        f"visual modulator {_said(none, 100)} more than "
+        "without, trained on the same samples (stage 1). "
+        f"{RECONVNET} has {_said(recurrence, 1)} "
+        f"more J&F than {OSMN}, trained for as long, and is better on "
         f"{recurrence.better} of {len(recurrence.sequences)} clips. "
         f"With the search area, the default, it has {_said(zoomed, 1)} more. "
         "In brackets: 90% intervals over clips and seeds."

@@ -83,9 +83,10 @@ def lite():
         for name in ("lite_sequences.csv", "lite_area_sequences.csv")
     )
     zoomed = read_table("lite_area.csv")
+    area_swaps = read_json("lite_swap_area.json")["rows"]
     return (
         f"{lite_table.table(read_table('lite.csv'), swaps, zoomed)}\n\n"
-        f"{lite_table.in_words(swaps, sequences, areas)} "
+        f"{lite_table.in_words(swaps, sequences, areas, area_swaps)} "
         f"{lite_table.tuned_in_words(read_table('lite_tuned.csv')[0])} "
         "Frames a second on two cores, 854x480 and 427x240: "
         f"OSMN {_rate('osmn', 480):.0f} and {_rate('osmn', 240):.0f}, "
@@ -132,7 +133,7 @@ def lite_lost():
 
 def lite_recurrence():
     """Trainings that were to make the recurrence worth something."""
-    return markdown_table(read_table("lite_recurrence.csv"))
+    return markdown_table(read_table("lite_recurrence.csv"), {"spread": 3})
 
 
 def lite_memory():

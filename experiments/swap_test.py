@@ -58,6 +58,7 @@ flags.DEFINE_float(
 flags.DEFINE_bool("follow", True, "Follow objects through clips.", flag_values=FLAGS)
 shared_flags.define_dataset(FLAGS, "davis2016", required=False)
 shared.define(FLAGS, "working_size", note="In clips. Default: 256x448.")
+shared.define(FLAGS, "search_area", 0.0, note="In clips.")
 shared.define(FLAGS, "out", required=True)
 shared.define(FLAGS, "overwrite", False)
 
@@ -76,6 +77,7 @@ def main():
     from osmn_recurrent.reports import text_tables
 
     size = shared_flags.parse_working_size(FLAGS.working_size) or (256, 448)
+    area = shared_flags.search_area(FLAGS)
     sources, clips = open_sources()
     networks = {name: load_network(place) for name, place in weights.items()}
     rows, scores = [], {}
@@ -85,7 +87,7 @@ def main():
             row["images"][given] = on_pictures(model, given, pictures())
         if clips:
             row["spread"] = spread_of(model, clips)
-            scores[name] = clip_scores(model, clips, size)
+            scores[name] = clip_scores(model, clips, size, area=area)
             row["clips"] = on_clips(**scores[name])
         rows.append(row)
     for table in (picture_table(rows), clip_table(scores)):
@@ -95,6 +97,7 @@ def main():
         "rows": rows,
         "networks compared": networks_compared(scores),
         "working_size": [int(length) for length in np.atleast_1d(size)],
+        "search_area": area,
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),
     }
@@ -266,7 +269,7 @@ KINDS = ("own", "other")
 """Visual guides that objects of clips are followed with."""
 
 
-def clip_scores(model, clips, size=None, kinds=KINDS):
+def clip_scores(model, clips, size=None, kinds=KINDS, area=None):
     """J by propagation with the own visual guides and with the next clip's.
 
     Args:
@@ -274,6 +277,7 @@ def clip_scores(model, clips, size=None, kinds=KINDS):
         clips: list of `Clip`s with a mask for every frame.
         size: working size.
         kinds: of `KINDS`.
+        area: search area, see `VideoSegmenter`.
 
     Returns:
         `{kind: {clip: {object id: J in [0, 1]}}}`.
@@ -281,7 +285,7 @@ def clip_scores(model, clips, size=None, kinds=KINDS):
     from osmn_recurrent.inference.segmenter import VideoSegmenter
     from osmn_recurrent.inference.swapping import first_object, segment_swapped
 
-    segmenter = VideoSegmenter(model, working_size=size)
+    segmenter = VideoSegmenter(model, working_size=size, search_area=area)
     values = {kind: {} for kind in kinds}
     following = [*clips[1:], clips[0]]
     pairs = zip(clips, following, strict=True)

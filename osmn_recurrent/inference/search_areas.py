@@ -61,7 +61,8 @@ def around(masks, factor):
             the whole frame.
 
     Returns:
-        `SearchArea`; the whole frame where all masks are empty.
+        `SearchArea`; the whole frame where all masks are empty. Where only some are,
+        their objects can be found again in the area of the others alone.
     """
     height, width = size = tuple(masks.shape[1:])
     if factor is None:

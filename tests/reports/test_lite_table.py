@@ -65,7 +65,7 @@ def test_differences_over_clips_and_seeds():
         "b,1,40,40,40,40,39,39,39,39",
     ]
     areas = "\n".join([*lines[:2], lines[2].replace("39", "40")])
-    text = lite_table.in_words(SWAPS, "\n".join(lines), areas)
+    text = lite_table.in_words(SWAPS, "\n".join(lines), areas, SWAPS)
     assert "4 pairs, 2 clips, 2 seeds" in text
     # All clips and seeds differ alike, so both ends are the difference.
     assert "30.0 (30.0 to 30.0) more J than with another" in text
